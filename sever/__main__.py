@@ -1,0 +1,5 @@
+"""`python -m sever` is `sever`."""
+
+from sever.cli import main
+
+main()

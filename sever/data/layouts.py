@@ -1,0 +1,76 @@
+"""One door to every data set: which layout a folder has, its table, its groups; knows no layout from inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sever.config import DataSettings
+from sever.data.faults import Skipped, raise_unless
+from sever.data.groups import with_groups
+from sever.data.listing import leave_out, list_table, measure, without_labels
+from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
+from sever.data.severstal import looks_like_severstal, read_severstal
+from sever.data.table import ImageTable
+from sever.errors import InputError
+
+__all__ = ["LAYOUTS", "Layout", "Skipped", "read_folder", "read_images", "read_table"]
+
+
+class Layout(NamedTuple):
+    looks_like: Callable[[Path], bool]
+    read: Callable[[DataSettings, str], tuple[ImageTable, list[Skipped]]]
+    parts: str
+
+
+LAYOUTS: dict[str, Layout] = {
+    "severstal": Layout(looks_like_severstal, read_severstal, "train.csv and train_images/"),
+    "mask_folder": Layout(looks_like_mask_folder, read_mask_folder, "images/, masks/ and classes.txt"),
+}
+
+
+def read_table(settings: DataSettings, split: str = "train") -> tuple[ImageTable, list[Skipped]]:
+    """The images of a data set in the order of their ids, and what was left out because of faults.
+
+    `split` "test" gives images without labels. Raises InputError for every fault of the data, unless
+    settings.skip_bad: then bad images are left out and listed. No image left is an error all the same.
+    """
+    layout = find_layout(settings)
+    if settings.test_labels is not None and layout != "severstal":
+        raise InputError(f"data.test_labels is for the Severstal layout, but {settings.root} is a {layout}")
+    table, skipped = LAYOUTS[layout].read(settings, split)
+    if settings.groups is None or split == "test":
+        return table, skipped
+    table, faults = with_groups(table, settings.groups)
+    raise_unless(settings.skip_bad, faults, settings.groups)
+    return leave_out(table, faults), skipped + faults
+
+
+def read_folder(folder: Path, class_names: Sequence[str]) -> ImageTable:
+    """All images below a folder, without labels. Raises InputError where one can't be read or there is none."""
+    return read_images(folder, class_names)[0]
+
+
+def read_images(folder: Path, class_names: Sequence[str], skip_bad: bool = False) -> tuple[ImageTable, list[Skipped]]:
+    """As `read_folder`, and what was left out, where `skip_bad` allows it."""
+    table, faults = measure(list_table(folder))
+    raise_unless(skip_bad, faults, folder)
+    return leave_out(without_labels(table, class_names), faults), faults
+
+
+def find_layout(settings: DataSettings) -> str:
+    """Name of the layout that the folder has. Raises InputError where it has none, or looks like several."""
+    root = settings.root
+    if not root.is_dir():
+        raise InputError(f"data.root {root} is no folder")
+    if settings.layout != "auto":
+        return settings.layout
+    found = [name for name, layout in LAYOUTS.items() if layout.looks_like(root)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"{root} looks like several layouts; set data.layout to {' or '.join(found)}")
+    wanted = "; ".join(f"{name}: {layout.parts}" for name, layout in LAYOUTS.items())
+    there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
+    raise InputError(f"{root} has no layout known here ({wanted}); it holds {there}")

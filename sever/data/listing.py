@@ -1,0 +1,86 @@
+"""The images of a folder as a table that has no labels yet; knows no CSV and no masks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+
+from sever.data.faults import Skipped
+from sever.data.images import IMAGE_SUFFIXES, image_size, list_images
+from sever.data.table import ImageTable
+from sever.errors import InputError
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+# Headers are read in lumps: handing every small file to a thread by itself costs more than reading it.
+_LUMP = 64
+
+
+def list_table(folder: Path) -> ImageTable:
+    """Ids (paths below the folder, in posix form) and paths of all images. Raises InputError where there is none."""
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}")
+    paths = list_images(folder)
+    if not paths:
+        raise InputError(f"there are no images in {folder}: no file ends in {', '.join(IMAGE_SUFFIXES)}")
+    ids = [path.relative_to(folder).as_posix() for path in paths]
+    frame = pd.DataFrame({"image_id": ids, "path": [str(path) for path in paths]})
+    return ImageTable(frame.sort_values("image_id", ignore_index=True), ())
+
+
+def measure(table: ImageTable) -> tuple[ImageTable, list[Skipped]]:
+    """The same images with height and width (pixels) and no group; those that can't be read are left out."""
+    sizes = in_threads(_size_or_reason, table.frame["path"].tolist())
+    faults = [
+        Skipped(image_id, None, size)
+        for image_id, size in zip(table.image_ids, sizes, strict=True)
+        if isinstance(size, str)
+    ]
+    good = [row for row, size in enumerate(sizes) if not isinstance(size, str)]
+    frame = table.take(good).frame
+    frame["height"] = [int(sizes[row][0]) for row in good]
+    frame["width"] = [int(sizes[row][1]) for row in good]
+    frame["group"] = pd.Series([None] * len(frame), dtype=object)
+    return ImageTable(frame, table.class_names), faults
+
+
+def with_runs(table: ImageTable, runs: Sequence[Sequence[str]], class_names: Sequence[str]) -> ImageTable:
+    """The table with its labels: for each class, the run lengths of each image."""
+    labels = pd.DataFrame({f"runs_{index}": list(column) for index, column in enumerate(runs)}, dtype=str)
+    assert labels.shape == (len(table), len(class_names)), (labels.shape, len(table), class_names)
+    return ImageTable(pd.concat([table.frame, labels], axis=1), tuple(class_names))
+
+
+def without_labels(table: ImageTable, class_names: Sequence[str]) -> ImageTable:
+    """The table with every class empty."""
+    return with_runs(table, [[""] * len(table)] * len(class_names), class_names)
+
+
+def leave_out(table: ImageTable, faults: Sequence[Skipped]) -> ImageTable:
+    """The table without the images that have a fault. Raises InputError when none is left."""
+    bad = {fault.image_id for fault in faults}
+    good = [row for row, image_id in enumerate(table.image_ids) if image_id not in bad]
+    if not good:
+        raise InputError(f"no image is left: all have faults, {len(faults)} in number; the first is {faults[0]}")
+    return table.take(good)
+
+
+def in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item]) -> list[_Answer]:
+    """`work` over all items, answers in their order."""
+    items = list(items)
+    lumps = [items[start : start + _LUMP] for start in range(0, len(items), _LUMP)]
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        answers = pool.map(lambda lump: [work(item) for item in lump], lumps)
+        return [answer for lump in answers for answer in lump]
+
+
+def _size_or_reason(path: str) -> tuple[int, int] | str:
+    try:
+        return image_size(path)
+    except InputError as error:
+        return str(error)

@@ -1,0 +1,86 @@
+"""The table of images that every reader of labels makes and every later stage works from; knows no file layout.
+
+Classes are 1..C in files and 0..C-1 in arrays; here they are columns 0..C-1.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sever.data import rle
+from sever.errors import InputError
+
+BASE_COLUMNS = ("image_id", "path", "height", "width", "group")
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """One row an image, in the order of `image_id`.
+
+    `frame` has the columns image_id, path, height, width (pixels), group (text, missing where unknown), then
+    `runs_0` .. `runs_{C-1}`: the run lengths of each class in the competition's form, "" where the class is absent.
+    """
+
+    frame: pd.DataFrame
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def run_columns(self) -> list[str]:
+        return [f"runs_{index}" for index in range(self.num_classes)]
+
+    @property
+    def image_ids(self) -> list[str]:
+        return self.frame["image_id"].tolist()
+
+    def path(self, row: int) -> Path:
+        return Path(self.frame["path"].iat[row])
+
+    def size(self, row: int) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return int(self.frame["height"].iat[row]), int(self.frame["width"].iat[row])
+
+    def mask(self, row: int) -> np.ndarray:
+        """True masks of one image: (C, H, W) uint8 of 0 and 1."""
+        height, width = self.size(row)
+        runs = [self.frame[column].iat[row] for column in self.run_columns]
+        return np.stack([rle.decode(text, height, width) for text in runs])
+
+    def has_class(self) -> np.ndarray:
+        """(N, C) bool: which classes each image shows."""
+        return (self.frame[self.run_columns] != "").to_numpy()
+
+    def take(self, rows: np.ndarray | list[int]) -> ImageTable:
+        """The same table with these rows only, in this order (integer positions or a boolean mask)."""
+        return ImageTable(self.frame.iloc[rows].reset_index(drop=True), self.class_names)
+
+    def select(self, image_ids: Iterable[str]) -> ImageTable:
+        """The rows of these images, in the order given. Raises InputError for an unknown image."""
+        position = {image_id: row for row, image_id in enumerate(self.image_ids)}
+        wanted = list(image_ids)
+        missing = [image_id for image_id in wanted if image_id not in position]
+        if missing:
+            raise InputError(f"{len(missing)} images are not in the data set: {', '.join(missing[:5])}")
+        return self.take([position[image_id] for image_id in wanted])
+
+    def include(self, globs: tuple[str, ...]) -> ImageTable:
+        """The images whose id matches one of the globs; all without globs. Raises InputError when none is left."""
+        if not globs:
+            return self
+        keep = [any(fnmatch.fnmatchcase(image_id, glob) for glob in globs) for image_id in self.image_ids]
+        if not any(keep):
+            first = ", ".join(self.image_ids[:3])
+            raise InputError(f"no image id matches {', '.join(globs)}; ids here look like {first}")
+        return self.take(np.flatnonzero(keep))

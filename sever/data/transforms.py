@@ -1,0 +1,220 @@
+"""Named recipes of random changes to training images and their masks; knows no files, tables or networks.
+
+A recipe is a crop and then a few steps. A step takes an image (H, W, 1|3) uint8, its masks (C, H, W) uint8
+of 0 and 1 and a numpy generator, the only source of chance: the random classes of torchvision draw from
+torch's global state, so we draw here and call its functional side. Steps leave their inputs as they were,
+and a grey image grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as v2
+
+from sever.config import AugmentSettings
+from sever.errors import InputError
+
+Sample = tuple[np.ndarray, np.ndarray]
+Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Sample]
+
+# In 2019 one of the three enhancements was drawn for an image; half of the images here stay as the camera
+# saw them, since that is what is judged later.
+ENHANCE_SHARE = 0.5
+SHARPEN_SHARE = (0.2, 0.3)
+CLAHE_CLIP_LIMIT = (1.0, 4.0)
+CLAHE_TILES = (8, 8)
+BLUR_PIXELS = (3, 3)
+LIGHT_CHANGE = 0.1
+HEAVY_CHANGE = 0.25
+HEAVY_GAMMA = 1.4
+HEAVY_NOISE_LEVELS = 8.0
+HEAVY_ANGLE_DEGREES = 7.0
+HEAVY_SCALE = 1.25
+
+
+def flip(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
+    """Left-right and top-down, each one time in two."""
+    if rng.random() < 0.5:
+        image_hwc = _with_v2(v2.horizontal_flip, image_hwc)
+        masks_chw = v2.horizontal_flip(torch.from_numpy(masks_chw)).numpy()
+    if rng.random() < 0.5:
+        image_hwc = _with_v2(v2.vertical_flip, image_hwc)
+        masks_chw = v2.vertical_flip(torch.from_numpy(masks_chw)).numpy()
+    return image_hwc, masks_chw
+
+
+def enhance(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
+    """One of CLAHE, a 3-pixel Gaussian blur and a sharpening, in ENHANCE_SHARE of the images."""
+    if rng.random() < ENHANCE_SHARE:
+        choose = (_clahe, _blur, _sharpen)[rng.integers(3)]
+        image_hwc = choose(image_hwc, rng)
+    return image_hwc, masks_chw
+
+
+def relight_slightly(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
+    """Brightness and contrast up to 10 % up or down."""
+    return _relight(image_hwc, rng, LIGHT_CHANGE), masks_chw
+
+
+def relight_strongly(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
+    """Brightness and contrast up to 25 % up or down, and a gamma between 1/1.4 and 1.4."""
+    gamma = HEAVY_GAMMA ** rng.uniform(-1, 1)
+    image_hwc = _with_v2(lambda pixels: v2.adjust_gamma(pixels, gamma), image_hwc)
+    return _relight(image_hwc, rng, HEAVY_CHANGE), masks_chw
+
+
+def tilt(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
+    """A small rotation and scaling, one time in two; what comes in from outside is black and no defect.
+
+    Masks take the nearest pixel, so they stay 0 and 1 and lie within half a pixel of the image's edges.
+    """
+    if rng.random() < 0.5:
+        return image_hwc, masks_chw
+    angle = rng.uniform(-HEAVY_ANGLE_DEGREES, HEAVY_ANGLE_DEGREES)
+    scale = HEAVY_SCALE ** rng.uniform(-1, 1)
+
+    def turn(pixels: Tensor, interpolation: InterpolationMode) -> Tensor:
+        return v2.affine(pixels, angle, [0, 0], scale, [0.0, 0.0], interpolation=interpolation, fill=0)
+
+    image_hwc = _with_v2(lambda pixels: turn(pixels, InterpolationMode.BILINEAR), image_hwc)
+    return image_hwc, turn(torch.from_numpy(masks_chw), InterpolationMode.NEAREST).numpy()
+
+
+def add_noise(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
+    """Gaussian noise of up to 8 grey levels, the same in all channels, one time in two."""
+    if rng.random() < 0.5:
+        return image_hwc, masks_chw
+    levels = rng.uniform(0, HEAVY_NOISE_LEVELS)
+    noise = levels * rng.standard_normal((*image_hwc.shape[:2], 1), dtype=np.float32)
+    return _add_levels(image_hwc, np.rint(noise).astype(np.int16)), masks_chw
+
+
+RECIPES: dict[str, tuple[Augmentation, ...]] = {
+    "none": (),
+    "light": (flip, relight_slightly),
+    "severstal-2019": (enhance, flip),
+    "heavy": (tilt, enhance, relight_strongly, add_noise, flip),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An augmentation ready to be called, and to be sent to other processes."""
+
+    steps: tuple[Augmentation, ...]
+    crop_size: tuple[int, int] | None
+    mask_aware_share: float
+
+    def __call__(self, image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
+        if self.crop_size is not None:
+            # First, so that the other steps work on the few pixels that are kept.
+            image_hwc, masks_chw = crop(image_hwc, masks_chw, rng, self.crop_size, self.mask_aware_share)
+        for step in self.steps:
+            image_hwc, masks_chw = step(image_hwc, np.ascontiguousarray(masks_chw), rng)
+        return np.ascontiguousarray(image_hwc), np.ascontiguousarray(masks_chw)
+
+
+def build_augmentation(settings: AugmentSettings) -> Recipe:
+    """The named recipe. Raises InputError when there is none of that name."""
+    if settings.recipe not in RECIPES:
+        raise InputError(
+            f"unknown augmentation recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}"
+        )
+    return Recipe(RECIPES[settings.recipe], settings.crop, settings.mask_aware_share)
+
+
+def crop(
+    image_hwc: np.ndarray,
+    masks_chw: np.ndarray,
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    mask_aware_share: float,
+) -> Sample:
+    """Cut `size` (height, width) out: anywhere, or, in `mask_aware_share` of images with a defect, on one.
+
+    A smaller image is first padded below and to the right: pixels repeat the edge, masks are 0.
+    """
+    image_hwc, masks_chw = _pad_to_size(image_hwc, masks_chw, size)
+    spare = image_hwc.shape[0] - size[0], image_hwc.shape[1] - size[1]
+    wants_defect = rng.random() < mask_aware_share
+    pixel = _pick_defect_pixel(masks_chw, rng) if wants_defect else None
+    if pixel is None:
+        top, left = (int(rng.integers(room + 1)) for room in spare)
+    else:
+        top, left = (
+            int(rng.integers(max(0, at - side + 1), min(at, room) + 1))
+            for at, side, room in zip(pixel, size, spare, strict=True)
+        )
+    window = np.s_[top : top + size[0], left : left + size[1]]
+    return image_hwc[window], masks_chw[:, *window]
+
+
+def _pick_defect_pixel(masks_chw: np.ndarray, rng: np.random.Generator) -> tuple[int, int] | None:
+    """Row and column of a defect's pixel: each class present is as likely, then each of its pixels.
+
+    Were all pixels alike, small classes would hardly be seen beside large ones.
+    """
+    areas = [cv2.countNonZero(mask_hw) for mask_hw in masks_chw]
+    present = np.flatnonzero(areas)
+    if not len(present):
+        return None
+    chosen = rng.choice(present)
+    column, row = cv2.findNonZero(masks_chw[chosen]).reshape(-1, 2)[rng.integers(areas[chosen])]
+    return int(row), int(column)
+
+
+def _pad_to_size(image_hwc: np.ndarray, masks_chw: np.ndarray, size: tuple[int, int]) -> Sample:
+    height, width = image_hwc.shape[:2]
+    below, right = max(0, size[0] - height), max(0, size[1] - width)
+    if not below and not right:
+        return image_hwc, masks_chw
+    image_hwc = np.pad(image_hwc, ((0, below), (0, right), (0, 0)), mode="edge")
+    return image_hwc, np.pad(masks_chw, ((0, 0), (0, below), (0, right)))
+
+
+def _with_v2(change: Callable[[Tensor], Tensor], image_hwc: np.ndarray) -> np.ndarray:
+    """Apply a function of torchvision, which has channels first, to an image."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image_hwc)).permute(2, 0, 1)
+    return change(pixels).permute(1, 2, 0).numpy()
+
+
+def _relight(image_hwc: np.ndarray, rng: np.random.Generator, change: float) -> np.ndarray:
+    brightness, contrast = rng.uniform(1 - change, 1 + change, size=2)
+    return _with_v2(
+        lambda pixels: v2.adjust_contrast(v2.adjust_brightness(pixels, brightness), contrast), image_hwc
+    )
+
+
+def _clahe(image_hwc: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Local contrast by adaptive histograms, on the grey image; its change is added to every channel.
+
+    So an image that is grey in three channels stays grey, and changes as it would in one.
+    """
+    equalise = cv2.createCLAHE(float(rng.uniform(*CLAHE_CLIP_LIMIT)), CLAHE_TILES)
+    grey_hw = image_hwc[..., 0] if image_hwc.shape[2] == 1 else cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY)
+    change_hw = equalise.apply(grey_hw).astype(np.int16) - grey_hw
+    return _add_levels(image_hwc, change_hw[..., None])
+
+
+def _blur(image_hwc: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    # OpenCV, since torchvision takes 20 times as long on one channel and 200 times on three.
+    return cv2.GaussianBlur(image_hwc, BLUR_PIXELS, 0).reshape(image_hwc.shape)
+
+
+def _sharpen(image_hwc: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The image plus 0.2 to 0.3 of its second derivative over the eight neighbours."""
+    share = rng.uniform(*SHARPEN_SHARE)
+    kernel = np.full((3, 3), -share, np.float32)
+    kernel[1, 1] = 1 + 8 * share
+    return cv2.filter2D(image_hwc, -1, kernel).reshape(image_hwc.shape)
+
+
+def _add_levels(image_hwc: np.ndarray, levels_hw1: np.ndarray) -> np.ndarray:
+    return np.clip(image_hwc.astype(np.int16) + levels_hw1, 0, 255).astype(np.uint8)

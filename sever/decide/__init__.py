@@ -1,0 +1,1 @@
+"""Plain arrays: probabilities to masks to evidence. No torch, no files, no HTTP."""

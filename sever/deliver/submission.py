@@ -1,0 +1,98 @@
+"""The competition's CSV, written and read; knows no images, networks or scores.
+
+Two forms: "combined" has a row for every pair (`ImageId_ClassId,EncodedPixels`, empty where there is no
+defect), the later "separate" rows for defects only (`ImageId,ClassId,EncodedPixels`). Classes are 1..C there.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from sever.data.severstal import COMBINED_FORM, SEPARATE_FORM, find_class_faults, find_run_faults, read_run_table
+from sever.errors import InputError
+from sever.files import atomic_path
+
+# An image and the run lengths of its C classes, "" where a class is absent.
+ImageRuns = tuple[str, Sequence[str]]
+
+SHOWN = 3  # how many of many faults an error spells out
+# For run lengths of an image whose size is not known; everything but their end can still be checked.
+ANY_SIZE = 10**17
+
+
+def write_submission(path: Path, rows: Iterable[ImageRuns], form: str = "combined") -> int:
+    """Write image after image, and let the file appear only once it is whole; returns how many images.
+
+    Raises InputError for an unknown form.
+    """
+    if form not in FORMS:
+        raise InputError(f"unknown form of submission {form!r}; allowed: {', '.join(FORMS)}")
+    header, lines = FORMS[form]
+    count = 0
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        for image_id, runs in rows:
+            writer.writerows(lines(image_id, runs))
+            count += 1
+    return count
+
+
+def read_submission(
+    path: Path, image_ids: Sequence[str], num_classes: int, pixels: Mapping[str, int] | None = None
+) -> dict[str, list[str]]:
+    """The run lengths of every image's classes, "" where absent, from a CSV in either form.
+
+    In the separate form, an image without rows has no defect; in the combined form every pair needs its row. `pixels`
+    is height times width by image; with it, runs that end outside their image are refused here. Raises InputError for
+    rows that are missing, unknown, double or wrong.
+    """
+    rows = read_run_table(path)
+    known = set(image_ids)
+    unknown = dict.fromkeys(image_id for image_id in rows["image_id"] if image_id not in known)
+    _refuse(path, "images that are not among the images to score", list(unknown))
+    _refuse(path, "rows of a class that does not exist", find_class_faults(rows, num_classes, "the labels"))
+    sizes = pixels if pixels is not None else dict.fromkeys(known, ANY_SIZE)
+    _refuse(path, "rows with wrong run lengths", find_run_faults(rows, sizes))
+
+    runs = {image_id: [""] * num_classes for image_id in image_ids}
+    missing = {(image_id, index) for image_id in image_ids for index in range(num_classes)}
+    for image_id, index, text in zip(rows["image_id"], rows["class_index"], rows["runs"], strict=True):
+        runs[image_id][index] = text
+        missing.discard((image_id, index))
+    if _names_every_pair(path):
+        absent = [f"{image_id}_{index + 1}" for image_id, index in sorted(missing)]
+        _refuse(path, "rows missing (empty ones too are needed in this form)", absent)
+    return runs
+
+
+def _names_every_pair(path: Path) -> bool:
+    """Whether the file is in the combined form; its header is known to be good."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return COMBINED_FORM[0] in [name.strip() for name in next(csv.reader(file))]
+
+
+def _refuse(path: Path, what: str, faults: Sequence[object]) -> None:
+    if faults:
+        first = "; ".join(str(fault) for fault in faults[:SHOWN])
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise InputError(f"{path} has {len(faults)} {what}: {first}{more}")
+
+
+def _combined_lines(image_id: str, runs: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for number, text in enumerate(runs, start=1):
+        yield f"{image_id}_{number}", text
+
+
+def _separate_lines(image_id: str, runs: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for number, text in enumerate(runs, start=1):
+        if text:
+            yield image_id, str(number), text
+
+
+FORMS: dict[str, tuple[tuple[str, ...], Callable[[str, Sequence[str]], Iterator[tuple[str, ...]]]]] = {
+    "combined": (COMBINED_FORM, _combined_lines),
+    "separate": (SEPARATE_FORM, _separate_lines),
+}

@@ -1,0 +1,135 @@
+"""Builds one network of an architecture and an encoder, and tries it out; knows nothing of where weights come from."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import torch
+import torch.nn.functional as F
+from segmentation_models_pytorch.decoders.fpn.decoder import FPNBlock
+from segmentation_models_pytorch.encoders import get_encoder
+from torch import Tensor, nn
+
+from sever.config import ModelSettings
+from sever.errors import InputError
+from sever.models.architectures import ARCHITECTURES, NEEDS, Architecture
+
+# Small, yet large enough for PAN, which pools thrice more below its stride of 16.
+TRIAL_SIDE = 128
+# What SMP and timm raise, when built or first run, for a pair that does not fit.
+MISFITS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """All that shapes a network, weights aside; it can be built any number of times."""
+
+    architecture: Architecture
+    encoder_name: str
+    settings: ModelSettings
+    num_outputs: int
+
+    def build(self, **weights: Any) -> Any:
+        """A fresh network for three channels, with random weights or those that SMP fetches for `weights`."""
+        weights = weights or {"encoder_weights": None}
+        options = {**network_options(self.architecture, self.settings), **weights}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)
+            if self.architecture.network is not smp.PAN or self.settings.output_stride != 8:
+                network = self.architecture.network(self.encoder_name, classes=self.num_outputs, **options)
+            else:  # SMP's PAN refuses 8, though its decoder follows any size
+                options["encoder_output_stride"] = 16
+                network = smp.PAN(self.encoder_name, classes=self.num_outputs, **options)
+                network.encoder = get_encoder(self.encoder_name, output_stride=8, **_as_encoder_options(weights))
+        adapt(self.architecture, network, self.settings)
+        return network
+
+    @torch.no_grad()
+    def try_out(self, network: Any, in_channels: int) -> None:
+        """Run one blank image, so that a pair that doesn't fit is told now and not in the middle of a training."""
+        blank = torch.zeros(1, in_channels, TRIAL_SIDE, TRIAL_SIDE)
+        network.eval()
+        logits = network(blank)
+        if logits.shape[-2:] != blank.shape[-2:]:
+            raise ValueError(f"a {TRIAL_SIDE}-pixel image gives logits of {tuple(logits.shape[-2:])} pixels")
+        wanted = self.settings.output_stride
+        if wanted is not None and (stride := TRIAL_SIDE // network.encoder(blank)[-1].shape[-1]) != wanted:
+            raise ValueError(f"its last features stay at stride {stride}, not the output_stride {wanted}")
+        network.train()
+
+    @contextmanager
+    def explaining_misfits(self) -> Iterator[None]:
+        """Turn what SMP or timm raise for a pair that doesn't fit into an InputError that says what does."""
+        try:
+            yield
+        except InputError:
+            raise
+        except MISFITS as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".!")
+            raise InputError(self._misfit_message(reason)) from error
+
+    def _misfit_message(self, reason: str) -> str:
+        name, stride = self.architecture.name, self.settings.output_stride
+        needs = "dilation" if stride else self.architecture.needs
+        message = f"{name} does not work with encoder {self.encoder_name}"
+        message += f" at output_stride {stride}: {reason}. " if stride else f": {reason}. "
+        message += f"{name} needs {NEEDS[needs]}"
+        if needs == "any":
+            return message
+        others = [found.name for found in ARCHITECTURES.values() if found.needs == "any"]
+        return f"{message}; without output_stride, {', '.join(others)} work with most other encoders"
+
+
+def network_options(architecture: Architecture, settings: ModelSettings) -> dict[str, Any]:
+    """Settings as keyword arguments of the SMP class; those it has no argument for are left to `adapt`."""
+    options = dict(architecture.options)
+    if settings.decoder_channels is not None:
+        options["decoder_channels"] = settings.decoder_channels
+    if settings.output_stride is not None and architecture.stride_option is not None:
+        options[architecture.stride_option] = settings.output_stride
+    if architecture.dropout_option is not None:
+        options[architecture.dropout_option] = settings.decoder_dropout
+    return options
+
+
+def adapt(architecture: Architecture, network: Any, settings: ModelSettings) -> None:
+    """Carry out, on a built network, the settings that SMP has no argument for; state-dict keys stay as they are."""
+    if architecture.dropout_option is None and settings.decoder_dropout > 0:
+        # SMP's Unet accepts decoder_dropout= and ignores it. A Dropout2d has no state, and the hook no name.
+        network.decoder.dropout = nn.Dropout2d(settings.decoder_dropout)
+        network.decoder.register_forward_hook(_drop_output)
+    if architecture.network is smp.FPN and settings.output_stride is not None:
+        _fit_pyramid(network.decoder, settings.output_stride)
+
+
+def _as_encoder_options(weights: dict[str, Any]) -> dict[str, Any]:
+    """`encoder_weights` is called `weights` one level down."""
+    return {"weights" if name == "encoder_weights" else name: value for name, value in weights.items()}
+
+
+def _drop_output(decoder: nn.Module, inputs: Any, features: Tensor) -> Tensor:
+    return decoder.dropout(features)  # type: ignore[operator]
+
+
+class _SizedFPNBlock(FPNBlock):
+    """FPN's top-down step to whatever size the skip has: SMP's always doubles, which a dilated encoder breaks."""
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        coarse = F.interpolate(x, size=skip.shape[-2:], mode=self.interpolation_mode)
+        return coarse + self.skip_conv(skip)
+
+
+def _fit_pyramid(decoder: Any, output_stride: int) -> None:
+    """Make FPN's decoder follow a dilated encoder: no doubling where two levels have the same size."""
+    for block in (decoder.p4, decoder.p3, decoder.p2):
+        block.__class__ = _SizedFPNBlock
+    for level_stride, seg_block in zip((32, 16, 8, 4), decoder.seg_blocks, strict=True):
+        doublings = int(math.log2(min(level_stride, output_stride) // 4))
+        for position, step in enumerate(seg_block.block):
+            step.upsample = position < doublings

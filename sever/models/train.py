@@ -1,0 +1,279 @@
+"""The training loop: batches in, better weights out; knows no files, image ids, thresholds or class names.
+
+Every step draws its random numbers from (seed, epoch, step) alone, so that a run that was killed and resumed from any
+checkpoint computes exactly what the uninterrupted run would have.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from sever.config import OptimSettings, TrainSettings
+from sever.errors import InputError
+from sever.models.checkpoint import Snapshot, capture, restore
+from sever.models.optim import build_optimizer, rate_factor
+from sever.models.segmenter import Segmenter
+
+Loss = Callable[[Tensor, Tensor], dict[str, Tensor]]
+Scores = dict[str, float]
+
+
+@dataclass
+class Position:
+    """Where training stands: what a checkpoint must remember beside the weights."""
+
+    epoch: int = 0
+    batch: int = 0
+    optimizer_step: int = 0
+    loss_sums: dict[str, float] = field(default_factory=dict)
+    best_score: float | None = None
+    best_epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class StepReport:
+    epoch: int
+    batch: int
+    num_batches: int
+    optimizer_step: int
+    losses: dict[str, float]
+    learning_rates: dict[str, float]
+    images: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    epoch: int
+    losses: dict[str, float]
+    scores: Scores | None
+    is_best: bool
+    learning_rates: dict[str, float]
+    seconds: float
+
+
+class Watcher(Protocol):
+    """What the loop tells, and asks of, the world around it; called in the main process only."""
+
+    def step(self, report: StepReport) -> None: ...
+
+    def validate(self, model: nn.Module, epoch: int) -> Scores: ...
+
+    def epoch(self, report: EpochReport, snapshot: Callable[[], Snapshot]) -> None: ...
+
+    def within_epoch(self, snapshot: Callable[[], Snapshot], position: Position) -> None: ...
+
+
+class ResumableSampler(Protocol):
+    def set_position(self, epoch: int, skip: int) -> None: ...
+
+
+def step_seed(seed: int, epoch: int, batch: int) -> int:
+    """One 63-bit seed for the random numbers of one step (dropout, stochastic depth)."""
+    return int(np.random.SeedSequence([seed, epoch, batch]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class Trainer:
+    """Weights, optimiser and position of one run; `fit` takes them to the last epoch."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        loader: DataLoader[Any],
+        sampler: ResumableSampler,
+        loss: Loss,
+        optim: OptimSettings,
+        settings: TrainSettings,
+        accelerator: Accelerator,
+    ) -> None:
+        if settings.channels_last:
+            segmenter = segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.accelerator = accelerator
+        self.settings, self.optim, self.loss, self.sampler = settings, optim, loss, sampler
+        self.images_per_batch = (loader.batch_size or 1) * accelerator.num_processes
+        optimizer = build_optimizer(segmenter.parameter_groups(), optim)
+        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        sampler.set_position(0, 0)
+        self.model, self.optimizer, self.loader = accelerator.prepare(segmenter, optimizer, loader)
+        self.num_batches = len(self.loader)
+        self.averaged = (
+            AveragedModel(self.plain_model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
+            if settings.ema_decay
+            else None
+        )
+        self.position = Position()
+
+    @property
+    def plain_model(self) -> Segmenter:
+        return self.accelerator.unwrap_model(self.model)
+
+    @property
+    def scored_model(self) -> nn.Module:
+        """The network whose answers count: the moving average where there is one."""
+        return self.averaged.module if self.averaged is not None else self.plain_model
+
+    @property
+    def batches_done(self) -> int:
+        return self.position.epoch * self.num_batches + self.position.batch
+
+    @property
+    def total_steps(self) -> int:
+        return self.settings.epochs * -(-self.num_batches // self.settings.accumulation)
+
+    def fit(self, watcher: Watcher) -> None:
+        """Train from the present position to the last epoch, or until patience ends."""
+        while self.position.epoch < self.settings.epochs and not self._out_of_patience():
+            start = time.perf_counter()
+            epoch = self.position.epoch
+            losses = self._train_epoch(watcher)
+            scores = self._validate(watcher, epoch)
+            is_best = self._note_best(scores, epoch)
+            self.position.epoch, self.position.batch, self.position.loss_sums = epoch + 1, 0, {}
+            if self.accelerator.is_main_process:
+                seconds = time.perf_counter() - start
+                report = EpochReport(epoch, losses, scores, is_best, self._rates(), seconds)
+                watcher.epoch(report, self.snapshot)
+            self.accelerator.wait_for_everyone()
+
+    def snapshot(self) -> Snapshot:
+        scaler = self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {}
+        averaged = self.averaged.module if self.averaged is not None else None
+        snapshot = capture(self.plain_model, averaged, self.optimizer, scaler)
+        snapshot.values["position"] = vars(self.position) | {"loss_sums": dict(self.position.loss_sums)}
+        return snapshot
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """Go back to where a snapshot was taken."""
+        averaged = self.averaged.module if self.averaged is not None else None
+        restore(snapshot, self.plain_model, averaged, self.optimizer)
+        if self.averaged is not None:
+            # The first update of an AveragedModel copies; a resumed one goes on averaging.
+            self.averaged.n_averaged.fill_(snapshot.values["position"]["optimizer_step"])
+        if self.accelerator.scaler is not None and snapshot.values["scaler"]:
+            self.accelerator.scaler.load_state_dict(snapshot.values["scaler"])
+        self.position = Position(**snapshot.values["position"])
+
+    def _train_epoch(self, watcher: Watcher) -> dict[str, float]:
+        position = self.position
+        self.model.train()
+        self.sampler.set_position(position.epoch, position.batch * self.images_per_batch)
+        start = time.perf_counter()
+        for pixels, target in self._batches():
+            losses = self._train_batch(pixels, target)
+            position.batch += 1
+            for name, value in losses.items():
+                position.loss_sums[name] = position.loss_sums.get(name, 0.0) + value
+            now = time.perf_counter()
+            if self.accelerator.is_main_process:
+                images = len(pixels) * self.accelerator.num_processes
+                watcher.step(self._step_report(losses, images, now - start))
+                if self._checkpoint_due():
+                    watcher.within_epoch(self.snapshot, position)
+            start = time.perf_counter()
+        return {name: value / position.batch for name, value in position.loss_sums.items()}
+
+    def _batches(self) -> Any:
+        """The rest of this epoch; none when it was saved after its last batch."""
+        return self.loader if self.position.batch < self.num_batches else ()
+
+    def _train_batch(self, pixels: Tensor, target: Tensor) -> dict[str, float]:
+        settings, batch = self.settings, self.position.batch
+        accumulated_from = batch - batch % settings.accumulation
+        group_size = min(settings.accumulation, self.num_batches - accumulated_from)
+        moves = batch - accumulated_from == group_size - 1
+        torch.manual_seed(step_seed(settings.seed, self.position.epoch, batch))
+        if settings.channels_last:
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        with nullcontext() if moves else self.accelerator.no_sync(self.model):
+            logits = self.model(pixels)  # accelerate has wrapped its forward in autocast
+            losses = self.loss(logits, target)
+            if not torch.isfinite(losses["loss"]):
+                raise InputError(
+                    f"the loss became {losses['loss'].item()} in epoch {self.position.epoch + 1}, batch {batch + 1}: "
+                    "lower the learning rates, set train.clip_norm, or use train.precision: bf16"
+                )
+            self.accelerator.backward(losses["loss"] / group_size)
+        if moves:
+            self._move_weights()
+        return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _move_weights(self) -> None:
+        factor = rate_factor(self.position.optimizer_step, self.total_steps, self.optim)
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * factor
+        if self.settings.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.plain_model)
+        self.position.optimizer_step += 1
+
+    def _checkpoint_due(self) -> bool:
+        """Only between moves of the weights, since half-summed gradients are not part of a snapshot."""
+        every, batch = self.settings.checkpoint_steps, self.position.batch
+        moved = batch % self.settings.accumulation == 0
+        return (
+            every is not None
+            and moved
+            and batch < self.num_batches
+            and self.position.optimizer_step % every == 0
+        )
+
+    def _validate(self, watcher: Watcher, epoch: int) -> Scores | None:
+        last = epoch + 1 == self.settings.epochs
+        if not last and (epoch + 1) % self.settings.validate_every:
+            return None
+        shared: list[Scores | None] = [None]
+        if self.accelerator.is_main_process:
+            self.scored_model.eval()
+            shared = [watcher.validate(self.scored_model, epoch)]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(shared)
+        return shared[0]
+
+    def _note_best(self, scores: Scores | None, epoch: int) -> bool:
+        if scores is None:
+            return False
+        if self.settings.monitor not in scores:
+            raise InputError(
+                f"the validation images have no score {self.settings.monitor!r} (they show no defect); "
+                "set train.monitor: dice, or hold out more images"
+            )
+        score = scores[self.settings.monitor]
+        if self.position.best_score is not None and score <= self.position.best_score:
+            return False
+        self.position.best_score, self.position.best_epoch = score, epoch
+        return True
+
+    def _out_of_patience(self) -> bool:
+        patience, best = self.settings.patience, self.position.best_epoch
+        return patience is not None and best is not None and self.position.epoch - 1 - best >= patience
+
+    def _rates(self) -> dict[str, float]:
+        return {group["name"]: group["lr"] for group in self.optimizer.param_groups}
+
+    def _step_report(self, losses: dict[str, float], images: int, seconds: float) -> StepReport:
+        position = self.position
+        return StepReport(
+            epoch=position.epoch,
+            batch=position.batch,
+            num_batches=self.num_batches,
+            optimizer_step=position.optimizer_step,
+            losses=losses,
+            learning_rates=self._rates(),
+            images=images,
+            seconds=seconds,
+        )

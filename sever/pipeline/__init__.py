@@ -1,0 +1,1 @@
+"""The story: one file a stage; each reads, calls and writes."""

@@ -1,0 +1,183 @@
+"""`sever evaluate`: a submission or a run against labels, as the competition scores it and as an engineer asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from sever.config import DataSettings, Precision
+from sever.data import rle
+from sever.data.images import read_image
+from sever.data.layouts import read_table
+from sever.data.table import ImageTable
+from sever.decide.metrics import ImageScore, ScoreSheet, pair_counts
+from sever.deliver.pictures import Sample, picture_sheet
+from sever.deliver.submission import read_submission
+from sever.errors import InputError
+from sever.files import atomic_path, write_json
+from sever.pipeline.inspection import image_reader, inspect_table, load_run
+from sever.pipeline.progress import meter
+
+SHEET_IMAGES = 3
+
+# Image id and predicted masks (C, H, W), in the order of the table.
+Predicted = Iterator[tuple[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Where the labels are: a data set's training images, or its test images with labels of their own."""
+
+    data: Path
+    labels: Path | None = None
+    include: tuple[str, ...] = ()
+
+    def read(self) -> ImageTable:
+        settings = DataSettings(root=self.data, include=self.include, test_labels=self.labels)
+        return read_table(settings, "train" if self.labels is None else "test")[0]
+
+
+def evaluate_submission(submission: Path, truth: Truth, output: Path | None = None) -> dict[str, Any]:
+    """Score a CSV in either form. Raises InputError where it doesn't fit the labels."""
+    table = truth.read()
+    runs = read_submission(submission, table.image_ids, table.num_classes)
+
+    def predicted() -> Predicted:
+        for row, image_id in enumerate(table.image_ids):
+            height, width = table.size(row)
+            yield image_id, np.stack([rle.decode(text, height, width) for text in runs[image_id]])
+
+    return _evaluate(table, predicted(), output, {"submission": str(submission), "data": str(truth.data)})
+
+
+def evaluate_run(
+    run: Path,
+    truth: Truth | None,
+    output: Path | None = None,
+    device: str = "auto",
+    precision: Precision | None = None,
+) -> dict[str, Any]:
+    """Predict and score; without `truth` the images that the run itself held out."""
+    loaded = load_run(run, device, precision)
+    if truth is None:
+        everything, _ = read_table(loaded.config.data)
+        table = everything.select(loaded.run.part("validation"))
+    else:
+        table = truth.read()
+    if table.class_names != loaded.facts.class_names:
+        raise InputError(
+            f"the run knows the classes {', '.join(loaded.facts.class_names)}, "
+            f"but the labels have {', '.join(table.class_names)}"
+        )
+
+    def predicted() -> Predicted:
+        read = image_reader(loaded.config, loaded.facts)
+        for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
+            yield table.image_ids[seen.row], seen.inspection.masks_chw
+
+    source = {
+        "checkpoint": str(loaded.checkpoint),
+        "data": str(truth.data if truth else loaded.config.data.root),
+    }
+    return _evaluate(table, predicted(), output, source)
+
+
+def _evaluate(
+    table: ImageTable, predicted: Predicted, output: Path | None, source: dict[str, str]
+) -> dict[str, Any]:
+    sheet = ScoreSheet(table.num_classes)
+    kept: dict[str, list[str]] = {}
+    with meter("evaluate", len(table)) as progress:
+        for row, (image_id, masks_chw) in enumerate(predicted):
+            sheet.add(image_id, pair_counts(masks_chw, table.mask(row)))
+            kept[image_id] = rle.encode_masks(masks_chw)
+            progress.advance()
+    evaluation = source | {"classes": list(table.class_names)} | sheet.as_dict()
+    if output is not None:
+        _write(output, evaluation, sheet, table, kept)
+    return evaluation
+
+
+def _write(
+    output: Path,
+    evaluation: dict[str, Any],
+    sheet: ScoreSheet,
+    table: ImageTable,
+    predicted: dict[str, list[str]],
+) -> None:
+    write_json(output / "scores.json", evaluation)
+    pairs = pd.DataFrame(sheet.dice(), columns=[f"dice_{name}" for name in table.class_names])
+    pairs.insert(0, "image_id", sheet.image_ids)
+    with atomic_path(output / "images.csv") as temporary:
+        pairs.to_csv(temporary, index=False)
+    samples = []
+    for heading, score in _telling_images(sheet.image_scores()):
+        row = table.image_ids.index(score.image_id)
+        masks_chw = np.stack([rle.decode(text, *table.size(row)) for text in predicted[score.image_id]])
+        image_hwc = read_image(table.path(row), channels=3)
+        samples.append(Sample(score.image_id, image_hwc, table.mask(row), masks_chw, heading))
+    picture_sheet(output / "sheet.png", samples, table.class_names)
+
+
+def _telling_images(scores: list[ImageScore]) -> list[tuple[str, ImageScore]]:
+    """The best, the median and the worst images; of those with a defect first, since empty ones show nothing."""
+    ranked = sorted(scores, key=lambda score: (score.has_defect, score.dice), reverse=True)
+    defective = [score for score in ranked if score.has_defect] or ranked
+    middle = max(0, len(defective) // 2 - SHEET_IMAGES // 2)
+    best = defective[:SHEET_IMAGES]
+    median = [score for score in defective[middle : middle + SHEET_IMAGES] if score not in best]
+    worst = sorted(scores, key=lambda score: score.dice)[:SHEET_IMAGES]
+    worst = [score for score in worst if score not in best + median]
+    groups = {"best": best, "median": median, "worst": worst}
+    return [(heading, score) for heading, group in groups.items() for score in group]
+
+
+def render(evaluation: dict[str, Any]) -> str:
+    """The scores as a table that a person reads."""
+    console = Console(width=100, file=None, record=False)
+    table = Table(title=f"{evaluation['images']} images, {len(evaluation['classes'])} classes")
+    headings = (
+        "class",
+        "Dice",
+        "Dice, all empty",
+        "Dice where present",
+        "IoU",
+        "images with it",
+        "found",
+        "missed",
+        "false alarms",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for index, name in enumerate(evaluation["classes"]):
+        seen = evaluation["has_defect_per_class"][index]
+        positives = evaluation["positive_images_per_class"][index]
+        table.add_row(
+            name,
+            _number(evaluation["dice_per_class"][index]),
+            _number(1 - positives / evaluation["images"]),
+            _number(evaluation["dice_positive_per_class"][index]),
+            _number(evaluation["iou_per_class"][index]),
+            *(str(count) for count in (positives, seen["tp"], seen["fn"], seen["fp"])),
+        )
+    seen = evaluation["has_defect"]
+    table.add_section()
+    table.add_row(
+        "mean / any",
+        *(_number(evaluation[key]) for key in ("dice", "dice_all_empty", "dice_positive", "mean_iou")),
+        *(str(count) for count in (seen["tp"] + seen["fn"], seen["tp"], seen["fn"], seen["fp"])),
+    )
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

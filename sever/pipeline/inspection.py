@@ -1,0 +1,135 @@
+"""The one way from images to masks: a run's checkpoint becomes an Inspector, and images stream through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from sever.config import ExperimentConfig, Precision, RuleSettings, load_config
+from sever.data.images import read_image
+from sever.data.table import ImageTable
+from sever.decide.inspector import Inspection, Inspector
+from sever.decide.postprocess import resolve_min_pixels
+from sever.models.checkpoint import load_weights
+from sever.models.device import pick_device
+from sever.models.losses import num_outputs, probabilities
+from sever.models.predict import Predictor
+from sever.models.segmenter import Segmenter, build_segmenter
+from sever.pipeline.streams import chunks, read_ahead
+from sever.store import Run, find_run, load_weights_file, read_json
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a run learned from its training images, and every later stage must share with it."""
+
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    @staticmethod
+    def read(path: Path) -> DatasetFacts:
+        values = read_json(path)
+        return DatasetFacts(**{name: tuple(value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A trained network ready to inspect."""
+
+    run: Run
+    checkpoint: Path
+    config: ExperimentConfig
+    facts: DatasetFacts
+    inspector: Inspector
+
+
+def load_run(
+    path: Path,
+    device: str = "auto",
+    precision: Precision | None = None,
+    flips: tuple[str, ...] | None = None,
+    batch_size: int | None = None,
+) -> LoadedRun:
+    """Build the Inspector of a run's best checkpoint, or of the checkpoint that `path` names.
+
+    What is None stays as the run was configured. Raises InputError for a run that can't be read or computed here.
+    """
+    run, checkpoint = find_run(path)
+    overrides = {"train.precision": precision, "predict.flips": flips, "predict.batch_size": batch_size}
+    config = load_config(run.config_file, overrides)
+    facts = DatasetFacts.read(run.dataset_file)
+    checkpoint = checkpoint or run.best()
+    segmenter = new_segmenter(config, facts, pretrained=False)
+    load_weights(segmenter, load_weights_file(checkpoint))
+    target = pick_device(device, config.train.precision)
+    rules = RuleSettings.model_validate(read_json(run.rules_file))
+    inspector = make_inspector(segmenter.to(target), segmenter.size_multiple, config, facts, rules, target)
+    return LoadedRun(run, checkpoint, config, facts, inspector)
+
+
+def new_segmenter(config: ExperimentConfig, facts: DatasetFacts, pretrained: bool) -> Segmenter:
+    outputs = num_outputs(config.loss.name, facts.num_classes)
+    return build_segmenter(config.model, outputs, facts.mean, facts.std, pretrained)
+
+
+def make_inspector(
+    segmenter: nn.Module,
+    size_multiple: int,
+    config: ExperimentConfig,
+    facts: DatasetFacts,
+    rules: RuleSettings,
+    device: torch.device,
+) -> Inspector:
+    predictor = Predictor(
+        segmenter=segmenter,
+        to_probabilities=lambda logits: probabilities(logits, config.loss.name),
+        device=device,
+        precision=config.train.precision,
+        flips=config.predict.flips,
+        tile=config.predict.tile,
+        tile_overlap=config.predict.tile_overlap,
+        size_multiple=size_multiple,
+        channels_last=config.train.channels_last,
+        batch_size=config.predict.batch_size,
+    )
+    return Inspector((predictor,), rules, resolve_min_pixels(rules, facts.num_classes, severstal=False))
+
+
+def image_reader(config: ExperimentConfig, facts: DatasetFacts) -> Callable[[Path], np.ndarray]:
+    """Reads an image as this network wants it: (H, W, channels) uint8."""
+    return partial(read_image, channels=facts.channels, significant_bits=config.data.significant_bits)
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """One row of a table of images, seen."""
+
+    row: int
+    image_hwc: np.ndarray
+    inspection: Inspection
+
+
+def inspect_table(
+    inspector: Inspector, table: ImageTable, read: Callable[[Path], np.ndarray], batch_size: int
+) -> Iterator[Inspected]:
+    """Every image of the table, in its order; at most three batches are in memory."""
+    images = read_ahead(lambda row: read(table.path(row)), range(len(table)), depth=2 * batch_size)
+    for batch in chunks(enumerate(images), batch_size):
+        inspections = inspector.inspect([image for _, image in batch])
+        for (row, image), inspection in zip(batch, inspections, strict=True):
+            yield Inspected(row, image, inspection)

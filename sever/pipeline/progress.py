@@ -1,0 +1,80 @@
+"""Progress on long work: a bar where people look on, plain lines where the output is a file or a pipe."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+PLAIN_SECONDS = 10.0
+
+
+class Meter(Protocol):
+    def advance(self, amount: int = 1, note: str = "") -> None: ...
+
+
+@contextmanager
+def meter(title: str, total: int, done: int = 0, seconds: float = PLAIN_SECONDS) -> Iterator[Meter]:
+    """Show how much of `total` is done, on standard error. `done` counts what an earlier run left finished."""
+    if sys.stderr.isatty():
+        with _bar() as bar:
+            yield _BarMeter(bar, title, total, done)
+    else:
+        yield _PlainMeter(title, total, done, seconds)
+
+
+def tell(message: str) -> None:
+    """One line on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True),
+    )
+
+
+class _BarMeter:
+    def __init__(self, bar: Progress, title: str, total: int, done: int) -> None:
+        self.bar = bar
+        self.task = bar.add_task(title, total=total, completed=done, note="")
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.bar.update(self.task, advance=amount, note=note)
+
+
+class _PlainMeter:
+    """A line every few seconds, and one at the end."""
+
+    def __init__(self, title: str, total: int, done: int, seconds: float) -> None:
+        self.title, self.total, self.done, self.first, self.seconds = title, total, done, done, seconds
+        self.start = self.told = time.monotonic()
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.done += amount
+        now = time.monotonic()
+        if now - self.told < self.seconds and self.done < self.total:
+            return
+        self.told = now
+        worked = self.done - self.first
+        left = (now - self.start) / worked * (self.total - self.done) if worked else 0.0
+        tell(f"{self.title}: {self.done}/{self.total}, {left:.0f} s left{'  ' + note if note else ''}")

@@ -1,0 +1,164 @@
+"""`sever train`: table, folds and statistics, then the training loop, watched and saved; resumable at any moment."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader
+
+from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config
+from sever.data.dataset import Channels, StripDataset, collate, measure_pixels, start_worker
+from sever.data.folds import assign_folds, split
+from sever.data.layouts import find_layout, read_table
+from sever.data.samplers import EpochSampler
+from sever.data.table import ImageTable
+from sever.data.transforms import build_augmentation
+from sever.decide.postprocess import resolve_min_pixels
+from sever.errors import InputError
+from sever.files import atomic_path, write_json, write_text
+from sever.models.checkpoint import average_weights
+from sever.models.device import make_accelerator
+from sever.models.losses import build_loss
+from sever.models.train import Trainer
+from sever.pipeline.inspection import DatasetFacts, new_segmenter
+from sever.pipeline.progress import tell
+from sever.pipeline.skipped import report_skipped
+from sever.pipeline.watch import HistoryRow, TrainingWatcher
+from sever.store import Run, find_run, load_checkpoint, load_weights_file, read_json, save_weights
+
+LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy")
+
+
+def train(config: ExperimentConfig, saved: Path, device: str) -> Run:
+    """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
+    table, skipped = read_table(config.data)
+    folds = assign_folds(table, config.folds)
+    training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
+    parts = dict.fromkeys(training.image_ids, "train")
+    parts |= dict.fromkeys(validation.image_ids, "validation")
+    tell(f"{len(training)} images train, {len(validation)} validate; classes: {', '.join(table.class_names)}")
+    channels: Channels = 3 if config.model.in_channels == "rgb" else 1
+    mean, std = measure_pixels(training, channels, config.data.significant_bits, max(1, config.train.workers))
+    facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
+    trainer = _build_trainer(config, facts, training, device, pretrained=True)
+
+    run = Run.create(saved, config.name)
+    report_skipped(skipped, run.folder / "skipped.csv")
+    frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
+    with atomic_path(run.folds_file) as temporary:
+        frame.to_csv(temporary, index=False)
+    min_pixels = resolve_min_pixels(
+        config.rules, table.num_classes, find_layout(config.data) == "severstal"
+    )
+    rules = config.rules.model_copy(update={"min_pixels": min_pixels})
+    write_json(run.rules_file, rules.model_dump(mode="json"))
+    write_json(run.dataset_file, asdict(facts))
+    write_json(run.folder / "environment.json", _environment())
+    write_text(run.config_file, dump_config(config))
+    return _fit(run, config, facts, rules, trainer, validation)
+
+
+def resume(path: Path, device: str) -> Run:
+    """Go on with a run from its furthest checkpoint, or from the one that `path` names, exactly as if never stopped."""
+    run, checkpoint = find_run(path)
+    config = load_config(run.config_file)
+    facts = DatasetFacts.read(run.dataset_file)
+    table, _ = read_table(config.data)
+    training, validation = (table.select(run.part(part)) for part in ("train", "validation"))
+    run.clean()
+    checkpoint = checkpoint or run.latest()
+    trainer = _build_trainer(config, facts, training, device, pretrained=checkpoint is None)
+    history: list[HistoryRow] = []
+    if checkpoint is not None:
+        snapshot = load_checkpoint(checkpoint)
+        trainer.resume(snapshot)
+        history = snapshot.values["history"]
+        tell(
+            f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}"
+        )
+    rules = RuleSettings.model_validate(read_json(run.rules_file))
+    return _fit(run, config, facts, rules, trainer, validation, history)
+
+
+def average(path: Path, count: int) -> Path:
+    """Average the weights of the best `count` checkpoints of a run; returns the new checkpoint's folder."""
+    run, _ = find_run(path)
+    latest = run.latest()
+    history = read_json(latest / "state.json")["history"] if latest else []
+    monitor = load_config(run.config_file).train.monitor
+    there = set(run.epochs())
+    scored = [row for row in history if row.get(monitor) is not None and int(row["epoch"]) in there]
+    if len(scored) < count:
+        raise InputError(
+            f"{run.folder} keeps {len(scored)} scored checkpoints, but {count} are to be averaged; "
+            "train with train.keep_best or train.keep_every set higher, or average fewer"
+        )
+    best = sorted(scored, key=lambda row: -row[monitor])[:count]
+    epochs = sorted(int(row["epoch"]) for row in best)
+    weights = average_weights([load_weights_file(run.epoch_folder(epoch)) for epoch in epochs])
+    folder = run.checkpoints / f"average-{count}"
+    save_weights(folder, weights, {"averaged_epochs": epochs})
+    return folder
+
+
+def _build_trainer(
+    config: ExperimentConfig, facts: DatasetFacts, training: ImageTable, device: str, pretrained: bool
+) -> Trainer:
+    settings = config.train
+    accelerator = make_accelerator(device, settings.precision)
+    torch.manual_seed(settings.seed)  # the decoder's first weights
+    segmenter = new_segmenter(config, facts, pretrained)
+    augmentation = build_augmentation(config.augment)
+    dataset = StripDataset(
+        training, facts.channels, augmentation, settings.seed, config.data.significant_bits
+    )
+    sampler = EpochSampler(len(training), settings.seed, shuffle=True)
+    loader = DataLoader(
+        dataset,
+        batch_size=settings.batch_size,
+        sampler=sampler,
+        num_workers=settings.workers,
+        persistent_workers=settings.workers > 0,
+        collate_fn=partial(collate, multiple=segmenter.size_multiple),
+        worker_init_fn=start_worker,
+        # A last batch of one image breaks batch normalisation; a tiny data set is one short batch.
+        drop_last=len(training) >= settings.batch_size,
+        pin_memory=accelerator.device.type == "cuda",
+    )
+    loss = build_loss(config.loss)
+    return Trainer(segmenter, loader, sampler, loss, config.optim, settings, accelerator)
+
+
+def _fit(
+    run: Run,
+    config: ExperimentConfig,
+    facts: DatasetFacts,
+    rules: RuleSettings,
+    trainer: Trainer,
+    validation: ImageTable,
+    history: Sequence[HistoryRow] = (),
+) -> Run:
+    device, multiple = trainer.accelerator.device, trainer.plain_model.size_multiple
+    watcher = TrainingWatcher(
+        run, config, facts, rules, validation, device, multiple, history, trainer.batches_done
+    )
+    with watcher:
+        trainer.fit(watcher)
+    return run
+
+
+def _environment() -> dict[str, object]:
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }

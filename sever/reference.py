@@ -1,0 +1,80 @@
+"""The reference of every setting as Markdown, written from the settings themselves, so that it can't go stale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sever.config import json_schema
+
+HEAD = """# Reference: settings of an experiment
+
+Written by `sever config reference` from the settings themselves; don't edit by hand (`make docs` writes it anew).
+
+An experiment is one YAML file with a `name`, a `data` section with at least `root`, and whatever differs from the
+defaults below. `sever config check -c FILE` checks one, `sever config show -c FILE` prints it with all defaults,
+`sever config schema` prints the JSON schema for editors.
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    schema = json_schema()
+    sections = [_section("", schema)]
+    for name, field in schema["properties"].items():
+        definition = schema["$defs"].get(_target(field))
+        if definition is not None:
+            sections.append(_section(name, definition))
+    return HEAD + "\n" + "\n\n".join(sections) + "\n"
+
+
+def _target(field: dict[str, Any]) -> str:
+    return str(field.get("$ref", "")).rpartition("/")[2]
+
+
+def _section(name: str, definition: dict[str, Any]) -> str:
+    rows = [
+        f"| `{key}` | {_allowed(field)} | {_default(field, key in definition.get('required', ()))} "
+        f"| {field['description']} |"
+        for key, field in definition["properties"].items()
+        if "$ref" not in field
+    ]
+    return "\n".join(
+        [f"## `{name}`" if name else "## Top level", "", "| setting | allowed | default | meaning |", "|---|---|---|---|", *rows]
+    )
+
+
+def _default(field: dict[str, Any], required: bool) -> str:
+    if required:
+        return "required"
+    value = field.get("default")
+    return f"`{'null' if value is None else str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _allowed(field: dict[str, Any]) -> str:
+    """What a value may be, in words."""
+    if "anyOf" in field:
+        return " or ".join(_allowed(option) for option in field["anyOf"])
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    kind = field.get("type", "")
+    if kind == "array":
+        return f"list of {_allowed(field.get('items', {'type': 'number'})) if 'items' in field else _fixed(field)}"
+    names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "null": "null"}
+    if kind == "string" and field.get("format") == "path":
+        return "path"
+    return names[kind] + _range(field)
+
+
+def _fixed(field: dict[str, Any]) -> str:
+    kinds = [_allowed(item) for item in field.get("prefixItems", [])]
+    return f"{len(kinds)}: {kinds[0]}"
+
+
+def _range(field: dict[str, Any]) -> str:
+    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+    parts = [f"{word} {field[key]:g}" for key, word in words.items() if key in field]
+    return f", {' and '.join(parts)}" if parts else ""
+
+

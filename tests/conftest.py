@@ -1,0 +1,52 @@
+"""What many tests share: a small synthetic data set, a small experiment, and a guard against the network."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sever.data.synthetic import SynthSettings, write_dataset
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that reaches beyond this machine fails."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            raise AssertionError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def strip_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic data set of 16 training and 6 test images, 64x192 pixels, classes about equally often."""
+    root = tmp_path_factory.mktemp("strip") / "data"
+    settings = SynthSettings(train=16, test=6, height=64, width=192, frequencies="balanced", seed=7, workers=1)
+    return write_dataset(root, settings)
+
+
+@pytest.fixture
+def tiny_experiment(strip_root: Path, tmp_path: Path) -> Path:
+    """An experiment that trains in seconds: resnet18 from random weights, narrow decoder, two epochs."""
+    path = tmp_path / "tiny.yml"
+    settings: dict[str, Any] = {
+        "name": "tiny",
+        "data": {"root": str(strip_root)},
+        "folds": {"share": 0.25},
+        "model": {"encoder": "resnet18", "weights": "none", "decoder_channels": [16, 16, 8, 8, 8]},
+        "augment": {"recipe": "light", "crop": [64, 64]},
+        "train": {"epochs": 2, "batch_size": 4, "workers": 0},
+        "rules": {"min_pixels": 0},
+    }
+    path.write_text(yaml.safe_dump(settings))
+    return path

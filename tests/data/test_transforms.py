@@ -1,0 +1,281 @@
+"""Augmentation: masks stay exact, chance comes from the generator alone, and each step does what its name says."""
+
+import pickle
+import random
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sever.config import AugmentSettings
+from sever.data import transforms
+from sever.data.transforms import RECIPES, Sample, build_augmentation, crop
+from sever.errors import InputError
+
+
+def blobs(seed: int, height: int = 96, width: int = 160, classes: int = 1) -> np.ndarray:
+    """(C, H, W) uint8: one or two ellipses a class, not touching the border."""
+    rng = np.random.default_rng(seed)
+    masks_chw = np.zeros((classes, height, width), np.uint8)
+    for mask_hw in masks_chw:
+        for _ in range(rng.integers(1, 3)):
+            centre = rng.integers(30, width - 30), rng.integers(30, height - 30)
+            axes = rng.integers(8, 20), rng.integers(8, 20)
+            cv2.ellipse(mask_hw, [int(v) for v in centre], [int(v) for v in axes], 20, 0, 360, 1, -1)
+    return masks_chw
+
+
+def textured(seed: int, height: int = 96, width: int = 160, channels: int = 1) -> np.ndarray:
+    image_hwc = np.random.default_rng(seed).integers(60, 140, (height, width, channels), dtype=np.uint8)
+    return cv2.GaussianBlur(image_hwc, (5, 5), 0).reshape(image_hwc.shape)
+
+
+def is_whole(sample: Sample, height: int, width: int, channels: int, classes: int) -> bool:
+    """Contiguous uint8 of the right shapes, masks of 0 and 1."""
+    image_hwc, masks_chw = sample
+    shapes_fit = image_hwc.shape == (height, width, channels) and masks_chw.shape == (classes, height, width)
+    types_fit = image_hwc.dtype == masks_chw.dtype == np.uint8 and masks_chw.max(initial=0) <= 1
+    return shapes_fit and types_fit and image_hwc.flags.c_contiguous and masks_chw.flags.c_contiguous
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(list(RECIPES)),
+    st.sampled_from([1, 3]),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.none() | st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.integers(0, 2**32),
+)
+def test_every_recipe_takes_every_size(
+    recipe: str, channels: int, height: int, width: int, size: tuple[int, int] | None, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    image_hwc = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    masks_chw = rng.integers(0, 2, (3, height, width), dtype=np.uint8)
+    image_before, masks_before = image_hwc.copy(), masks_chw.copy()
+    sample = build_augmentation(AugmentSettings(recipe=recipe, crop=size))(image_hwc, masks_chw, rng)
+    assert is_whole(sample, *(size or (height, width)), channels, 3)
+    assert (image_hwc == image_before).all()
+    assert (masks_chw == masks_before).all()
+
+
+def test_nothing_is_changed_by_the_recipe_none_without_a_crop() -> None:
+    image_hwc, masks_chw = textured(0), blobs(0)
+    augment = build_augmentation(AugmentSettings(recipe="none", crop=None))
+    changed_image, changed_masks = augment(image_hwc, masks_chw, np.random.default_rng(0))
+    assert (changed_image == image_hwc).all()
+    assert (changed_masks == masks_chw).all()
+
+
+# --- chance
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_chance_comes_from_the_generator_alone_and_leaks_nowhere(recipe: str) -> None:
+    augment = build_augmentation(AugmentSettings(recipe=recipe, crop=(64, 96)))
+    augment = pickle.loads(pickle.dumps(augment))  # as sent to a worker
+    image_hwc, masks_chw = textured(1, channels=3), blobs(1, classes=2)
+    results = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        random.seed(global_seed)
+        np.random.seed(global_seed)  # noqa: NPY002 -- the global state is what must not matter
+        before = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+        results.append([augment(image_hwc, masks_chw, np.random.default_rng(seed)) for seed in range(12)])
+        after = torch.get_rng_state(), random.getstate(), str(np.random.get_state())  # noqa: NPY002
+        assert torch.equal(before[0], after[0])
+        assert before[1:] == after[1:]
+    for (image_a, masks_a), (image_b, masks_b) in zip(*results, strict=True):
+        assert (image_a == image_b).all()
+        assert (masks_a == masks_b).all()
+    assert len({image.tobytes() for image, _ in results[0]}) > 6  # and seeds do matter
+
+
+# --- masks follow their image
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crop_and_flips_carry_a_mask_hidden_in_the_image_exactly(seed: int, channels: int) -> None:
+    masks_chw = blobs(seed)
+    image_hwc = np.repeat(masks_chw[0, ..., None] * np.uint8(200), channels, axis=2)
+    rng = np.random.default_rng(seed)
+    image_hwc, masks_chw = crop(image_hwc, masks_chw, rng, (64, 80), mask_aware_share=1.0)
+    image_hwc, masks_chw = transforms.flip(image_hwc, np.ascontiguousarray(masks_chw), rng)
+    assert masks_chw.any()
+    assert (image_hwc == masks_chw[0, ..., None] * 200).all()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("seed", range(12))
+def test_whole_recipes_keep_a_mask_hidden_in_the_image(recipe: str, seed: int) -> None:
+    """Blur and bilinear rotation soften the image's edge, so one pixel on either side of it may disagree."""
+    masks_chw = blobs(seed)
+    augment = build_augmentation(AugmentSettings(recipe=recipe, crop=(80, 128), mask_aware_share=1.0))
+    image_hwc, masks_chw = augment(masks_chw[0, ..., None] * np.uint8(200), masks_chw, np.random.default_rng(seed))
+    inside = cv2.erode(masks_chw[0], np.ones((3, 3), np.uint8)) > 0
+    outside = cv2.dilate(masks_chw[0], np.ones((3, 3), np.uint8)) == 0
+    middle = (np.median(image_hwc[inside]) + np.median(image_hwc[outside])) / 2
+    assert inside.any()
+    assert (image_hwc[inside] > middle).all()
+    assert (image_hwc[outside] < middle).all()
+
+
+def test_rotation_and_scale_do_happen_and_bring_in_black_without_a_defect() -> None:
+    image_hwc, masks_chw = np.full((60, 90, 1), 150, np.uint8), np.ones((2, 60, 90), np.uint8)
+    turned = [transforms.tilt(image_hwc, masks_chw, np.random.default_rng(seed)) for seed in range(60)]
+    moved = [(image, masks) for image, masks in turned if (image == 0).any()]
+    assert 15 <= len(moved) <= 45
+    for image, masks in moved:
+        assert (masks[0] == masks[1]).all()
+        assert not masks[:, (image == 0)[..., 0]].any()
+
+
+def test_flips_show_all_four_ways_equally() -> None:
+    image_hwc = np.array([[1, 2], [3, 4]], np.uint8)[..., None]
+    ways = Counter(
+        tuple(transforms.flip(image_hwc, image_hwc[None, ..., 0], np.random.default_rng(seed))[0].ravel())
+        for seed in range(400)
+    )
+    assert set(ways) == {(1, 2, 3, 4), (2, 1, 4, 3), (3, 4, 1, 2), (4, 3, 2, 1)}
+    assert min(ways.values()) > 70
+
+
+# --- crops
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32), st.integers(1, 30), st.integers(1, 50))
+def test_a_mask_aware_crop_holds_a_defect_wherever_it_lies(seed: int, height: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    masks_chw = np.zeros((3, 24, 40), np.uint8)
+    masks_chw[rng.integers(3), rng.integers(24), rng.integers(40)] = 1
+    image_hwc = np.zeros((24, 40, 1), np.uint8)
+    _, cut = crop(image_hwc, masks_chw, rng, (height, width), mask_aware_share=1.0)
+    assert cut.sum() == 1
+
+
+def lefts(mask_row: list[int], side: int, share: float) -> Counter[int]:
+    """How often each column (its number is its pixel value) begins a crop, in 300."""
+    image_hwc = np.arange(len(mask_row), dtype=np.uint8).reshape(1, -1, 1)
+    masks_chw = np.array(mask_row, np.uint8).reshape(1, 1, -1)
+    cuts = (crop(image_hwc, masks_chw, np.random.default_rng(seed), (1, side), share) for seed in range(300))
+    return Counter(int(image[0, 0, 0]) for image, _ in cuts)
+
+
+def test_crops_begin_everywhere_they_may() -> None:
+    # a row a case: six columns, crops of three
+    assert set(lefts([0, 0, 1, 0, 0, 0], 3, 1.0)) == {0, 1, 2}
+    assert set(lefts([1, 0, 0, 0, 0, 0], 3, 1.0)) == {0}
+    assert set(lefts([0, 0, 0, 0, 0, 1], 3, 1.0)) == {3}
+    assert set(lefts([0, 0, 0, 0, 0, 0], 3, 1.0)) == {0, 1, 2, 3}  # no defect: anywhere
+    assert set(lefts([0, 0, 0, 0, 0, 1], 3, 0.0)) == {0, 1, 2, 3}
+    assert min(lefts([0, 0, 0, 0, 0, 0], 3, 0.0).values()) > 45  # of 75 expected
+
+
+def test_mask_aware_share_is_the_share_of_crops_put_on_a_defect() -> None:
+    found = lefts([1] + [0] * 199, 1, 0.25)
+    assert 50 <= found[0] <= 105  # of 75 expected, and one or two by chance
+
+
+def test_a_small_class_is_cropped_as_often_as_a_large_one() -> None:
+    masks_chw = np.zeros((3, 50, 50), np.uint8)
+    masks_chw[0, :40] = 1
+    masks_chw[2, 49, 49] = 1
+    image_hwc = np.zeros((50, 50, 1), np.uint8)
+    hits = [crop(image_hwc, masks_chw, np.random.default_rng(seed), (4, 4), 1.0)[1][2].any() for seed in range(200)]
+    assert 70 <= sum(hits) <= 130
+
+
+def test_an_image_smaller_than_its_crop_is_padded_with_its_edge_and_no_defect() -> None:
+    image_hwc = np.array([[10, 20], [30, 40]], np.uint8)[..., None]
+    masks_chw = np.ones((1, 2, 2), np.uint8)
+    image, masks = crop(image_hwc, masks_chw, np.random.default_rng(0), (3, 4), 1.0)
+    assert image[..., 0].tolist() == [[10, 20, 20, 20], [30, 40, 40, 40], [30, 40, 40, 40]]
+    assert masks[0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+# --- what happens to the pixels
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_grey_stored_in_three_channels_stays_grey(recipe: str) -> None:
+    augment = build_augmentation(AugmentSettings(recipe=recipe, crop=(64, 96)))
+    image_hwc, masks_chw = np.repeat(textured(3), 3, axis=2), blobs(3)
+    for seed in range(30):
+        image, _ = augment(image_hwc, masks_chw, np.random.default_rng(seed))
+        assert (image == image[..., :1]).all()
+
+
+def test_one_and_three_channels_are_enhanced_alike() -> None:
+    grey, masks_chw = textured(4), blobs(4)
+    for seed in range(30):
+        one, _ = transforms.enhance(grey, masks_chw, np.random.default_rng(seed))
+        three, _ = transforms.enhance(np.repeat(grey, 3, axis=2), masks_chw, np.random.default_rng(seed))
+        assert (three == one).all()
+
+
+def test_half_of_the_images_are_enhanced_each_way_as_often() -> None:
+    """Told apart on a dot: blur spreads it, sharpening darkens what is around it, CLAHE does neither."""
+    image_hwc = np.full((16, 16, 1), 100, np.uint8)
+    image_hwc[8, 8] = 116
+    ways: Counter[str] = Counter()
+    for seed in range(600):
+        image, _ = transforms.enhance(image_hwc, image_hwc[None, ..., 0], np.random.default_rng(seed))
+        beside, dot = int(image[8, 7, 0]), int(image[8, 8, 0])
+        if (image == image_hwc).all():
+            ways["as it was"] += 1
+        elif (dot, beside, int(image[7, 7, 0])) == (104, 102, 101):  # [1, 2, 1] / 4 each way
+            ways["blur"] += 1
+        elif beside in (95, 96, 97) and 116 + 25 <= dot <= 116 + 39:  # 16 * 0.2..0.3 down, 8 * 16 * 0.2..0.3 up
+            ways["sharpen"] += 1
+        else:
+            ways["clahe"] += 1
+    assert 250 <= ways["as it was"] <= 350
+    assert all(70 <= ways[name] <= 130 for name in ("blur", "sharpen", "clahe"))
+
+
+def test_clahe_raises_local_contrast_and_keeps_differences_of_colour() -> None:
+    # A dim half beside a bright half, each with a faint texture; red 10 levels above blue.
+    image_hwc = textured(5, 64, 64, channels=1) // 4 + np.where(np.arange(64) < 32, 60, 160)[None, :, None]
+    image_hwc = (image_hwc + np.array([5, 0, -5])).astype(np.uint8)
+    changed = transforms._clahe(image_hwc, np.random.default_rng(0))
+    for half in (np.s_[:, 4:28], np.s_[:, 36:60]):
+        assert changed[half].std() > 1.2 * image_hwc[half].std()
+    unclipped = (changed > 0).all(axis=2) & (changed < 255).all(axis=2)
+    assert (changed[unclipped][:, 0].astype(int) - changed[unclipped][:, 2] == 10).all()
+
+
+def test_light_and_strong_changes_of_light_stay_in_their_range() -> None:
+    flat, masks_chw = np.full((8, 8, 1), 100, np.uint8), np.zeros((1, 8, 8), np.uint8)
+
+    def levels(step: transforms.Augmentation) -> list[int]:
+        return [int(step(flat, masks_chw, np.random.default_rng(seed))[0].mean()) for seed in range(200)]
+
+    light, strong = levels(transforms.relight_slightly), levels(transforms.relight_strongly)
+    # contrast moves about the mean, so a flat image shows brightness and gamma only
+    assert min(light) in range(89, 93)
+    assert max(light) in range(107, 111)
+    assert min(strong) < 75
+    assert max(strong) > 125
+    assert min(strong) >= 0.75 * 255 * (100 / 255) ** 1.4 - 1
+    assert max(strong) <= 1.25 * 255 * (100 / 255) ** (1 / 1.4) + 1
+
+
+def test_noise_keeps_the_mean_and_stays_small() -> None:
+    flat, masks_chw = np.full((64, 64, 3), 128, np.uint8), np.zeros((1, 64, 64), np.uint8)
+    noisy = [transforms.add_noise(flat, masks_chw, np.random.default_rng(seed))[0] for seed in range(60)]
+    spreads = [image.std() for image in noisy]
+    assert 15 <= sum(spread == 0 for spread in spreads) <= 45
+    assert 5 < max(spreads) < 8.5
+    assert all(abs(image.mean() - 128) < 1 for image in noisy)
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"'medium'.*none, light, severstal-2019, heavy"):
+        build_augmentation(AugmentSettings.model_construct(recipe="medium"))
