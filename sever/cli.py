@@ -53,9 +53,7 @@ Configs = Annotated[
 ]
 RunPath = Annotated[
     Path,
-    typer.Option(
-        "--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."
-    ),
+    typer.Option("--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."),
 ]
 Device = Annotated[str, typer.Option(help="auto (the best there is), cpu, cuda, cuda:1, mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output in place of a table.")]
@@ -100,9 +98,7 @@ def _common(
 def synth(
     output: Output,
     train: Annotated[int, typer.Option(help="Number of training images.")] = 400,
-    test: Annotated[
-        int, typer.Option(help="Number of test images; their labels go to test_labels.csv.")
-    ] = 100,
+    test: Annotated[int, typer.Option(help="Number of test images; their labels go to test_labels.csv.")] = 100,
     height: Annotated[int, typer.Option(help="Height of an image in pixels.")] = 256,
     width: Annotated[int, typer.Option(help="Width of an image in pixels.")] = 1600,
     frequencies: Annotated[
@@ -156,17 +152,13 @@ def train(
         raise InputError("give either -c CONFIG (one or more) to start, or -r RUN to resume")
     if run is not None:
         if seed is not None or precision is not None or skip_bad:
-            raise InputError(
-                "a resumed run keeps its own settings: leave --seed, --precision and --skip-bad out"
-            )
+            raise InputError("a resumed run keeps its own settings: leave --seed, --precision and --skip-bad out")
         from sever.pipeline.train import resume
 
         print(resume(run, device).folder)
         return
     overrides = {"train.seed": seed, "train.precision": precision, "data.skip_bad": skip_bad or None}
-    experiments = [
-        load_config(path, overrides) for path in config or []
-    ]  # all are checked before the first trains
+    experiments = [load_config(path, overrides) for path in config or []]  # all are checked before the first trains
     from sever.pipeline.train import train as train_experiment
 
     for experiment in experiments:
@@ -191,29 +183,19 @@ def average(
 def predict(
     run: RunPath,
     output: Output,
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of images of any layout, searched recursively.")
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Data set root in a known layout, in place of --images.")
-    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images of any layout, searched recursively.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, in place of --images.")] = None,
     split: Annotated[Split, typer.Option(help="With --data: which images.")] = Split.test,
     include: Include = None,
     form: Annotated[CsvForm, typer.Option(help="Form of submission.csv.")] = CsvForm.combined,
     flip: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Also average this flip: width, height or both; repeatable; `none` for no flip at all."
-        ),
+        typer.Option(help="Also average this flip: width, height or both; repeatable; `none` for no flip at all."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a batch.", min=1)] = None,
-    sheet: Annotated[
-        int, typer.Option(help="Draw this many images with found defects into sheet.png.", min=0)
-    ] = 12,
+    sheet: Annotated[int, typer.Option(help="Draw this many images with found defects into sheet.png.", min=0)] = 12,
     skip_bad: SkipBad = False,
-    overwrite: Annotated[
-        bool, typer.Option(help="Replace the maps of another run in the output folder.")
-    ] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace the maps of another run in the output folder.")] = False,
     precision: PrecisionOption = None,
     device: Device = "auto",
 ) -> None:
@@ -244,9 +226,7 @@ def predict(
 
 @app.command()
 def evaluate(
-    submission: Annotated[
-        Path | None, typer.Option("--submission", "-s", help="Submission CSV to score.")
-    ] = None,
+    submission: Annotated[Path | None, typer.Option("--submission", "-s", help="Submission CSV to score.")] = None,
     run: Annotated[
         Path | None, typer.Option("--run", "-r", help="Run or checkpoint to score, in place of a submission.")
     ] = None,
@@ -272,12 +252,13 @@ def evaluate(
     `sever evaluate --data D --labels D/test_labels.csv -s out/submission.csv`
     """
     from sever.pipeline.evaluate import Truth, evaluate_run, evaluate_submission, render
+    from sever.pipeline.inspection import How
 
     if (submission is None) == (run is None):
         raise InputError("give either -s SUBMISSION or -r RUN")
     truth = Truth(data, labels, tuple(include or ())) if data is not None else None
     if run is not None:
-        evaluation = evaluate_run(run, truth, output, device, precision.value if precision else None)
+        evaluation = evaluate_run(run, truth, output, How(device, precision))
     elif truth is None or submission is None:
         raise InputError("a submission is scored against labels: give --data ROOT, and --labels CSV for test images")
     else:
@@ -288,9 +269,7 @@ def evaluate(
 @app.command()
 def demo(
     output: Output = Path("demo"),
-    config: Annotated[Path, typer.Option("--config", "-c", help="Experiment YAML.")] = Path(
-        "experiments/demo.yml"
-    ),
+    config: Annotated[Path, typer.Option("--config", "-c", help="Experiment YAML.")] = Path("experiments/demo.yml"),
     device: Device = "auto",
 ) -> None:
     """The main job on synthetic strip, from nothing to scored masks, in a few minutes on two cores."""

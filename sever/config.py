@@ -72,9 +72,7 @@ class FoldSettings(Settings):
     scheme: Literal["share", "kfold"] = Field(
         "share", description="Hold out one random share, or one of `count` folds."
     )
-    share: float = Field(
-        0.2, gt=0, lt=1, description="Share of the images held out for validation (scheme: share)."
-    )
+    share: float = Field(0.2, gt=0, lt=1, description="Share of the images held out for validation (scheme: share).")
     count: int = Field(5, ge=2, description="Number of folds (scheme: kfold).")
     fold: int = Field(0, ge=0, description="Which fold validates, counted from 0 (scheme: kfold).")
     seed: int = Field(0, ge=0, description="Seed of the split; independent of the training seed.")
@@ -85,9 +83,7 @@ class FoldSettings(Settings):
     @model_validator(mode="after")
     def _fold_exists(self) -> FoldSettings:
         if self.fold >= self.count:
-            raise ValueError(
-                f"fold {self.fold} does not exist: with count {self.count} it is 0..{self.count - 1}"
-            )
+            raise ValueError(f"fold {self.fold} does not exist: with count {self.count} it is 0..{self.count - 1}")
         return self
 
 
@@ -106,9 +102,7 @@ class AugmentSettings(Settings):
 
 class ModelSettings(Settings):
     architecture: str = Field("Unet", description="An architecture of segmentation_models_pytorch, by name.")
-    encoder: str = Field(
-        "efficientnet-b0", description="An encoder of segmentation_models_pytorch, or any timm model."
-    )
+    encoder: str = Field("efficientnet-b0", description="An encoder of segmentation_models_pytorch, or any timm model.")
     in_channels: InChannels = Field(
         "mean",
         description="`rgb` feeds three channels; the others feed one grey channel into a first convolution "
@@ -129,12 +123,8 @@ class ModelSettings(Settings):
 
 
 class LossSettings(Settings):
-    name: LossName = Field(
-        "bce_dice", description="Which loss; ce_dice and lovasz_softmax make classes exclusive."
-    )
-    pixel_weight: float = Field(
-        0.6, ge=0, description="Weight of the pixel-wise part (BCE or cross-entropy)."
-    )
+    name: LossName = Field("bce_dice", description="Which loss; ce_dice and lovasz_softmax make classes exclusive.")
+    pixel_weight: float = Field(0.6, ge=0, description="Weight of the pixel-wise part (BCE or cross-entropy).")
     dice_weight: float = Field(0.4, ge=0, description="Weight of the (1 - Dice) part.")
     focal_gamma: float = Field(2.0, ge=0, description="Focusing exponent of the focal loss.")
 
@@ -143,9 +133,7 @@ class OptimSettings(Settings):
     name: Literal["radam", "adamw"] = Field("radam", description="Optimiser.")
     encoder_learning_rate: float = Field(7e-5, gt=0, description="Learning rate of the encoder, flat part.")
     encoder_weight_decay: float = Field(3e-5, ge=0, description="Weight decay of the encoder.")
-    decoder_learning_rate: float = Field(
-        3e-3, gt=0, description="Learning rate of the decoder and head, flat part."
-    )
+    decoder_learning_rate: float = Field(3e-3, gt=0, description="Learning rate of the decoder and head, flat part.")
     decoder_weight_decay: float = Field(3e-4, ge=0, description="Weight decay of the decoder and head.")
     flat_share: float = Field(
         0.12,
@@ -153,17 +141,13 @@ class OptimSettings(Settings):
         le=1,
         description="Share of training at a flat rate before the cosine (2019: 30 of 250 epochs).",
     )
-    final_share: float = Field(
-        0.0, ge=0, le=1, description="Learning rate at the end, as a share of the flat rate."
-    )
+    final_share: float = Field(0.0, ge=0, le=1, description="Learning rate at the end, as a share of the flat rate.")
 
 
 class TrainSettings(Settings):
     epochs: int = Field(250, ge=1, description="Passes over the training images.")
     batch_size: int = Field(36, ge=1, description="Images a step and process.")
-    accumulation: int = Field(
-        1, ge=1, description="Steps whose gradients are summed before the weights move."
-    )
+    accumulation: int = Field(1, ge=1, description="Steps whose gradients are summed before the weights move.")
     precision: Precision = Field("bf16", description="Mixed precision; fp16 needs a GPU.")
     channels_last: bool = Field(True, description="Memory layout NHWC, the faster one for convolutions.")
     clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; null never clips.")
@@ -188,9 +172,7 @@ class TrainSettings(Settings):
     checkpoint_steps: int | None = Field(
         None, ge=1, description="Also write a resumable checkpoint every N steps within an epoch."
     )
-    validate_every: int = Field(
-        1, ge=1, description="Validate every N-th epoch, and always after the last one."
-    )
+    validate_every: int = Field(1, ge=1, description="Validate every N-th epoch, and always after the last one.")
 
 
 class PredictSettings(Settings):
@@ -201,9 +183,7 @@ class PredictSettings(Settings):
     tile: tuple[PositiveInt, PositiveInt] = Field(
         (1024, 2048), description="Height and width in pixels above which an image is cut into tiles."
     )
-    tile_overlap: int = Field(
-        128, ge=0, description="Pixels that neighbouring tiles share; blended linearly."
-    )
+    tile_overlap: int = Field(128, ge=0, description="Pixels that neighbouring tiles share; blended linearly.")
 
     @model_validator(mode="after")
     def _tile_holds_overlap(self) -> PredictSettings:
@@ -218,9 +198,7 @@ class PredictSettings(Settings):
 class RuleSettings(Settings):
     """How probabilities become masks; travels with the weights as rules.json."""
 
-    pixel_threshold: float = Field(
-        0.5, ge=0, le=1, description="A pixel belongs to a class above this probability."
-    )
+    pixel_threshold: float = Field(0.5, ge=0, le=1, description="A pixel belongs to a class above this probability.")
     min_pixels: NonNegativeInt | tuple[NonNegativeInt, ...] | None = Field(
         None,
         description="A class with fewer pixels than this is dropped from the image; one number, or one a class. By "
@@ -261,9 +239,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Experime
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise InputError(
-            f"{path} must hold settings as `key: value` lines, but holds {type(values).__name__}"
-        )
+        raise InputError(f"{path} must hold settings as `key: value` lines, but holds {type(values).__name__}")
     return parse_config(with_overrides(values, overrides or {}), source=str(path))
 
 
@@ -325,8 +301,6 @@ def _nearest(location: tuple[int | str, ...]) -> str:
 def _section_type(section: type[BaseModel], name: str) -> type[BaseModel]:
     annotation = section.model_fields[name].annotation
     options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    found = next(
-        (option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None
-    )
+    found = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
     assert found is not None, f"{section.__name__}.{name} is not a section"
     return found

@@ -39,7 +39,13 @@ def _section(name: str, definition: dict[str, Any]) -> str:
         if "$ref" not in field
     ]
     return "\n".join(
-        [f"## `{name}`" if name else "## Top level", "", "| setting | allowed | default | meaning |", "|---|---|---|---|", *rows]
+        [
+            f"## `{name}`" if name else "## Top level",
+            "",
+            "| setting | allowed | default | meaning |",
+            "|---|---|---|---|",
+            *rows,
+        ]
     )
 
 
@@ -76,5 +82,3 @@ def _range(field: dict[str, Any]) -> str:
     words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
     parts = [f"{word} {field[key]:g}" for key, word in words.items() if key in field]
     return f", {' and '.join(parts)}" if parts else ""
-
-

@@ -102,9 +102,7 @@ class Run:
         """The checkpoint with the best monitored score; the latest where none was scored yet."""
         latest = self.latest()
         if latest is None:
-            raise InputError(
-                f"run {self.folder} has no checkpoint yet; go on with: sever train -r {self.folder}"
-            )
+            raise InputError(f"run {self.folder} has no checkpoint yet; go on with: sever train -r {self.folder}")
         best_epoch = read_json(latest / "state.json")["position"]["best_epoch"]
         best = self.epoch_folder(best_epoch + 1) if best_epoch is not None else latest
         return best if best.is_dir() else latest
@@ -112,9 +110,7 @@ class Run:
     def keep(self, epochs: set[int], step: int | None = None) -> None:
         """Delete every other epoch's checkpoint, and those within an epoch but for `step`."""
         unwanted = [self.epoch_folder(epoch) for epoch in set(self.epochs()) - epochs]
-        unwanted += set(self.checkpoints.glob("step-*")) - (
-            {self.step_folder(step)} if step is not None else set()
-        )
+        unwanted += set(self.checkpoints.glob("step-*")) - ({self.step_folder(step)} if step is not None else set())
         for folder in unwanted:
             shutil.rmtree(folder)
 
@@ -130,9 +126,7 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     `path` is a run's folder, a checkpoint's folder, a file in it, or saved/NAME (its newest run). Raises InputError.
     """
     if not path.exists():
-        raise InputError(
-            f"{path} does not exist; give a run's folder (saved/NAME/TIMESTAMP) or one of its checkpoints"
-        )
+        raise InputError(f"{path} does not exist; give a run's folder (saved/NAME/TIMESTAMP) or one of its checkpoints")
     folder = path if path.is_dir() else path.parent
     if (folder / "state.json").is_file():
         return Run(folder.parent.parent), folder
@@ -141,9 +135,7 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     newest = sorted(child for child in folder.iterdir() if (child / "config.yml").is_file())
     if newest:
         return Run(newest[-1]), None
-    raise InputError(
-        f"{path} is neither a run (it has no config.yml) nor a checkpoint (it has no state.json)"
-    )
+    raise InputError(f"{path} is neither a run (it has no config.yml) nor a checkpoint (it has no state.json)")
 
 
 def save_checkpoint(folder: Path, snapshot: Snapshot, about: dict[str, Any]) -> None:
@@ -165,9 +157,7 @@ def load_checkpoint(folder: Path) -> Snapshot:
     """Read a checkpoint back. Raises InputError when it is damaged, or holds weights only."""
     values = read_json(folder / "state.json")
     if "param_groups" not in values:
-        raise InputError(
-            f"{folder} holds averaged weights: they can predict, but training can't go on from them"
-        )
+        raise InputError(f"{folder} holds averaged weights: they can predict, but training can't go on from them")
     return Snapshot(load_weights_file(folder), _load(folder / "training.safetensors"), values)
 
 

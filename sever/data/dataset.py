@@ -76,23 +76,12 @@ def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> tuple[Te
     Both sides are rounded up to a `multiple`. Padding lies below and to the right: pixels repeat the edge,
     which makes no false border, and masks are 0.
     """
-    height, width = padded_size([(pixels.shape[1], pixels.shape[2]) for pixels, _ in samples], multiple)
+    height, width = (
+        math.ceil(max(pixels.shape[axis] for pixels, _ in samples) / multiple) * multiple for axis in (1, 2)
+    )
     pixels = torch.stack([_repeat_edge(pixels, height, width) for pixels, _ in samples])
     masks = torch.stack([_fill_zeros(masks, height, width) for _, masks in samples])
     return pixels, masks
-
-
-def collate_with_sizes(
-    samples: list[tuple[Tensor, Tensor]], multiple: int = 1
-) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
-    """As `collate`, and the height and width that each image had, to cut the padding off again."""
-    return *collate(samples, multiple), [(pixels.shape[1], pixels.shape[2]) for pixels, _ in samples]
-
-
-def padded_size(sizes: list[tuple[int, int]], multiple: int) -> tuple[int, int]:
-    """Largest height and width, each rounded up to a multiple."""
-    height, width = (math.ceil(max(side) / multiple) * multiple for side in zip(*sizes, strict=True))
-    return height, width
 
 
 def measure_pixels(
@@ -110,9 +99,7 @@ def measure_pixels(
     return tuple(mean for mean, _ in measured), tuple(std for _, std in measured)
 
 
-def _count_all(
-    table: ImageTable, channels: Channels, significant_bits: int, workers: int
-) -> Iterator[np.ndarray]:
+def _count_all(table: ImageTable, channels: Channels, significant_bits: int, workers: int) -> Iterator[np.ndarray]:
     paths = [table.path(row) for row in range(len(table))]
     # Threads: OpenCV works outside Python's lock.
     with ThreadPoolExecutor(workers) as pool:

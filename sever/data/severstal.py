@@ -110,7 +110,7 @@ def _read_labelled(settings: DataSettings, path: Path, folder: Path) -> tuple[Im
 
     table, unreadable = measure(chosen)
     raise_unless(skip_bad, unreadable, folder)
-    pixels = dict(zip(table.image_ids, (table.frame["height"] * table.frame["width"]).tolist(), strict=True))
+    pixels = table.pixels()
     labels = labels[labels["image_id"].isin(pixels.keys())].reset_index(drop=True)
     bad_runs = find_run_faults(labels, pixels)
     raise_unless(skip_bad, bad_runs, path)

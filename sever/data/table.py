@@ -46,16 +46,22 @@ class ImageTable:
         return self.frame["image_id"].tolist()
 
     def path(self, row: int) -> Path:
-        return Path(self.frame["path"].iat[row])
+        return Path(str(self.frame["path"].iat[row]))
 
     def size(self, row: int) -> tuple[int, int]:
         """Height and width in pixels."""
-        return int(self.frame["height"].iat[row]), int(self.frame["width"].iat[row])
+        heights, widths = self.frame["height"].to_numpy(), self.frame["width"].to_numpy()
+        return int(heights[row]), int(widths[row])
+
+    def pixels(self) -> dict[str, int]:
+        """Height times width of every image, by id."""
+        areas = self.frame["height"].to_numpy() * self.frame["width"].to_numpy()
+        return dict(zip(self.image_ids, areas.tolist(), strict=True))
 
     def mask(self, row: int) -> np.ndarray:
         """True masks of one image: (C, H, W) uint8 of 0 and 1."""
         height, width = self.size(row)
-        runs = [self.frame[column].iat[row] for column in self.run_columns]
+        runs = [str(self.frame[column].iat[row]) for column in self.run_columns]
         return np.stack([rle.decode(text, height, width) for text in runs])
 
     def has_class(self) -> np.ndarray:

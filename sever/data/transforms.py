@@ -36,7 +36,8 @@ HEAVY_CHANGE = 0.25
 HEAVY_GAMMA = 1.4
 HEAVY_NOISE_LEVELS = 8.0
 HEAVY_ANGLE_DEGREES = 7.0
-HEAVY_SCALE = 1.25
+# Enlarging only: a smaller image would stand in a black frame, which no camera shows.
+HEAVY_SCALE = (1.0, 1.25)
 
 
 def flip(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
@@ -71,14 +72,14 @@ def relight_strongly(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.rando
 
 
 def tilt(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
-    """A small rotation and scaling, one time in two; what comes in from outside is black and no defect.
+    """A small rotation and enlargement, one time in two; what comes in from outside is black and no defect.
 
     Masks take the nearest pixel, so they stay 0 and 1 and lie within half a pixel of the image's edges.
     """
     if rng.random() < 0.5:
         return image_hwc, masks_chw
     angle = rng.uniform(-HEAVY_ANGLE_DEGREES, HEAVY_ANGLE_DEGREES)
-    scale = HEAVY_SCALE ** rng.uniform(-1, 1)
+    scale = rng.uniform(*HEAVY_SCALE)
 
     def turn(pixels: Tensor, interpolation: InterpolationMode) -> Tensor:
         return v2.affine(pixels, angle, [0, 0], scale, [0.0, 0.0], interpolation=interpolation, fill=0)
@@ -124,9 +125,7 @@ class Recipe:
 def build_augmentation(settings: AugmentSettings) -> Recipe:
     """The named recipe. Raises InputError when there is none of that name."""
     if settings.recipe not in RECIPES:
-        raise InputError(
-            f"unknown augmentation recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}"
-        )
+        raise InputError(f"unknown augmentation recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}")
     return Recipe(RECIPES[settings.recipe], settings.crop, settings.mask_aware_share)
 
 
@@ -187,9 +186,7 @@ def _with_v2(change: Callable[[Tensor], Tensor], image_hwc: np.ndarray) -> np.nd
 
 def _relight(image_hwc: np.ndarray, rng: np.random.Generator, change: float) -> np.ndarray:
     brightness, contrast = rng.uniform(1 - change, 1 + change, size=2)
-    return _with_v2(
-        lambda pixels: v2.adjust_contrast(v2.adjust_brightness(pixels, brightness), contrast), image_hwc
-    )
+    return _with_v2(lambda pixels: v2.adjust_contrast(v2.adjust_brightness(pixels, brightness), contrast), image_hwc)
 
 
 def _clahe(image_hwc: np.ndarray, rng: np.random.Generator) -> np.ndarray:

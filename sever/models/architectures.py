@@ -116,8 +116,8 @@ def _check_decoder_channels(architecture: Architecture, decoder_channels: tuple[
             f"model.decoder_channels is set, but {architecture.name} has no decoder channels a stage; remove it, "
             f"or use {', '.join(able)}"
         )
-    if len(decoder_channels) != STAGES or min(decoder_channels) < 1:
+    if len(decoder_channels) != STAGES:
         raise InputError(
-            f"model.decoder_channels is {list(decoder_channels)}; it needs {STAGES} positive numbers, deepest first, "
+            f"model.decoder_channels is {list(decoder_channels)}; it needs {STAGES} numbers, deepest first, "
             "e.g. [256, 128, 64, 32, 16]"
         )

@@ -45,9 +45,7 @@ def capture(
 
 def restore(snapshot: Snapshot, model: nn.Module, averaged: nn.Module | None, optimizer: Optimizer) -> None:
     """Put a snapshot back, in place. Raises InputError when it belongs to another network or optimiser."""
-    raw = {
-        name.removeprefix(_RAW): value for name, value in snapshot.training.items() if name.startswith(_RAW)
-    }
+    raw = {name.removeprefix(_RAW): value for name, value in snapshot.training.items() if name.startswith(_RAW)}
     if bool(raw) != (averaged is not None):
         raise InputError("the checkpoint and the configuration disagree about train.ema_decay")
     load_weights(model, raw or snapshot.weights)
@@ -67,9 +65,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         first = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise InputError(
-            f"the checkpoint belongs to another network than the configuration builds: {first}"
-        ) from error
+        raise InputError(f"the checkpoint belongs to another network than the configuration builds: {first}") from error
 
 
 def average_weights(checkpoints: list[dict[str, Tensor]]) -> dict[str, Tensor]:

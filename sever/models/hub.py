@@ -16,30 +16,41 @@ from typing import Any
 import timm
 import torch
 from huggingface_hub import constants, try_to_load_from_cache
+from safetensors.torch import load_file
 from segmentation_models_pytorch.encoders import encoders as smp_encoders
 
 from sever.errors import InputError
 from sever.models.architectures import TIMM_PREFIX
+from sever.models.blueprint import Blueprint
 
 PROBE_SECONDS = 1.5
+SMP_FILE = "model.safetensors"
 
 
-def hub_options(encoder_name: str) -> dict[str, Any]:
-    """Arguments with which SMP builds `encoder_name` with the hub's weights; at once an InputError if it can't."""
-    if not encoder_name.startswith(TIMM_PREFIX):
-        return _smp_hub_options(encoder_name)
-    return _timm_hub_options(encoder_name.removeprefix(TIMM_PREFIX))
+def build_from_hub(blueprint: Blueprint) -> Any:
+    """The network of `blueprint` with the hub's encoder weights; at once an InputError if they can't be had."""
+    encoder_name = blueprint.encoder_name
+    if encoder_name.startswith(TIMM_PREFIX):
+        options = _timm_hub_options(encoder_name.removeprefix(TIMM_PREFIX))
+    else:
+        choice, repo, revision = _smp_source(encoder_name)
+        if path := _cached(repo, SMP_FILE, revision):
+            network = blueprint.build()
+            network.encoder.load_state_dict(load_file(path))
+            return network
+        _demand_hub(encoder_name, f"{repo} at {revision}: {SMP_FILE}", constants.ENDPOINT)
+        options = {"encoder_weights": choice}
+    try:
+        return blueprint.build(**options)
+    except OSError as error:
+        raise InputError(no_hub_message(encoder_name, "from the hub", f"downloading failed: {error}")) from error
 
 
-def _smp_hub_options(encoder_name: str) -> dict[str, Any]:
+def _smp_source(encoder_name: str) -> tuple[str, str, str]:
+    """SMP's name of the weights, their repository and its commit; all of SMP's own encoders lie on the hub."""
     choices = smp_encoders[encoder_name]["pretrained_settings"]
     choice = "imagenet" if "imagenet" in choices else next(iter(choices))
-    repo, revision = choices[choice]["repo_id"], choices[choice]["revision"]
-    # With a commit for a revision, files in the cache are taken without asking the hub; SMP takes both of these.
-    needed = ("model.safetensors", "config.json")
-    if not all(_cached(repo, name, revision) for name in needed):
-        _demand_hub(encoder_name, f"{repo} at {revision}: {', '.join(needed)}", constants.ENDPOINT)
-    return {"encoder_weights": choice}
+    return choice, choices[choice]["repo_id"], choices[choice]["revision"]
 
 
 def _timm_hub_options(timm_name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ AUTOCAST_TYPES: dict[str, torch.dtype | None] = {"bf16": torch.bfloat16, "fp16":
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of one image, in pixels, and its blending weights along each axis; windows' sums are 1."""
+    """A rectangle of one image, in pixels; at every pixel the weights of all its windows sum to 1."""
 
     image: int
     top: int

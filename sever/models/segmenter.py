@@ -12,7 +12,7 @@ from sever.config import ModelSettings
 from sever.errors import InputError
 from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.blueprint import Blueprint
-from sever.models.hub import hub_options, no_hub_message
+from sever.models.hub import build_from_hub
 from sever.models.pretrained import load_and_recycle
 from sever.models.stem import recycle_stem
 
@@ -76,15 +76,11 @@ def build_segmenter(
 
 def _with_weights(blueprint: Blueprint) -> Any:
     """Three-channel weights first, then the grey stem made from them."""
-    settings, encoder_name = blueprint.settings, blueprint.encoder_name
-    if settings.weights != "hub":
+    settings = blueprint.settings
+    if settings.weights == "hub":
+        network = build_from_hub(blueprint)
+        recycle_stem(network.encoder, settings.in_channels)
+    else:
         network = blueprint.build()
-        load_and_recycle(network.encoder, encoder_name, settings.weights, settings.in_channels)
-        return network
-    hub = hub_options(encoder_name)
-    try:
-        network = blueprint.build(**hub)
-    except OSError as error:
-        raise InputError(no_hub_message(encoder_name, "from the hub", f"downloading failed: {error}")) from error
-    recycle_stem(network.encoder, settings.in_channels)
+        load_and_recycle(network.encoder, blueprint.encoder_name, settings.weights, settings.in_channels)
     return network

@@ -99,7 +99,7 @@ class Trainer:
         accelerator: Accelerator,
     ) -> None:
         if settings.channels_last:
-            segmenter = segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            segmenter = segmenter.to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.settings, self.optim, self.loss, self.sampler = settings, optim, loss, sampler
         self.images_per_batch = (loader.batch_size or 1) * accelerator.num_processes
@@ -225,12 +225,7 @@ class Trainer:
         """Only between moves of the weights, since half-summed gradients are not part of a snapshot."""
         every, batch = self.settings.checkpoint_steps, self.position.batch
         moved = batch % self.settings.accumulation == 0
-        return (
-            every is not None
-            and moved
-            and batch < self.num_batches
-            and self.position.optimizer_step % every == 0
-        )
+        return every is not None and moved and batch < self.num_batches and self.position.optimizer_step % every == 0
 
     def _validate(self, watcher: Watcher, epoch: int) -> Scores | None:
         last = epoch + 1 == self.settings.epochs

@@ -10,6 +10,7 @@ from sever.config import ExperimentConfig
 from sever.data.synthetic import SynthSettings
 from sever.errors import InputError
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
+from sever.pipeline.inspection import How
 from sever.pipeline.predict import Source, predict
 from sever.pipeline.progress import tell
 from sever.pipeline.synth import synthesize
@@ -34,7 +35,7 @@ def demo(config: ExperimentConfig, output: Path, device: str) -> str:
     config = config.model_copy(update={"data": config.data.model_copy(update={"root": data})})
     run = train(config, output / "saved", device)
     tell("3/4  predicting the test images")
-    predict(run.folder, Source(images=None, data=data), output, "combined", device)
+    predict(run.folder, Source(images=None, data=data), output, "combined", How(device))
     tell("4/4  scoring and drawing")
     truth = Truth(data, labels=data / "test_labels.csv")
     evaluation = evaluate_submission(output / "submission.csv", truth, output)

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from sever.config import DataSettings, Precision
+from sever.config import DataSettings
 from sever.data import rle
 from sever.data.images import read_image
 from sever.data.layouts import read_table
@@ -22,7 +22,7 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.files import atomic_path, write_json
-from sever.pipeline.inspection import image_reader, inspect_table, load_run
+from sever.pipeline.inspection import How, image_reader, inspect_table, load_run
 from sever.pipeline.progress import meter
 
 SHEET_IMAGES = 3
@@ -47,7 +47,7 @@ class Truth:
 def evaluate_submission(submission: Path, truth: Truth, output: Path | None = None) -> dict[str, Any]:
     """Score a CSV in either form. Raises InputError where it doesn't fit the labels."""
     table = truth.read()
-    runs = read_submission(submission, table.image_ids, table.num_classes)
+    runs = read_submission(submission, table.image_ids, table.num_classes, table.pixels())
 
     def predicted() -> Predicted:
         for row, image_id in enumerate(table.image_ids):
@@ -60,12 +60,11 @@ def evaluate_submission(submission: Path, truth: Truth, output: Path | None = No
 def evaluate_run(
     run: Path,
     truth: Truth | None,
-    output: Path | None = None,
-    device: str = "auto",
-    precision: Precision | None = None,
+    output: Path | None,
+    how: How,
 ) -> dict[str, Any]:
     """Predict and score; without `truth` the images that the run itself held out."""
-    loaded = load_run(run, device, precision)
+    loaded = load_run(run, how)
     if truth is None:
         everything, _ = read_table(loaded.config.data)
         table = everything.select(loaded.run.part("validation"))
@@ -89,9 +88,7 @@ def evaluate_run(
     return _evaluate(table, predicted(), output, source)
 
 
-def _evaluate(
-    table: ImageTable, predicted: Predicted, output: Path | None, source: dict[str, str]
-) -> dict[str, Any]:
+def _evaluate(table: ImageTable, predicted: Predicted, output: Path | None, source: dict[str, str]) -> dict[str, Any]:
     sheet = ScoreSheet(table.num_classes)
     kept: dict[str, list[str]] = {}
     with meter("evaluate", len(table)) as progress:

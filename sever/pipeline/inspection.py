@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from sever.config import ExperimentConfig, Precision, RuleSettings, load_config
+from sever.config import ExperimentConfig, RuleSettings, load_config
+from sever.data.dataset import Channels
 from sever.data.images import read_image
 from sever.data.table import ImageTable
 from sever.decide.inspector import Inspection, Inspector
@@ -38,8 +40,8 @@ class DatasetFacts:
         return len(self.class_names)
 
     @property
-    def channels(self) -> int:
-        return len(self.mean)
+    def channels(self) -> Channels:
+        return 3 if len(self.mean) == 3 else 1
 
     @staticmethod
     def read(path: Path) -> DatasetFacts:
@@ -58,25 +60,33 @@ class LoadedRun:
     inspector: Inspector
 
 
-def load_run(
-    path: Path,
-    device: str = "auto",
-    precision: Precision | None = None,
-    flips: tuple[str, ...] | None = None,
-    batch_size: int | None = None,
-) -> LoadedRun:
+@dataclass(frozen=True)
+class How:
+    """How to compute, as said on the command line; what is None stays as the run was configured."""
+
+    device: str = "auto"
+    precision: str | None = None
+    flips: tuple[str, ...] | None = None
+    batch_size: int | None = None
+
+    def overrides(self) -> dict[str, Any]:
+        precision = str(self.precision) if self.precision is not None else None
+        flips = list(self.flips) if self.flips is not None else None
+        return {"train.precision": precision, "predict.flips": flips, "predict.batch_size": self.batch_size}
+
+
+def load_run(path: Path, how: How) -> LoadedRun:
     """Build the Inspector of a run's best checkpoint, or of the checkpoint that `path` names.
 
-    What is None stays as the run was configured. Raises InputError for a run that can't be read or computed here.
+    Raises InputError for a run that can't be read or computed here.
     """
     run, checkpoint = find_run(path)
-    overrides = {"train.precision": precision, "predict.flips": flips, "predict.batch_size": batch_size}
-    config = load_config(run.config_file, overrides)
+    config = load_config(run.config_file, how.overrides())
     facts = DatasetFacts.read(run.dataset_file)
     checkpoint = checkpoint or run.best()
     segmenter = new_segmenter(config, facts, pretrained=False)
     load_weights(segmenter, load_weights_file(checkpoint))
-    target = pick_device(device, config.train.precision)
+    target = pick_device(how.device, config.train.precision)
     rules = RuleSettings.model_validate(read_json(run.rules_file))
     inspector = make_inspector(segmenter.to(target), segmenter.size_multiple, config, facts, rules, target)
     return LoadedRun(run, checkpoint, config, facts, inspector)

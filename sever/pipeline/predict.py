@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sever.config import DataSettings, Precision
+from sever.config import DataSettings
 from sever.data import rle
 from sever.data.layouts import Skipped, read_images, read_table
 from sever.data.table import ImageTable
@@ -19,7 +19,7 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.files import write_json
-from sever.pipeline.inspection import LoadedRun, image_reader, inspect_table, load_run
+from sever.pipeline.inspection import How, LoadedRun, image_reader, inspect_table, load_run
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.streams import read_ahead
@@ -71,15 +71,12 @@ def predict(
     source: Source,
     output: Path,
     form: str,
-    device: str = "auto",
-    precision: Precision | None = None,
-    flips: tuple[str, ...] | None = None,
-    batch_size: int | None = None,
+    how: How,
     sheet_images: int = 0,
     overwrite: bool = False,
 ) -> Prediction:
     """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again."""
-    loaded = load_run(run, device, precision, flips, batch_size)
+    loaded = load_run(run, how)
     table, skipped = source.read(loaded)
     report_skipped(skipped, output / "skipped.csv")
     maps = ProbabilityStore(output / "probs")
@@ -137,9 +134,7 @@ def _fill(maps: ProbabilityStore, loaded: LoadedRun, table: ImageTable) -> None:
             progress.advance()
 
 
-def _masks(
-    maps: ProbabilityStore, inspector: Inspector, table: ImageTable
-) -> Iterator[tuple[str, np.ndarray]]:
+def _masks(maps: ProbabilityStore, inspector: Inspector, table: ImageTable) -> Iterator[tuple[str, np.ndarray]]:
     classes = len(inspector.min_pixels)
 
     def read(image_id: str) -> tuple[str, np.ndarray]:

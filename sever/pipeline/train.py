@@ -55,9 +55,7 @@ def train(config: ExperimentConfig, saved: Path, device: str) -> Run:
     frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
     with atomic_path(run.folds_file) as temporary:
         frame.to_csv(temporary, index=False)
-    min_pixels = resolve_min_pixels(
-        config.rules, table.num_classes, find_layout(config.data) == "severstal"
-    )
+    min_pixels = resolve_min_pixels(config.rules, table.num_classes, find_layout(config.data) == "severstal")
     rules = config.rules.model_copy(update={"min_pixels": min_pixels})
     write_json(run.rules_file, rules.model_dump(mode="json"))
     write_json(run.dataset_file, asdict(facts))
@@ -81,9 +79,7 @@ def resume(path: Path, device: str) -> Run:
         snapshot = load_checkpoint(checkpoint)
         trainer.resume(snapshot)
         history = snapshot.values["history"]
-        tell(
-            f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}"
-        )
+        tell(f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
     rules = RuleSettings.model_validate(read_json(run.rules_file))
     return _fit(run, config, facts, rules, trainer, validation, history)
 
@@ -117,9 +113,7 @@ def _build_trainer(
     torch.manual_seed(settings.seed)  # the decoder's first weights
     segmenter = new_segmenter(config, facts, pretrained)
     augmentation = build_augmentation(config.augment)
-    dataset = StripDataset(
-        training, facts.channels, augmentation, settings.seed, config.data.significant_bits
-    )
+    dataset = StripDataset(training, facts.channels, augmentation, settings.seed, config.data.significant_bits)
     sampler = EpochSampler(len(training), settings.seed, shuffle=True)
     loader = DataLoader(
         dataset,
@@ -147,9 +141,7 @@ def _fit(
     history: Sequence[HistoryRow] = (),
 ) -> Run:
     device, multiple = trainer.accelerator.device, trainer.plain_model.size_multiple
-    watcher = TrainingWatcher(
-        run, config, facts, rules, validation, device, multiple, history, trainer.batches_done
-    )
+    watcher = TrainingWatcher(run, config, facts, rules, validation, device, multiple, history, trainer.batches_done)
     with watcher:
         trainer.fit(watcher)
     return run

@@ -49,9 +49,7 @@ class TrainingWatcher:
         self.history = list(history)
         # Everything is logged over the count of batches, so that one number hides what a killed run logged too much.
         self.batches_done = batches_done
-        self.board = TensorBoardLog(
-            run.folder / "tensorboard", purge_step=batches_done + 1 if batches_done else None
-        )
+        self.board = TensorBoardLog(run.folder / "tensorboard", purge_step=batches_done + 1 if batches_done else None)
         self.pictured = _worth_a_picture(validation)
         self._meter: Meter | None = None
         self._open = ExitStack()
@@ -74,9 +72,7 @@ class TrainingWatcher:
 
     def validate(self, model: nn.Module, epoch: int) -> Scores:
         self._close_meter()
-        inspector = make_inspector(
-            model, self.size_multiple, self.config, self.facts, self.rules, self.device
-        )
+        inspector = make_inspector(model, self.size_multiple, self.config, self.facts, self.rules, self.device)
         sheet = ScoreSheet(self.facts.num_classes)
         read = image_reader(self.config, self.facts)
         with meter("validation", len(self.validation)) as progress:
@@ -85,9 +81,7 @@ class TrainingWatcher:
                 sheet.add(self.validation.image_ids[seen.row], pair_counts(seen.inspection.masks_chw, true))
                 if seen.row in self.pictured:
                     picture = draw_contours(seen.image_hwc, seen.inspection.masks_chw)
-                    self.board.picture(
-                        f"prediction/{self.validation.image_ids[seen.row]}", picture, self.batches_done
-                    )
+                    self.board.picture(f"prediction/{self.validation.image_ids[seen.row]}", picture, self.batches_done)
                 progress.advance()
         return _flat_scores(sheet, self.facts.class_names)
 
@@ -122,9 +116,7 @@ class TrainingWatcher:
         scored = [row for row in self.history if row.get(settings.monitor) is not None]
         best = sorted(scored, key=lambda row: (-row[settings.monitor], row["epoch"]))[: settings.keep_best]
         every = {
-            row["epoch"]
-            for row in self.history
-            if settings.keep_every and row["epoch"] % settings.keep_every == 0
+            row["epoch"] for row in self.history if settings.keep_every and row["epoch"] % settings.keep_every == 0
         }
         return {self.history[-1]["epoch"]} | {row["epoch"] for row in best} | every
 
@@ -133,9 +125,7 @@ class TrainingWatcher:
         parts += [f"{name} {value:.4f}" for name, value in report.losses.items()]
         if report.scores is not None:
             score = report.scores[self.config.train.monitor]
-            parts.append(
-                f"validation {self.config.train.monitor} {score:.4f}{' (best)' if report.is_best else ''}"
-            )
+            parts.append(f"validation {self.config.train.monitor} {score:.4f}{' (best)' if report.is_best else ''}")
         parts.append(f"{report.seconds:.0f} s")
         tell("  ".join(parts))
         with (self.run.folder / "train.log").open("a", encoding="utf-8") as log:
@@ -150,9 +140,7 @@ def _worth_a_picture(validation: ImageTable) -> set[int]:
     """Rows whose predictions are drawn every epoch: the first image of each class, then more, always the same."""
     has_class = validation.has_class()
     firsts = [
-        int(np.argmax(has_class[:, index]))
-        for index in range(validation.num_classes)
-        if has_class[:, index].any()
+        int(np.argmax(has_class[:, index])) for index in range(validation.num_classes) if has_class[:, index].any()
     ]
     return set(firsts[:PICTURES]) or set(range(min(PICTURES, len(validation))))
 

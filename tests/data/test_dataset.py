@@ -15,7 +15,6 @@ from sever.data import dataset, rle
 from sever.data.dataset import (
     StripDataset,
     collate,
-    collate_with_sizes,
     count_levels,
     measure_pixels,
     start_worker,
@@ -123,8 +122,7 @@ def test_an_image_that_has_changed_since_the_labels_were_read(tmp_path: Path, co
 def test_images_of_different_sizes_are_padded_with_their_edge_and_no_defect() -> None:
     small = torch.tensor([[[1, 2], [3, 4]]], dtype=torch.uint8), torch.ones(2, 2, 2, dtype=torch.uint8)
     wide = torch.arange(5, dtype=torch.uint8).reshape(1, 1, 5), torch.ones(2, 1, 5, dtype=torch.uint8)
-    pixels, masks, sizes = collate_with_sizes([small, wide], multiple=3)
-    assert sizes == [(2, 2), (1, 5)]
+    pixels, masks = collate([small, wide], multiple=3)
     assert pixels.dtype == masks.dtype == torch.uint8
     assert pixels[0, 0].tolist() == [[1, 2, 2, 2, 2, 2], [3, 4, 4, 4, 4, 4], [3, 4, 4, 4, 4, 4]]
     assert pixels[1, 0].tolist() == [[0, 1, 2, 3, 4, 4]] * 3

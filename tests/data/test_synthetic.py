@@ -96,6 +96,13 @@ def test_a_label_keeps_close_to_the_change(number: int) -> None:
             assert (labelled.max(axis=0) <= changed.max(axis=0) + PENCIL).all()
 
 
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (64, 600), (256, 64)])
+def test_a_class_asked_for_is_there_in_the_smallest_images(number: int, height: int, width: int) -> None:
+    for index in range(12):
+        assert make_strip(7, index, height, width, (number,))[1][number].any()
+
+
 def test_the_label_of_a_planted_change_covers_it_and_closes_gaps() -> None:
     masks = np.zeros((4, 60, 80), np.uint8)
     masks[2, :, 30:34] = 1  # what lay there before

@@ -126,14 +126,26 @@ def test_whole_recipes_keep_a_mask_hidden_in_the_image(recipe: str, seed: int) -
     assert (image_hwc[outside] < middle).all()
 
 
-def test_rotation_and_scale_do_happen_and_bring_in_black_without_a_defect() -> None:
-    image_hwc, masks_chw = np.full((60, 90, 1), 150, np.uint8), np.ones((2, 60, 90), np.uint8)
-    turned = [transforms.tilt(image_hwc, masks_chw, np.random.default_rng(seed)) for seed in range(60)]
-    moved = [(image, masks) for image, masks in turned if (image == 0).any()]
-    assert 15 <= len(moved) <= 45
-    for image, masks in moved:
+def test_tilt_turns_half_of_the_images_and_brings_in_black_without_a_defect() -> None:
+    image_hwc, masks_chw = textured(2, 60, 90), np.ones((2, 60, 90), np.uint8)
+    tilted = [transforms.tilt(image_hwc, masks_chw, np.random.default_rng(seed)) for seed in range(60)]
+    assert 15 <= sum((image != image_hwc).any() for image, _ in tilted) <= 45
+    black = [image[..., 0] == 0 for image, _ in tilted]
+    assert sum(pixels.any() for pixels in black) > 5
+    for (_, masks), pixels in zip(tilted, black, strict=True):
         assert (masks[0] == masks[1]).all()
-        assert not masks[:, (image == 0)[..., 0]].any()
+        assert not masks[:, pixels].any()
+
+
+def test_tilt_enlarges_a_disc_by_its_scale_and_keeps_its_place() -> None:
+    disc = cv2.circle(np.zeros((81, 81), np.uint8), (40, 40), 20, 1, -1)
+    growth = []
+    for seed in range(60):
+        _, masks = transforms.tilt(disc[..., None] * 200, disc[None], np.random.default_rng(seed))
+        growth.append(np.sqrt(masks.sum() / disc.sum()))
+        assert np.argwhere(masks[0]).mean(axis=0) == pytest.approx([40, 40], abs=0.3)
+    assert min(growth) > 0.98
+    assert 1.15 < max(growth) < 1.27
 
 
 def test_flips_show_all_four_ways_equally() -> None:

@@ -51,7 +51,7 @@ def light(rng: np.random.Generator, height: int, width: int, unit: float) -> Arr
     across += np.float32(rng.uniform(0.03, 0.13)) * profile(rng, width, 90 * unit)
     across += np.float32(rng.uniform(0.01, 0.045)) * profile(rng, width, 18 * unit)
     y = np.linspace(-1, 1, height, dtype=np.float32)
-    tilt = np.float32(rng.normal(0.19, 0.29)) * y + np.float32(rng.normal(0, 0.06)) * y * y
+    tilt = np.float32(rng.normal(0.17, 0.27)) * y + np.float32(rng.normal(0, 0.06)) * y * y
     lamp = np.exp(across)[None, :] * np.exp(tilt)[:, None]
     if rng.random() < 0.45:
         centre, spread = rng.uniform(0, width), rng.uniform(200, 500) * unit
@@ -123,7 +123,7 @@ def grain(rng: np.random.Generator, height: int, width: int, unit: float) -> Arr
         glint += np.float32(0.5) * field(rng, height, width, 70 * unit, 25 * unit) - np.float32(rng.uniform(2.2, 3.6))
         np.maximum(glint, 0, out=glint)
         glint *= np.float32(rng.uniform(0.1, 0.4))
-    fine *= np.float32(rng.uniform(0.04, 0.1))
+    fine *= np.float32(rng.uniform(0.045, 0.11))
     dashes *= np.float32(rng.uniform(0.015, 0.055))
     fine += dashes
     if glint is not None:

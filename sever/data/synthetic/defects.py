@@ -12,6 +12,9 @@ import numpy as np
 from sever.data.synthetic.noise import Array, field, profile, smoothstep
 
 
+SMALLEST = 5  # pixels: a smaller box leaves nothing between its faded borders
+
+
 @dataclass
 class Patch:
     """A defect on its own small canvas."""
@@ -30,7 +33,8 @@ def box(area: float, ratio: float, unit: float, height: int, pencil: float = 4.0
     tall = min(np.sqrt(area * ratio), height)
     wide = area / tall
     reserve = 2 * pencil * unit
-    return round(max(8 * unit, tall if tall >= height else tall - reserve)), round(max(7 * unit, wide - reserve))
+    rows = tall if tall >= height else tall - reserve
+    return round(max(8 * unit, SMALLEST, rows)), round(max(7 * unit, SMALLEST, wide - reserve))
 
 
 def pits(rng: np.random.Generator, area: float, unit: float, height: int, style: float) -> Patch:
@@ -45,8 +49,8 @@ def pits(rng: np.random.Generator, area: float, unit: float, height: int, style:
     dark = np.zeros((h, w), np.float32)
     bright = np.zeros((h, w), np.float32)
     for index in range(count):
-        ry = min(0.47 * h, rng.uniform(6, 22) * unit) if count > 1 else 0.4 * h
-        rx = min(0.4 * w, rng.uniform(1.5, 5) * unit)
+        ry = min(0.47 * h, rng.lognormal(2.4, 0.45) * unit) if count > 1 else 0.4 * h
+        rx = min(0.4 * w, rng.lognormal(1.0, 0.4) * unit)
         cy = rng.uniform(ry, h - ry) if index or count > 1 else h / 2
         cx = rng.uniform(rx, w - rx) if w > 2 * rx else w / 2
         bend = profile(rng, h, 14 * unit)[:, None] * np.float32(0.35 * rx)

@@ -90,8 +90,8 @@ def ragged_blob(rng: np.random.Generator, height: int, width: int, rough: float,
     x = np.linspace(-1.2, 1.2, width, dtype=np.float32)[None, :]
     size = min(height, width)
     warp_x, warp_y = (np.float32(0.16) * fractal(rng, height, width, 0.3 * size, 0.3 * size, 3, 0.6) for _ in range(2))
-    outside = np.maximum(np.abs(x), np.abs(y)) - 0.9  # noise fades and the shape sinks before the box ends
     x, y = x + warp_x, y + warp_y
+    outside = np.maximum(np.abs(x), np.abs(y)) - 0.75  # the shape sinks towards the box's borders
     shape = np.full((height, width), -2.0, np.float32)
     for lobe in range(rng.integers(1, 5)):
         cy, cx = rng.uniform(-0.5, 0.5, 2) if lobe else rng.uniform(-0.1, 0.1, 2)
@@ -100,7 +100,7 @@ def ragged_blob(rng: np.random.Generator, height: int, width: int, rough: float,
         u, v = (x - cx) + lean * (y - cy), (y - cy) - lean * (x - cx)
         np.maximum(shape, 1 - np.sqrt((u / rx) ** 2 + (v / ry) ** 2), out=shape)
     shape += np.float32(rough) * fractal(rng, height, width, 0.25 * size, 0.25 * size, octaves, 0.62)
-    return shape - 8 * np.maximum(outside, 0)
+    return shape - 4 * np.maximum(outside, 0)
 
 
 def ridges(rng: np.random.Generator, height: int, width: int, corr_y: float, corr_x: float, thin: float) -> Array:

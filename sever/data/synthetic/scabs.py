@@ -44,7 +44,7 @@ def _body(rng: np.random.Generator, unit: float, patches: Array, style: float) -
 def _stain(rng: np.random.Generator, unit: float, depth: Array, patches: Array) -> Array:
     """(h, w) faint dull or worn surroundings, drawn out downwards, as a scab leaves them on the strip."""
     h, w = depth.shape
-    reach = rng.uniform(4, 14)
+    reach = rng.uniform(3, 9)
     tail = smoothstep(-reach, 0, depth + np.float32(0.3 * reach) * field(rng, h, w, 14 * unit, 3 * unit))
     tail *= np.clip(0.5 + 0.5 * patches, 0, 1)
     return 1 - np.float32(rng.uniform(-0.12, 0.25)) * tail
@@ -57,7 +57,7 @@ def _lips(rng: np.random.Generator, shape: Array, depth: Array, unit: float, pat
     angle = rng.normal(np.pi / 2, 0.7)  # where the light comes from: mostly above
     toward = slope_y * np.sin(angle) + slope_x * np.cos(angle)
     facing = toward / (np.sqrt(slope_x**2 + slope_y**2) + 1e-6)
-    along = field(rng, *shape.shape, 12 * unit, 12 * unit)
+    along = field(rng, shape.shape[0], shape.shape[1], 12 * unit, 12 * unit)
     broken = smoothstep(-0.9, 0.7, along + 0.5 * patches)
     width = np.float32(rng.uniform(0.8, 3.5)) * np.exp(np.float32(0.5) * along)
     dark = np.exp(-(((depth - 0.8 * width) / width) ** 2)) * smoothstep(-0.5, 0.8, facing) * broken

@@ -30,7 +30,7 @@ def dark_lines(rng: np.random.Generator, area: float, unit: float, height: int) 
     y = np.linspace(0, 1, h, dtype=np.float32)[:, None]
     count = max(1, min(14, round(w / (rng.uniform(7, 26) * unit))))
     slope = np.float32(rng.normal(0, 0.15) * min(w, 20 * unit))
-    contrast = rng.uniform(0.13, 0.75)
+    contrast = rng.uniform(0.18, 0.8)
     fine = np.clip(1 + 0.35 * field(rng, h, w, 25 * unit, 0.7 * unit), 0.2, 1.6)
     for index in range(count):
         centre = np.float32(w * (index + rng.uniform(0.25, 0.75)) / count) + slope * (y - 0.5)
@@ -112,8 +112,9 @@ def rolled_in_patch(rng: np.random.Generator, area: float, unit: float, height: 
     h, w = box(area * 1.25, rng.uniform(0.4, 1.6), unit, height)
     inside = smoothstep(0.02, 0.35, ragged_blob(rng, h, w, 0.25))
     crumbs = field(rng, h, w, 2.6 * unit, 1.7 * unit) + 0.7 * field(rng, h, w, 9 * unit, 9 * unit)
+    crumbs += np.float32(0.5) * field(rng, h, w, 0.8 * unit, 1.0 * unit)
     patch = Patch.empty(h, w)
-    patch.gain -= np.float32(rng.uniform(0.15, 0.6)) * smoothstep(-0.4, 1.0, crumbs) * inside
+    patch.gain -= np.float32(rng.uniform(0.15, 0.6)) * smoothstep(-0.2, rng.uniform(1.0, 2.4), crumbs) * inside
     patch.gain -= np.float32(rng.uniform(0.03, 0.15)) * inside
     bright = np.maximum(0, field(rng, h, w, 1.2 * unit, 1.6 * unit) + 0.5 * crumbs - 1.6)
     patch.add += np.float32(rng.uniform(0, 110)) * np.minimum(bright, 1.5) * inside
@@ -178,14 +179,14 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "dark_lines": Kind(dark_lines, 0.40, 1.28, 2_500),
+    "dark_lines": Kind(dark_lines, 0.48, 1.28, 2_500),
     "bright_lines": Kind(bright_lines, 0.08, 1.35, 2_500, 20_000),
     "speckled_columns": Kind(speckled_columns, 0.13, 1.3, 7_000),
-    "rolled_in_patch": Kind(rolled_in_patch, 0.14, 2.9, 0, 25_000),
+    "rolled_in_patch": Kind(rolled_in_patch, 0.11, 2.9, 0, 25_000),
     "crescent": Kind(crescent, 0.05, 1.2, 1_500, 12_000),
     "oblique_scratches": Kind(oblique_scratches, 0.08, 1.6, 800, 30_000),
     "bright_flakes": Kind(bright_flakes, 0.05, 1.35, 500, 20_000),
-    "smear": Kind(smear, 0.07, 2.7),
+    "smear": Kind(smear, 0.04, 2.7),
 }
 
 
