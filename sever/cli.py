@@ -7,7 +7,7 @@ import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -159,7 +159,7 @@ def train(
         return
     overrides = {"train.seed": seed, "train.precision": precision, "data.skip_bad": skip_bad or None}
     experiments = [load_config(path, overrides) for path in config or []]  # all are checked before the first trains
-    from sever.pipeline.train import train as train_experiment
+    from sever.pipeline.train import train_experiment
 
     for experiment in experiments:
         print(train_experiment(experiment, saved, device).folder)
@@ -174,7 +174,7 @@ def average(
 
     Example: `sever average -r saved/lite0-unet --best 3`
     """
-    from sever.pipeline.train import average as average_checkpoints
+    from sever.pipeline.train import average_checkpoints
 
     print(average_checkpoints(run, best))
 
@@ -203,25 +203,13 @@ def predict(
 
     Example: `sever predict -r saved/lite0-unet --images my/images -o out`
     """
-    from sever.pipeline.predict import Source
-    from sever.pipeline.predict import predict as predict_images
+    from sever.pipeline.inspection import How
+    from sever.pipeline.predict import Source, predict_images
 
     source = Source(images, data, split.value, tuple(include or ()), skip_bad)
     flips = None if flip is None else tuple(name for name in flip if name != "none")
-    chosen = precision.value if precision else None
-    report = predict_images(
-        run,
-        source,
-        output,
-        form.value,
-        device,
-        chosen,
-        flips,
-        batch_size,
-        sheet_images=sheet,
-        overwrite=overwrite,
-    )
-    print(report)
+    how = How(device, precision, flips, batch_size)
+    print(predict_images(run, source, output, form.value, how, sheet_images=sheet, overwrite=overwrite))
 
 
 @app.command()
@@ -273,7 +261,7 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """The main job on synthetic strip, from nothing to scored masks, in a few minutes on two cores."""
-    from sever.pipeline.demo import demo as run_demo
+    from sever.pipeline.demo import run_demo
 
     print(run_demo(load_config(config), output, device))
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
-from typing import Any
+import os
 
-import pytest
-import yaml
+# Tests run in as many processes as there are cores: more threads only get in each other's way. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from sever.data.synthetic import SynthSettings, write_dataset
+import socket  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import pytest  # noqa: E402
+import yaml  # noqa: E402
+
+from sever.data.synthetic import SynthSettings, write_dataset  # noqa: E402
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

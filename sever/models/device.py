@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from sever.errors import InputError
 
@@ -32,4 +33,6 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     found = pick_device(device, precision)
     # accelerate keeps device and precision in process-wide state: forget those of an earlier experiment.
     AcceleratorState._reset_state()
-    return Accelerator(cpu=found.type == "cpu", mixed_precision=precision)
+    # Some encoders carry parameters that no gradient reaches (efficientnet-b*): several processes must allow for that.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(cpu=found.type == "cpu", mixed_precision=precision, kwargs_handlers=[unused])

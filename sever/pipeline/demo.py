@@ -11,16 +11,16 @@ from sever.data.synthetic import SynthSettings
 from sever.errors import InputError
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
 from sever.pipeline.inspection import How
-from sever.pipeline.predict import Source, predict
+from sever.pipeline.predict import Source, predict_images
 from sever.pipeline.progress import tell
 from sever.pipeline.synth import synthesize
-from sever.pipeline.train import train
+from sever.pipeline.train import train_experiment
 
 STRIP = SynthSettings(train=320, test=80, frequencies="balanced", seed=2019)
 MARKER = ".sever-demo"
 
 
-def demo(config: ExperimentConfig, output: Path, device: str) -> str:
+def run_demo(config: ExperimentConfig, output: Path, device: str) -> str:
     """Make strip, train on it, predict the held-out images, score and draw them; returns what to print at the end.
 
     Everything lands in `output`, replacing an earlier demo's results. Raises InputError where `output` holds
@@ -33,9 +33,9 @@ def demo(config: ExperimentConfig, output: Path, device: str) -> str:
     synthesize(data, STRIP)
     tell(f"2/4  training {config.model.architecture} on {config.model.encoder}")
     config = config.model_copy(update={"data": config.data.model_copy(update={"root": data})})
-    run = train(config, output / "saved", device)
+    run = train_experiment(config, output / "saved", device)
     tell("3/4  predicting the test images")
-    predict(run.folder, Source(images=None, data=data), output, "combined", How(device))
+    predict_images(run.folder, Source(images=None, data=data), output, "combined", How(device))
     tell("4/4  scoring and drawing")
     truth = Truth(data, labels=data / "test_labels.csv")
     evaluation = evaluate_submission(output / "submission.csv", truth, output)

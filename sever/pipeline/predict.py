@@ -66,7 +66,7 @@ class Prediction:
         return f"{self.images} images; images with class {found}\n{self.folder / 'submission.csv'}"
 
 
-def predict(
+def predict_images(
     run: Path,
     source: Source,
     output: Path,

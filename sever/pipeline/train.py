@@ -10,7 +10,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
@@ -37,7 +36,7 @@ from sever.store import Run, find_run, load_checkpoint, load_weights_file, read_
 LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy")
 
 
-def train(config: ExperimentConfig, saved: Path, device: str) -> Run:
+def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
     table, skipped = read_table(config.data)
     folds = assign_folds(table, config.folds)
@@ -84,7 +83,7 @@ def resume(path: Path, device: str) -> Run:
     return _fit(run, config, facts, rules, trainer, validation, history)
 
 
-def average(path: Path, count: int) -> Path:
+def average_checkpoints(path: Path, count: int) -> Path:
     """Average the weights of the best `count` checkpoints of a run; returns the new checkpoint's folder."""
     run, _ = find_run(path)
     latest = run.latest()

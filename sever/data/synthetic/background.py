@@ -44,12 +44,12 @@ def _margins(rng: np.random.Generator, width: int, near_edge: bool) -> tuple[int
 
 def light(rng: np.random.Generator, height: int, width: int, unit: float) -> Array:
     """(H, W) brightness in grey levels: lamps across the width, fall-off along the rolling direction."""
-    level = np.float32(np.exp(rng.normal(np.log(86), 0.2)))
+    level = np.float32(np.exp(rng.normal(np.log(88), 0.16)))
     if rng.random() < 0.025:
         level *= np.float32(rng.uniform(0.2, 0.5))
-    across = np.float32(rng.uniform(0.1, 0.36)) * profile(rng, width, 330 * unit)
-    across += np.float32(rng.uniform(0.03, 0.13)) * profile(rng, width, 90 * unit)
-    across += np.float32(rng.uniform(0.01, 0.045)) * profile(rng, width, 18 * unit)
+    across = np.float32(rng.uniform(0.11, 0.36)) * profile(rng, width, 330 * unit)
+    across += np.float32(rng.uniform(0.04, 0.17)) * profile(rng, width, 90 * unit)
+    across += np.float32(rng.uniform(0.015, 0.06)) * profile(rng, width, 18 * unit)
     y = np.linspace(-1, 1, height, dtype=np.float32)
     tilt = np.float32(rng.normal(0.17, 0.27)) * y + np.float32(rng.normal(0, 0.06)) * y * y
     lamp = np.exp(across)[None, :] * np.exp(tilt)[:, None]
@@ -114,7 +114,7 @@ def rows_of_grain(rng: np.random.Generator, height: int, width: int, unit: float
 
 def grain(rng: np.random.Generator, height: int, width: int, unit: float) -> Array:
     """(H, W) relative brightness of the metal's grain: short horizontal dashes, patchy, often with glints."""
-    fine = field(rng, height, width, rng.uniform(0.4, 0.65) * unit, rng.uniform(0.5, 0.8) * unit)
+    fine = field(rng, height, width, rng.uniform(0.5, 0.75) * unit, rng.uniform(0.5, 0.8) * unit)
     dashes = field(rng, height, width, 0.6 * unit, 2.2 * unit)
     patchy = np.exp(np.float32(0.28) * fractal(rng, height, width, 110 * unit, 45 * unit, 3))
     glint = None

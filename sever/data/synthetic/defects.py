@@ -11,7 +11,6 @@ import numpy as np
 
 from sever.data.synthetic.noise import Array, field, profile, smoothstep
 
-
 SMALLEST = 5  # pixels: a smaller box leaves nothing between its faded borders
 
 
