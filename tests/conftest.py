@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 
-# Tests run in as many processes as there are cores: more threads only get in each other's way. Before torch is imported.
+# Tests run in as many processes as there are cores: more threads only get in the way. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import socket  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import socket
+from pathlib import Path
+from typing import Any
 
-import pytest  # noqa: E402
-import yaml  # noqa: E402
+import pytest
+import yaml
 
-from sever.data.synthetic import SynthSettings, write_dataset  # noqa: E402
+from sever.data.synthetic import SynthSettings, write_dataset
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 

@@ -1,36 +1,24 @@
-"""The competition's layout: train.csv with run lengths beside train_images/ and test_images/; knows no mask files.
-
-Here alone its CSV forms are read: labels, submissions and pseudo-labels all come through `read_run_table`.
-"""
+"""The competition's layout: train.csv with run lengths beside train_images/ and test_images/; knows no mask files."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 
 from sever.config import DataSettings
-from sever.data import rle
 from sever.data.class_names import CLASSES_FILE, numbered, stated_class_names
 from sever.data.faults import Skipped, raise_unless
 from sever.data.listing import leave_out, list_table, measure, with_runs, without_labels
+from sever.data.run_table import faults_at, find_class_faults, find_run_faults, read_run_table
 from sever.data.table import ImageTable
-from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
 
 LABELS_FILE = "train.csv"
 SAMPLE_FILE = "sample_submission.csv"
 TRAIN_FOLDER = "train_images"
 TEST_FOLDER = "test_images"
-COMBINED_FORM = ("ImageId_ClassId", "EncodedPixels")
-SEPARATE_FORM = ("ImageId", "ClassId", "EncodedPixels")
-
-# pandas writes whole numbers as 1.0 once a column has had a gap.
-_CLASS = re.compile(r"([+-]?[0-9]{1,9})(?:\.0*)?", re.ASCII)
-_NAN = "nan"
 
 
 def looks_like_severstal(root: Path) -> bool:
@@ -48,50 +36,6 @@ def read_severstal(settings: DataSettings, split: str = "train") -> tuple[ImageT
     if split not in _SPLITS:
         raise InputError(f"split {split!r} does not exist; there are {', '.join(_SPLITS)}")
     return _SPLITS[split](settings)
-
-
-def read_run_table(path: Path, faults: list[Skipped] | None = None) -> pd.DataFrame:
-    """Rows of either CSV form: image_id, class_index (0..C-1), runs ("" where empty) and row (line in the file).
-
-    With `faults` given, what is wrong is added to it and the images concerned are left out; without, it raises
-    InputError. Run lengths are not looked into here, since their end depends on the image (`find_run_faults`).
-    """
-    table, form = read_text_table(path, (COMBINED_FORM, SEPARATE_FORM))
-    if form == COMBINED_FORM:
-        # File names may hold underscores, so it's the last one that parts name and class.
-        parts = [text.rpartition("_") for text in table["ImageId_ClassId"]]
-        image_ids, classes = [part[0] or part[2] for part in parts], [part[2] if part[0] else "" for part in parts]
-    else:
-        image_ids, classes = table["ImageId"].tolist(), table["ClassId"].tolist()
-    numbers = {text: _class_number(text) for text in set(classes)}
-    frame = pd.DataFrame(
-        {
-            "image_id": image_ids,
-            "class_index": np.array([(numbers[text] or 0) - 1 for text in classes], dtype=np.int64),
-            "runs": ["" if text.lower() == _NAN else " ".join(text.split()) for text in table["EncodedPixels"]],
-            ROW: table[ROW],
-        }
-    )
-    found = sorted(_row_faults(frame, classes, form) + _duplicates(frame), key=lambda fault: fault.row or 0)
-    raise_unless(faults is not None, found, path)
-    if faults is not None:
-        faults += found
-    return _without(frame, found)
-
-
-def find_run_faults(labels: pd.DataFrame, pixels: Mapping[str, int]) -> list[Skipped]:
-    """What is wrong with the run lengths of a `read_run_table`; `pixels` is height times width by image."""
-    sizes = np.array([pixels[image_id] for image_id in labels["image_id"]], dtype=np.int64)
-    found = rle.find_faults(labels["runs"].tolist(), sizes)
-    return _faults_at(labels, found)
-
-
-def find_class_faults(labels: pd.DataFrame, num_classes: int, source: str) -> list[Skipped]:
-    """Rows of a class beyond the last; `source` says where the number of classes comes from."""
-    indices = labels["class_index"].tolist()
-    reason = f"is out of range: by {source} the classes are 1..{num_classes}"
-    wrong = [at for at, index in enumerate(indices) if index >= num_classes]
-    return _faults_at(labels, {at: f"class {indices[at] + 1} {reason}" for at in wrong})
 
 
 def _read_train(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
@@ -170,39 +114,6 @@ def _gapless(labels: pd.DataFrame) -> bool:
     return bool(indices) and indices == set(range(len(indices)))
 
 
-def _class_number(text: str) -> int | None:
-    match = _CLASS.fullmatch(text)
-    return int(match[1]) if match else None
-
-
-def _row_faults(frame: pd.DataFrame, classes: list[str], form: tuple[str, ...]) -> list[Skipped]:
-    bad = [at for at, index in enumerate(frame["class_index"].tolist()) if index < 0]
-    nameless = np.flatnonzero(frame["image_id"] == "").tolist()
-    reasons = {at: _class_fault(classes[at], form) for at in bad}
-    return _faults_at(frame, reasons | dict.fromkeys(nameless, "the image has no name"))
-
-
-def _class_fault(text: str, form: tuple[str, ...]) -> str:
-    if _class_number(text) is not None:
-        return f"class {text} is out of range: classes count from 1"
-    if form == COMBINED_FORM and not text:
-        return "there is no class; ImageId_ClassId is the image's file name, an underscore and the class"
-    return f"class {text!r} is not a whole number"
-
-
-def _duplicates(frame: pd.DataFrame) -> list[Skipped]:
-    keys = ["image_id", "class_index"]
-    twice = np.flatnonzero(frame.duplicated(keys).to_numpy() & (frame["class_index"].to_numpy() >= 0))
-    if not len(twice):
-        return []
-    first = frame.drop_duplicates(keys).set_index(keys)[ROW].to_dict()
-    again = frame.iloc[twice]
-    return [
-        Skipped(image_id, row, f"class {index + 1} of this image was in row {first[image_id, index]} already")
-        for image_id, index, row in zip(again["image_id"], again["class_index"], again[ROW], strict=True)
-    ]
-
-
 def _missing_images(labels: pd.DataFrame, everything: ImageTable, folder: Path) -> list[Skipped]:
     there = set(everything.image_ids)
     missing = {at: image_id for at, image_id in enumerate(labels["image_id"].tolist()) if image_id not in there}
@@ -213,19 +124,7 @@ def _missing_images(labels: pd.DataFrame, everything: ImageTable, folder: Path) 
     for at, image_id in missing.items():
         similar = by_stem.get(PurePosixPath(image_id).stem)
         reasons[at] = f"this image is missing in {folder}" + (f"; {similar} is there" if similar else "")
-    return _faults_at(labels, reasons)
-
-
-def _faults_at(frame: pd.DataFrame, reasons: Mapping[int, str]) -> list[Skipped]:
-    if not reasons:
-        return []
-    ids, rows = frame["image_id"].tolist(), frame[ROW].tolist()
-    return [Skipped(ids[at], rows[at], reasons[at]) for at in sorted(reasons)]
-
-
-def _without(frame: pd.DataFrame, faults: list[Skipped]) -> pd.DataFrame:
-    bad = {fault.image_id for fault in faults}
-    return frame[~frame["image_id"].isin(bad)].reset_index(drop=True) if bad else frame
+    return faults_at(labels, reasons)
 
 
 def _label(table: ImageTable, labels: pd.DataFrame, class_names: tuple[str, ...]) -> ImageTable:

@@ -7,15 +7,19 @@ defect), the later "separate" rows for defects only (`ImageId,ClassId,EncodedPix
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sever.data.severstal import COMBINED_FORM, SEPARATE_FORM, find_class_faults, find_run_faults, read_run_table
+from sever.data.run_table import (
+    COMBINED_FORM,
+    ImageRuns,
+    find_class_faults,
+    find_run_faults,
+    read_run_table,
+    write_run_table,
+)
 from sever.errors import InputError
 from sever.files import atomic_path
-
-# An image and the run lengths of its C classes, "" where a class is absent.
-ImageRuns = tuple[str, Sequence[str]]
 
 SHOWN = 3  # how many of many faults an error spells out
 # For run lengths of an image whose size is not known; everything but their end can still be checked.
@@ -27,17 +31,8 @@ def write_submission(path: Path, rows: Iterable[ImageRuns], form: str = "combine
 
     Raises InputError for an unknown form.
     """
-    if form not in FORMS:
-        raise InputError(f"unknown form of submission {form!r}; allowed: {', '.join(FORMS)}")
-    header, lines = FORMS[form]
-    count = 0
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for image_id, runs in rows:
-            writer.writerows(lines(image_id, runs))
-            count += 1
-    return count
+        return write_run_table(file, rows, form)
 
 
 def read_submission(
@@ -79,20 +74,3 @@ def _refuse(path: Path, what: str, faults: Sequence[object]) -> None:
         first = "; ".join(str(fault) for fault in faults[:SHOWN])
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise InputError(f"{path} has {len(faults)} {what}: {first}{more}")
-
-
-def _combined_lines(image_id: str, runs: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for number, text in enumerate(runs, start=1):
-        yield f"{image_id}_{number}", text
-
-
-def _separate_lines(image_id: str, runs: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for number, text in enumerate(runs, start=1):
-        if text:
-            yield image_id, str(number), text
-
-
-FORMS: dict[str, tuple[tuple[str, ...], Callable[[str, Sequence[str]], Iterator[tuple[str, ...]]]]] = {
-    "combined": (COMBINED_FORM, _combined_lines),
-    "separate": (SEPARATE_FORM, _separate_lines),
-}

@@ -12,7 +12,8 @@ import pytest
 
 from sever.config import DataSettings
 from sever.data.faults import Skipped
-from sever.data.severstal import find_run_faults, read_run_table, read_severstal
+from sever.data.run_table import find_run_faults, read_run_table
+from sever.data.severstal import read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sever.data import rle
-from sever.deliver.submission import FORMS, read_submission, write_submission
+from sever.data.run_table import FORMS
+from sever.deliver.submission import read_submission, write_submission
 from sever.errors import InputError
 
 ROWS = [("a.jpg", ["1 2 5 1", "", ""]), ("b_2.jpg", ["", "", ""]), ("c.jpg", ["", "7 1", "1 3"])]

@@ -44,7 +44,7 @@ def _margins(rng: np.random.Generator, width: int, near_edge: bool) -> tuple[int
 
 def light(rng: np.random.Generator, height: int, width: int, unit: float) -> Array:
     """(H, W) brightness in grey levels: lamps across the width, fall-off along the rolling direction."""
-    level = np.float32(np.exp(rng.normal(np.log(88), 0.16)))
+    level = np.float32(np.exp(rng.normal(np.log(85), 0.16)))
     if rng.random() < 0.025:
         level *= np.float32(rng.uniform(0.2, 0.5))
     across = np.float32(rng.uniform(0.11, 0.36)) * profile(rng, width, 330 * unit)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import ctypes
 import hashlib
 import os
@@ -20,12 +19,11 @@ import cv2
 import numpy as np
 
 from sever.data import rle
+from sever.data.run_table import FORMS, write_run_table
 from sever.data.synthetic import statistics
 from sever.data.synthetic.noise import Array
 from sever.data.synthetic.strip import HEIGHT, WIDTH, check_size, make_strip
 from sever.errors import InputError
-
-CSV_FORMS = ("combined", "separate")
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,8 @@ class SynthSettings:
             raise InputError(f"jpeg_quality={self.jpeg_quality}: must lie in 1..100")
         if self.seed < 0 or self.workers < 0:
             raise InputError(f"seed={self.seed}, workers={self.workers}: neither may be negative")
-        if self.csv_form not in CSV_FORMS:
-            raise InputError(f"csv_form {self.csv_form!r} is unknown; choose one of {', '.join(CSV_FORMS)}")
+        if self.csv_form not in FORMS:
+            raise InputError(f"csv_form {self.csv_form!r} is unknown; choose one of {', '.join(FORMS)}")
         if self.frequencies not in statistics.TABLES:
             known = ", ".join(statistics.TABLES)
             raise InputError(f"frequencies {self.frequencies!r} is unknown; choose one of {known}")
@@ -147,15 +145,6 @@ def write_picture(path: Path, image_hw: Array, quality: int) -> None:
 
 
 def write_labels(path: Path, image_ids: list[str], runs: list[list[str]], form: str) -> None:
-    """One of the competition's two CSV forms; classes count from 1 in files."""
+    """One of the competition's two CSV forms."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(
-            ["ImageId_ClassId", "EncodedPixels"] if form == "combined" else ["ImageId", "ClassId", "EncodedPixels"]
-        )
-        for name, image_runs in zip(image_ids, runs, strict=True):
-            for number, text in enumerate(image_runs, start=1):
-                if form == "combined":
-                    table.writerow([f"{name}_{number}", text])
-                elif text:
-                    table.writerow([name, number, text])
+        write_run_table(file, zip(image_ids, runs, strict=True), form)

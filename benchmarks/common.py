@@ -1,0 +1,154 @@
+"""What the benchmarks share: the machine in a few lines, timing in turns, tables, and the one line with the ratio.
+
+A ratio of two ways is measured in turns, one right after the other, and is the median over the turns: what else the
+machine does meanwhile slows both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from sever.data.synthetic import make_strip
+from sever.data.transforms import crop
+from sever.models.checkpoint import Snapshot
+from sever.models.train import EpochReport, Position, Scores, StepReport
+
+CPU_FILE = Path("/proc/cpuinfo")
+# What computes in bf16, the faster first, as Linux names it; without one of them bf16 is slower than fp32.
+BF16_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
+# Which classes a synthetic crop shows, in turn: each alone, two together, none.
+SHOWN_CLASSES = ((2,), (3,), (0,), (1,), (2, 3), ())
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Seconds of the wall clock, and of all processors in this process, which other work hardly moves."""
+
+    wall: float
+    processor: float
+
+    @staticmethod
+    def now() -> Clock:
+        return Clock(time.perf_counter(), time.process_time())
+
+    def since(self) -> Clock:
+        now = Clock.now()
+        return Clock(now.wall - self.wall, now.processor - self.processor)
+
+
+def make_parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--quick", action="store_true", help="a few seconds, to see that it runs; its figures are noise"
+    )
+    return parser
+
+
+def parse(parser: argparse.ArgumentParser, quick: Mapping[str, object]) -> argparse.Namespace:
+    """The options; with --quick, `quick` holds the defaults of those that weren't given."""
+    if parser.parse_known_args()[0].quick:
+        parser.set_defaults(**quick)
+    return parser.parse_args()
+
+
+def describe_machine() -> str:
+    """Processor, cores, bf16 units and torch: what the figures depend on."""
+    info = CPU_FILE.read_text(encoding="utf-8") if CPU_FILE.is_file() else ""
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in info.splitlines())}
+    flags = fields.get("flags", "").split()
+    units = [name for flag, name in BF16_UNITS.items() if flag in flags]
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    lines = [
+        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        f"bf16 units: {', '.join(units) or ('none' if flags else 'unknown')}",
+    ]
+    if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
+        lines.append(f"NOT QUIET: load average {os.getloadavg()[0]:.1f} from other work; trust the ratio only")
+    return "\n".join(lines)
+
+
+def take_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[Clock]]:
+    """Time each way once a round, one right after the other, after one round that isn't counted."""
+    times: dict[str, list[Clock]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, work in ways.items():
+            start = Clock.now()
+            work()
+            if number:
+                times[name].append(start.since())
+    return times
+
+
+def median_wall(times: Sequence[Clock]) -> float:
+    return float(np.median([time.wall for time in times]))
+
+
+def median_processor(times: Sequence[Clock]) -> float:
+    return float(np.median([time.processor for time in times]))
+
+
+def paired_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """Median over the rounds of how many times longer the slow one took."""
+    return float(np.median(np.asarray(slow) / np.asarray(fast)))
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns side by side: words to the left, numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    for row in cells:
+        first, *others = (
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join((first, *others)))
+
+
+def print_ratio(ratio: float, meaning: str, at_least: float | None = None) -> None:
+    """The line that every benchmark ends with; it says whether the claim, if there is one, holds here."""
+    claim = "" if at_least is None else f"; claim: at least {at_least:g}, {'holds' if ratio >= at_least else 'MISSED'}"
+    print(f"ratio {ratio:.2f}  ({meaning}{claim})")
+
+
+def strip_crops(count: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Crops of synthetic strip, on a defect where there is one: pixels (N, 1, H, W) uint8, masks (N, C, H, W) uint8."""
+    pixels, masks = [], []
+    for index in range(count):
+        shown = SHOWN_CLASSES[index % len(SHOWN_CLASSES)]
+        strip_hw, masks_chw = make_strip(seed, index, max(height, 64), 2 * max(width, 64), shown)
+        rng = np.random.default_rng([seed, index])
+        image_hwc, masks_chw = crop(strip_hw[..., None], masks_chw, rng, (height, width), mask_aware_share=1.0)
+        pixels.append(image_hwc.transpose(2, 0, 1))
+        masks.append(masks_chw)
+    return np.stack(pixels), np.stack(masks)
+
+
+class MemoryImages(TensorDataset):
+    """What StripDataset gives, without files: SampleKey -> pixels and masks."""
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, ...]:
+        return super().__getitem__(key[1])
+
+
+class SilentWatcher:
+    """For a Trainer that only trains: nothing is validated, shown or kept."""
+
+    def step(self, report: StepReport) -> None: ...
+
+    def validate(self, model: nn.Module, epoch: int) -> Scores:
+        return {"dice": 0.0}
+
+    def epoch(self, report: EpochReport, snapshot: Callable[[], Snapshot]) -> None: ...
+
+    def within_epoch(self, snapshot: Callable[[], Snapshot], position: Position) -> None: ...
