@@ -107,7 +107,7 @@ def test_rows_are_written_as_they_come(tmp_path: Path) -> None:
 
 
 def test_unknown_form(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown form of submission 'wide'; allowed: combined, separate"):
+    with pytest.raises(InputError, match="unknown form of CSV 'wide'; allowed: combined, separate"):
         write_submission(tmp_path / "submission.csv", ROWS, "wide")
     assert not list(tmp_path.iterdir())
 
