@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from sever.data.synthetic import make_strip
+from sever.data.synthetic import SynthSettings, make_strip, write_dataset
 from sever.data.transforms import crop
 from sever.models.checkpoint import Snapshot
 from sever.models.train import EpochReport, Position, Scores, StepReport
@@ -29,6 +29,9 @@ CPU_FILE = Path("/proc/cpuinfo")
 BF16_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
 # Which classes a synthetic crop shows, in turn: each alone, two together, none.
 SHOWN_CLASSES = ((2,), (3,), (0,), (1,), (2, 3), ())
+FEW_IMAGES = 20
+# Of a model that costs nothing, for --quick.
+QUICK_ENCODER = "tu-mobilenetv3_small_050"
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,12 @@ def strip_crops(count: int, height: int, width: int, seed: int = 0) -> tuple[np.
         pixels.append(image_hwc.transpose(2, 0, 1))
         masks.append(masks_chw)
     return np.stack(pixels), np.stack(masks)
+
+
+def write_strip(root: Path, images: int, height: int, width: int, seed: int = 0) -> Path:
+    """A synthetic data set whose classes are about equally frequent; a few images are not worth starting processes."""
+    workers = 1 if images <= FEW_IMAGES else 0
+    return write_dataset(root, SynthSettings(images, 1, height, width, seed, "balanced", workers=workers))
 
 
 class MemoryImages(TensorDataset):

@@ -6,8 +6,8 @@
 Reads a temporary data set of synthetic strip, JPEGs of 1600x256, with the augmentation of 2019 and the very loader and
 Trainer of `sever train`. For each number of workers, in turn in this one process: what the loader delivers when nobody
 trains, what training takes through it, and how long training waited for its images; beside training on batches that are
-in memory already. A small model by default, as a large one is easily fed. The first batch of an epoch is left out: it
-finds no batch waiting in any loader.
+in memory already. A small model by default, as a large one is easily fed. The first step of an epoch is left out: no
+loader has a batch ready then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from common import Clock, SilentWatcher, describe_machine, make_parser, parse, print_ratio, print_table
+from common import (
+    QUICK_ENCODER,
+    Clock,
+    SilentWatcher,
+    describe_machine,
+    make_parser,
+    parse,
+    print_ratio,
+    print_table,
+    write_strip,
+)
 from torch import Tensor
 
 from sever.config import (
@@ -32,7 +42,6 @@ from sever.config import (
 )
 from sever.data.dataset import measure_pixels
 from sever.data.layouts import read_table
-from sever.data.synthetic import SynthSettings, write_dataset
 from sever.data.table import ImageTable
 from sever.models.train import StepReport, Trainer
 from sever.pipeline.inspection import DatasetFacts
@@ -80,13 +89,12 @@ class Way:
     deliveries: list[Clock] = field(default_factory=list)
 
     def deliver(self) -> None:
-        """One epoch of batches that nobody uses; timed from the second one on."""
+        """One epoch of batches that nobody uses."""
         self.trainer.sampler.set_position(self.trainer.position.epoch, 0)
-        iterator = iter(self.loader.batches)
-        next(iterator)
         start = Clock.now()
-        for _ in iterator:
+        for _ in self.loader.batches:
             pass
+        # From the start, as batches that were fetched while the first one was awaited would look free.
         self.deliveries.append(start.since())
 
     def train(self) -> None:
@@ -103,13 +111,13 @@ class Way:
     @property
     def delivered(self) -> float:
         """Images a second when nobody trains."""
-        return (len(self.loader) - 1) * self.batch_size / float(np.median([clock.wall for clock in self.deliveries]))
+        return len(self.loader) * self.batch_size / float(np.median([clock.wall for clock in self.deliveries]))
 
     @property
     def delivery_milliseconds(self) -> float:
         """Of this process's processor time, an image."""
         seconds = float(np.median([clock.processor for clock in self.deliveries]))
-        return 1e3 * seconds / ((len(self.loader) - 1) * self.batch_size)
+        return 1e3 * seconds / (len(self.loader) * self.batch_size)
 
     @property
     def trained(self) -> float:
@@ -146,8 +154,7 @@ def make_way(options: argparse.Namespace, table: ImageTable, facts: DatasetFacts
 
 def measure(options: argparse.Namespace, root: Path) -> dict[int | str, Way]:
     """All ways in turn; the first turn is not counted."""
-    settings = SynthSettings(options.images, 1, options.height, options.width, frequencies="balanced")
-    write_dataset(root, settings)
+    write_strip(root, options.images, options.height, options.width)
     table, _ = read_table(DataSettings(root=root))
     mean, std = measure_pixels(table, 1)
     facts = DatasetFacts(table.class_names, mean, std)
@@ -173,11 +180,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=96, help="images an epoch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
-    quick = {"crop": (64, 64), "height": 64, "width": 400, "batch": 2, "images": 8, "rounds": 1}
-    options = parse(parser, quick | {"encoder": "resnet18", "workers": [0, 1]})
+    quick = {"crop": (64, 64), "height": 64, "width": 400, "batch": 2, "images": 6, "rounds": 1}
+    options = parse(parser, quick | {"encoder": QUICK_ENCODER, "workers": [0, 1]})
     print(describe_machine())
     print(
-        f"{options.width}x{options.height} JPEG, recipe {options.recipe}, crops of {options.crop[1]}x{options.crop[0]}; "
+        f"{options.width}x{options.height} JPEG, {options.recipe}, crops of {options.crop[1]}x{options.crop[0]}; "
         f"Unet {options.encoder}, bf16, batches of {options.batch}"
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from common import describe_machine, make_parser, parse, print_ratio, print_table
+from common import QUICK_ENCODER, describe_machine, make_parser, parse, print_ratio, print_table, write_strip
 
 from sever.config import (
     AugmentSettings,
@@ -35,7 +35,6 @@ from sever.config import (
     RuleSettings,
     TrainSettings,
 )
-from sever.data.synthetic import SynthSettings, write_dataset
 from sever.pipeline.train import train_experiment
 
 FP32, BF16, YARDSTICK = "fp32", "bf16", "fp32, other seed"
@@ -116,7 +115,7 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, help="a data set in either layout; synthetic strip without it")
     parser.add_argument("--include", nargs="*", default=[], help="globs of image ids to keep, as in data.include")
-    parser.add_argument("--images", type=int, default=120, help="synthetic images, a fifth of them to validate")
+    parser.add_argument("--images", type=int, default=140, help="synthetic images, a fifth of them to validate")
     parser.add_argument("--height", type=int, default=128, help="of synthetic images, in pixels")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--crop", type=int, nargs=2, default=(128, 256), help="height and width in pixels")
@@ -124,12 +123,12 @@ def main() -> None:
     parser.add_argument("--weights", default="offline", help="offline, hub, none, or a file")
     parser.add_argument("--decoder-channels", type=int, nargs=5, default=(64, 48, 32, 24, 16))
     parser.add_argument("--encoder-learning-rate", type=float, default=4e-4)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--yardstick", action="store_true", help="also train in fp32 from the next seed")
-    quick = {"images": 15, "height": 64, "width": 128, "crop": (64, 64), "encoder": "resnet18", "weights": "none"}
+    quick = {"images": 15, "height": 64, "width": 128, "crop": (64, 64), "encoder": QUICK_ENCODER, "weights": "none"}
     options = parse(parser, quick | {"decoder_channels": (16, 8, 8, 8, 8), "epochs": 2, "workers": 0})
     print(describe_machine())
     names = [FP32, BF16, *([YARDSTICK] if options.yardstick else [])]
@@ -137,8 +136,7 @@ def main() -> None:
         root = options.data
         if root is None:
             root = Path(folder) / "data"
-            settings = SynthSettings(options.images, 1, options.height, options.width, options.seed, "balanced")
-            write_dataset(root, settings)
+            write_strip(root, options.images, options.height, options.width, options.seed)
         print(f"Unet {options.encoder}, {options.epochs} epochs on {options.data or 'synthetic strip'}")
         trainings = {name: train(options, root, Path(folder), name) for name in names}
     tell_curves(trainings)

@@ -3,9 +3,10 @@
     python benchmarks/probability_maps.py
     python benchmarks/probability_maps.py --maps out/probs --classes 4
 
-Writes and reads the same maps in every way in turn: raw float32, numpy's compressed file of 8-bit levels, PNG at several
-compression levels, and `sever.store.ProbabilityStore`, as it is used. Without --maps, which takes those of a real
-`sever predict`, they are drawn: the masks of synthetic strip with borders as soft, and values as unsure, as a network's.
+Writes and reads the same maps in every way in turn: raw float32, numpy's compressed file of 8-bit levels, PNG at
+several compression levels, and `sever.store.ProbabilityStore`, as it is used. --maps takes those of a real `sever
+predict`. Without it they are drawn: the masks of synthetic strip with borders as soft, and values as unsure, as a
+network's.
 """
 
 from __future__ import annotations

@@ -16,11 +16,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+from common import describe_machine, make_parser, parse, print_ratio
 
 from sever.config import DataSettings
 from sever.data.layouts import read_table
 
-ROWS, CLASSES, HEIGHT, WIDTH = 12_568, 4, 256, 1600
+CLASSES, HEIGHT, WIDTH = 4, 256, 1600
 MEAN_RUNS = 120
 REPEATS = 5
 
@@ -33,18 +34,18 @@ def random_runs(rng: np.random.Generator) -> str:
     return " ".join(map(str, np.stack([starts, lengths], 1).ravel().tolist()))
 
 
-def write_data(root: Path, seed: int = 0) -> None:
+def write_data(root: Path, count: int, seed: int = 0) -> None:
     """As many rows as images; like in the real labels, a part of the images has several and a part none."""
     rng = np.random.default_rng(seed)
     folder = root / "train_images"
     folder.mkdir()
-    names = [f"{index:08x}.jpg" for index in range(ROWS)]
+    names = [f"{index:08x}.jpg" for index in range(count)]
     first = folder / names[0]
     texture = cv2.GaussianBlur(rng.integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8), (0, 0), 2)
     cv2.imwrite(str(first), cv2.cvtColor(texture, cv2.COLOR_GRAY2BGR))
     for name in names[1:]:
         os.link(first, folder / name)
-    pairs = np.sort(rng.choice(ROWS * CLASSES, ROWS, replace=False))
+    pairs = np.sort(rng.choice(count * CLASSES, count, replace=False))
     lines = [f"{names[pair // CLASSES]},{pair % CLASSES + 1},{random_runs(rng)}" for pair in pairs.tolist()]
     (root / "train.csv").write_text("ImageId,ClassId,EncodedPixels\n" + "\n".join(lines) + "\n")
 
@@ -73,9 +74,13 @@ def labels_row_by_row(path: Path, sizes: dict[str, int]) -> dict[str, list[str]]
 
 
 def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--rows", type=int, default=12_568, help="images, and rows of labels")
+    options = parse(parser, {"rows": 200})
+    print(describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_data(root)
+        write_data(root, options.rows)
         megabytes = (root / "train.csv").stat().st_size / 1e6
         times = []
         for _ in range(REPEATS):
@@ -90,10 +95,10 @@ def main() -> None:
         ours = table.frame.set_index("image_id")[table.run_columns].to_numpy().tolist()
         assert ours == [other[name] for name in table.image_ids]
     fast, fast_cpu = min(times)
-    print(f"{ROWS} images of {HEIGHT}x{WIDTH} and {ROWS} rows of labels ({megabytes:.1f} MB)")
+    print(f"{options.rows} images of {HEIGHT}x{WIDTH} and {options.rows} rows of labels ({megabytes:.1f} MB)")
     print(f"sever        {fast:8.2f} s  ({fast_cpu:.2f} s of one core; the best of {REPEATS})")
     print(f"row by row   {slow:8.2f} s  ({images:.2f} s for the images, {slow - images:.2f} s for the rows)")
-    print(f"ratio        {slow / fast:8.1f}")
+    print_ratio(slow / fast, "row by row over sever, both with the sizes of the images")
 
 
 if __name__ == "__main__":

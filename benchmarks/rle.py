@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from common import describe_machine, make_parser, parse, print_ratio
 
 from sever.data import rle
 
 CLASSES, HEIGHT, WIDTH = 4, 256, 1600
-REPEATS = 15
 
 
 def encode_by_loop(mask_hw: np.ndarray) -> str:
@@ -58,6 +58,10 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 
 def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--repeats", type=int, default=15)
+    options = parse(parser, {"repeats": 1})
+    print(describe_machine())
     masks = make_masks()
     runs = rle.encode_masks(masks)
     assert runs == [encode_by_loop(mask) for mask in masks]
@@ -71,13 +75,13 @@ def main() -> None:
         for mask in masks:
             decode_by_loop(encode_by_loop(mask), HEIGHT, WIDTH)
 
-    fast, slow = seconds(ours, REPEATS), seconds(loops, 3)
+    fast, slow = seconds(ours, options.repeats), seconds(loops, min(3, options.repeats))
     print(
         f"{CLASSES} masks of {HEIGHT}x{WIDTH}, {sum(len(text.split()) // 2 for text in runs)} runs, write and read back"
     )
     print(f"sever   {fast * 1e3:8.2f} ms")
     print(f"loops   {slow * 1e3:8.2f} ms")
-    print(f"ratio   {slow / fast:8.0f}")
+    print_ratio(slow / fast, "loops over sever")
 
 
 if __name__ == "__main__":

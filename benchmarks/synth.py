@@ -7,7 +7,6 @@ Claim: at least 20 images of 1600x256 a second and core, drawing, masks, JPEG an
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
@@ -15,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+from common import describe_machine, make_parser, parse, print_ratio
 
 from sever.data import rle
 from sever.data.synthetic import SynthSettings, write_dataset
@@ -47,10 +47,11 @@ def time_dataset(settings: SynthSettings, root: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    options = parser.parse_args()
+    options = parse(parser, {"images": 4})
+    print(describe_machine())
     cv2.setNumThreads(1)
     settings = SynthSettings(train=max(1, options.images - 1), test=1, workers=1)
     with tempfile.TemporaryDirectory() as name:
@@ -63,7 +64,8 @@ def main() -> None:
         print(f"{part:12} {1e3 * seconds:7.1f} ms an image")
     print(f"one core     {1 / sum(parts.values()):7.1f} images/s")
     print(f"command      {alone:7.1f} images/s with 1 process")
-    print(f"command      {together:7.1f} images/s with {options.workers}: {together / alone:.2f} times")
+    print(f"command      {together:7.1f} images/s with {options.workers}")
+    print_ratio(together / alone, f"{options.workers} processes over 1, starting them included")
 
 
 if __name__ == "__main__":

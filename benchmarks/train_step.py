@@ -22,6 +22,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from common import (
+    QUICK_ENCODER,
     Clock,
     MemoryImages,
     SilentWatcher,
@@ -190,7 +191,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=38, help="at least so many are timed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parts", action="store_true", help="also time the loops between the two")
-    options = parse(parser, {"size": 64, "batch": 2, "images": 4, "steps": 4})
+    options = parse(parser, {"encoder": QUICK_ENCODER, "size": 64, "batch": 2, "images": 4, "steps": 4})
     if options.images % options.batch:
         parser.error("--images must be a multiple of --batch")
     print(describe_machine())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -76,13 +77,32 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        for line in str(error).splitlines():
-            print(f"sever: error: {line}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        if not _lies_with_the_disk(error):
+            _confess()
+        path = error.filename2 or error.filename  # a rename that fails does so because of its target
+        _refuse(f"{path}: {error.strerror}" if path else str(error.strerror))
     except Exception:
-        traceback.print_exc()
-        print("sever: this is our fault, not yours; please report it with the lines above", file=sys.stderr)
-        sys.exit(1)
+        _confess()
+
+
+def _refuse(message: str) -> NoReturn:
+    for line in message.splitlines():
+        print(f"sever: error: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _confess() -> NoReturn:
+    traceback.print_exc()
+    print("sever: this is our fault, not yours; please report it with the lines above", file=sys.stderr)
+    sys.exit(1)
+
+
+def _lies_with_the_disk(error: OSError) -> bool:
+    """Whether a path or a disk that the user chose is at fault: not there, not ours to write, full, of another kind."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return error.errno is not None and (error.filename is not None or error.errno in full)
 
 
 @app.callback(invoke_without_command=True)
@@ -226,6 +246,9 @@ def evaluate(
         Path | None, typer.Option(help="Labels of the test images (Severstal layout), in either CSV form.")
     ] = None,
     include: Include = None,
+    num_classes: Annotated[
+        int | None, typer.Option(help="Number of classes, where the data set and its labels don't say it.", min=1)
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Also write scores.json, images.csv and sheet.png here."),
@@ -244,7 +267,9 @@ def evaluate(
 
     if (submission is None) == (run is None):
         raise InputError("give either -s SUBMISSION or -r RUN")
-    truth = Truth(data, labels, tuple(include or ())) if data is not None else None
+    if data is None and run is not None and (labels is not None or include):
+        raise InputError("--labels and --include are about the images of a data set: give --data ROOT too")
+    truth = Truth(data, labels, tuple(include or ()), num_classes) if data is not None else None
     if run is not None:
         evaluation = evaluate_run(run, truth, output, How(device, precision))
     elif truth is None or submission is None:
@@ -276,9 +301,15 @@ def config_show(config: Configs) -> None:
 @config_app.command("check")
 def config_check(config: Configs) -> None:
     """Check configurations without running anything; exit code 2 and a line for every fault."""
+    faults = []
     for path in config:
-        load_config(path)
-        print(f"{path}: good")
+        try:
+            load_config(path)
+            print(f"{path}: good")
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(faults))
 
 
 @config_app.command("schema")

@@ -8,11 +8,12 @@ from __future__ import annotations
 import difflib
 import types
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -25,7 +26,8 @@ from sever.errors import InputError
 
 Flip = Literal["width", "height", "both"]
 InChannels = Literal["r", "g", "b", "rgb", "sum", "mean"]
-Precision = Literal["bf16", "fp16", "no"]
+# YAML takes an unquoted `no` for false.
+Precision = Annotated[Literal["bf16", "fp16", "no"], BeforeValidator(lambda value: "no" if value is False else value)]
 LossName = Literal["bce_dice", "focal", "iou", "lovasz", "ce_dice", "lovasz_softmax"]
 # Classes that exclude each other share one softmax with an explicit background channel.
 SOFTMAX_LOSSES: tuple[LossName, ...] = ("ce_dice", "lovasz_softmax")
@@ -235,12 +237,23 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Experime
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read configuration {path}: {error}") from error
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _StrictLoader)
     except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold settings as `key: value` lines, but holds {type(values).__name__}")
     return parse_config(with_overrides(values, overrides or {}), source=str(path))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error; by itself the second silently replaces the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"`{twice.value}` stands twice", twice.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def with_overrides(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -258,7 +271,7 @@ def parse_config(values: dict[str, Any], source: str) -> ExperimentConfig:
     try:
         return ExperimentConfig.model_validate(values)
     except ValidationError as error:
-        faults = [_explain(fault) for fault in error.errors()]
+        faults = [_explain(fault) for fault in _innermost(error.errors())]
         raise InputError("\n".join(f"{source}: {fault}" for fault in faults)) from error
 
 
@@ -272,19 +285,32 @@ def json_schema() -> dict[str, Any]:
     return ExperimentConfig.model_json_schema()
 
 
+def _innermost(faults: list[Any]) -> list[Any]:
+    """Without what the other types of a union say about a value that one of them could look into."""
+    places = [_place(fault) for fault in faults]
+    inner = {place[:end] for place in places for end in range(1, len(place))}
+    return [fault for fault, place in zip(faults, places, strict=True) if place not in inner]
+
+
+def _place(fault: Any) -> tuple[str, ...]:
+    return tuple(str(part) for part in fault["loc"] if not _is_union_tag(part))
+
+
 def _explain(fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"] if not _is_union_tag(part))
+    where = ".".join(_place(fault))
     if fault["type"] == "extra_forbidden":
         return f"unknown setting `{where}`{_nearest(fault['loc'])}"
     if fault["type"] == "missing":
         return f"setting `{where}` is missing"
+    if fault["type"] in ("model_type", "model_attributes_type"):
+        return f"setting `{where}` is {fault['input']!r}: it is a section, which holds `key: value` lines"
     message = fault["msg"].removeprefix("Value error, ")
     return f"setting `{where}` is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _is_union_tag(part: int | str) -> bool:
     """pydantic adds the tried type to the place of a fault in a union, e.g. `tuple[int, ...]`."""
-    return isinstance(part, str) and (part in {"int", "float", "str"} or "[" in part)
+    return isinstance(part, str) and (part in {"int", "float", "str", "constrained-int"} or "[" in part)
 
 
 def _nearest(location: tuple[int | str, ...]) -> str:

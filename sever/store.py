@@ -141,15 +141,15 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
 def save_checkpoint(folder: Path, snapshot: Snapshot, about: dict[str, Any]) -> None:
     """Write a checkpoint as a whole or not at all: a temporary folder, renamed when complete."""
     with atomic_folder(folder) as temporary:
-        save_file(snapshot.weights, temporary / "model.safetensors")
-        save_file(snapshot.training, temporary / "training.safetensors")
+        _save(snapshot.weights, temporary / "model.safetensors")
+        _save(snapshot.training, temporary / "training.safetensors")
         write_json(temporary / "state.json", snapshot.values | about)
 
 
 def save_weights(folder: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
     """Write weights that can predict but not go on training."""
     with atomic_folder(folder) as temporary:
-        save_file(weights, temporary / "model.safetensors")
+        _save(weights, temporary / "model.safetensors")
         write_json(temporary / "state.json", about)
 
 
@@ -183,6 +183,13 @@ def _load(path: Path) -> dict[str, Any]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot read weights {path}: {error}") from error
+
+
+def _save(tensors: dict[str, Any], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:  # as which a full disk comes
+        raise InputError(f"cannot write weights {path.parent}: {error}") from error
 
 
 def _progress(folder: Path) -> tuple[int, int]:

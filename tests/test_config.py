@@ -27,7 +27,8 @@ FAULTS = [
     ({"data": {}}, ["`data.root` is missing"]),
     ({"loss": {"name": "dice_bce"}}, ["loss.name", "bce_dice"]),
     ({"rules": {"min_pixels": "many"}}, ["rules.min_pixels", "'many'"]),
-    ({"train": 5}, ["`train`", "5"]),
+    ({"train": 5}, ["`train`", "5", "section"]),
+    ({"rules": {"min_pixels": [1, -2]}}, ["`rules.min_pixels.1` is -2"]),
     ({"data": {"root": "d"}, "augment": {"crop": [256, 0]}}, ["augment.crop", "0"]),
 ]
 
@@ -53,6 +54,31 @@ def test_file_that_holds_no_settings(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=r"bad\.yml"):
         load_config(path)
+
+
+@pytest.mark.parametrize("text", ["train: {epochs: 3}\ntrain: {batch_size: 4}\n", "train: {epochs: 3, epochs: 4}\n"])
+def test_key_that_stands_twice_is_refused_in_place_of_the_first_being_lost(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "twice.yml"
+    path.write_text("name: x\ndata: {root: d}\n" + text)
+    with pytest.raises(InputError, match=r"twice\.yml .*`(train|epochs)` stands twice.*line [34]"):
+        load_config(path)
+
+
+def test_each_fault_is_told_once_and_without_names_of_types() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_config(GOOD | {"rules": {"min_pixels": [1, -2]}, "folds": 3}, source="x.yml")
+    assert len(str(caught.value).splitlines()) == 2
+    assert "constrained" not in str(caught.value)
+    assert "FoldSettings" not in str(caught.value)
+
+
+def test_precision_no_needs_no_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "full.yml"
+    path.write_text("name: x\ndata: {root: d}\ntrain: {precision: no}\n")  # which YAML reads as false
+    config = load_config(path)
+    assert config.train.precision == "no"
+    path.write_text(dump_config(config))
+    assert load_config(path) == config
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -105,12 +105,20 @@ def test_commands_exist_with_their_options(page: Path) -> None:
     assert refused == []
 
 
-@pytest.mark.parametrize(
-    "line",
-    ["sever trian -c x.yml", "sever train --sede 3", "sever predict -r run", "sever config shwo -c x.yml"]
-    + ["sever predict -r run -o out --form wide", "sever average -r run --best many", "sever train -c x.yml extra"]
-    + ["make demo && sever evaluate --run", "for i in 1 2; do sever train --fold $i; done"],
-)
+WRONG = """
+sever trian -c x.yml
+sever train --sede 3
+sever predict -r run
+sever config shwo -c x.yml
+sever predict -r run -o out --form wide
+sever average -r run --best many
+sever train -c x.yml extra
+make demo && sever evaluate --run
+for i in 1 2; do sever train --fold $i; done
+"""
+
+
+@pytest.mark.parametrize("line", WRONG.split("\n")[1:-1])
 def test_a_wrong_command_would_be_found(line: str) -> None:
     (words,) = commands(f"```sh\n{line}\n```\n")
     with pytest.raises(Exception, match=r".+"):

@@ -23,7 +23,6 @@ from sever.errors import InputError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 # Start-of-frame markers, which hold the size; 0xC4, 0xC8 and 0xCC in their midst are other things.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -51,7 +50,10 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width in pixels, from the header. Raises InputError for an unreadable or truncated file."""
+    """Height and width in pixels, from the header. Raises InputError for an unreadable or truncated file.
+
+    A PNG's checksums are looked at too, so that a damaged one is told before the work and not in its midst.
+    """
     try:
         with Path(path).open("rb") as stream:
             return _measure(stream, path)
@@ -151,7 +153,21 @@ def _measure_jpeg(stream: BinaryIO) -> Measured:
 def _measure_png(stream: BinaryIO) -> Measured:
     stream.seek(12)
     kind, width, height = struct.unpack(">4sII", stream.read(12))
-    return (height, width) if kind == b"IHDR" and _has_behind(stream, 24, _PNG_END) else _TRUNCATED
+    return (height, width) if kind == b"IHDR" and _png_is_whole(stream) else _TRUNCATED
+
+
+def _png_is_whole(stream: BinaryIO) -> bool:
+    """Whether every chunk that pixels depend on has its checksum, up to the end: finds damage in the middle too."""
+    stream.seek(len(_PNG_START))
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        body, checksum = stream.read(length), stream.read(4)
+        is_critical = kind[:1].isupper()
+        if len(checksum) < 4 or (is_critical and zlib.crc32(kind + body) != int.from_bytes(checksum, "big")):
+            return False
+        if kind == b"IEND":
+            return True
+    return False
 
 
 def _measure_bmp(stream: BinaryIO) -> Measured:

@@ -52,9 +52,11 @@ def read_folder(folder: Path, class_names: Sequence[str]) -> ImageTable:
     return read_images(folder, class_names)[0]
 
 
-def read_images(folder: Path, class_names: Sequence[str], skip_bad: bool = False) -> tuple[ImageTable, list[Skipped]]:
-    """As `read_folder`, and what was left out, where `skip_bad` allows it."""
-    table, faults = measure(list_table(folder))
+def read_images(
+    folder: Path, class_names: Sequence[str], skip_bad: bool = False, include: tuple[str, ...] = ()
+) -> tuple[ImageTable, list[Skipped]]:
+    """As `read_folder`, but only ids that match `include`; and what was left out, where `skip_bad` allows it."""
+    table, faults = measure(list_table(folder).include(include))
     raise_unless(skip_bad, faults, folder)
     return leave_out(without_labels(table, class_names), faults), faults
 

@@ -60,6 +60,12 @@ def read_run_table(path: Path, faults: list[Skipped] | None = None) -> pd.DataFr
     return _without(frame, found)
 
 
+def names_every_pair(path: Path) -> bool:
+    """Whether a file that `read_run_table` takes is in the combined form, which needs a row for every pair."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return COMBINED_FORM[0] in [name.strip() for name in next(csv.reader(file))]
+
+
 def find_run_faults(labels: pd.DataFrame, pixels: Mapping[str, int]) -> list[Skipped]:
     """What is wrong with the run lengths of a `read_run_table`; `pixels` is height times width by image."""
     sizes = np.array([pixels[image_id] for image_id in labels["image_id"]], dtype=np.int64)

@@ -11,7 +11,7 @@ from sever.config import DataSettings
 from sever.data.class_names import CLASSES_FILE, numbered, stated_class_names
 from sever.data.faults import Skipped, raise_unless
 from sever.data.listing import leave_out, list_table, measure, with_runs, without_labels
-from sever.data.run_table import faults_at, find_class_faults, find_run_faults, read_run_table
+from sever.data.run_table import faults_at, find_class_faults, find_run_faults, names_every_pair, read_run_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
@@ -19,6 +19,7 @@ LABELS_FILE = "train.csv"
 SAMPLE_FILE = "sample_submission.csv"
 TRAIN_FOLDER = "train_images"
 TEST_FOLDER = "test_images"
+_SETTING = "data.num_classes (evaluate --num-classes)"
 
 
 def looks_like_severstal(root: Path) -> bool:
@@ -72,7 +73,7 @@ def _read_test(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
     if stated is None and not path.is_file():
         raise InputError(
             f"the number of classes is not known: {settings.root} has neither {CLASSES_FILE} nor {SAMPLE_FILE} nor "
-            f"{LABELS_FILE} to tell it; set data.num_classes"
+            f"{LABELS_FILE} to tell it; set {_SETTING}"
         )
     class_names, _ = stated or _counted_classes(read_run_table(path, faults=[]), path)
     table, faults = measure(list_table(folder).include(settings.include))
@@ -94,18 +95,19 @@ def _stated_classes(settings: DataSettings) -> tuple[tuple[str, ...], str] | Non
         return stated
     faults: list[Skipped] = []
     sample = read_run_table(path, faults=faults)
-    # The competition's later sample names class 0 throughout; such a placeholder says nothing.
-    if faults or not _gapless(sample):
+    # The later form needs no row for every class: its samples name a single one throughout, which says nothing.
+    placeholder = not names_every_pair(path) and sample["class_index"].nunique() == 1
+    if faults or placeholder or not _gapless(sample):
         return None
     return numbered(int(sample["class_index"].max()) + 1), SAMPLE_FILE
 
 
 def _counted_classes(labels: pd.DataFrame, path: Path) -> tuple[tuple[str, ...], str]:
     if labels.empty:
-        raise InputError(f"{path} has no rows that tell the number of classes; set data.num_classes")
+        raise InputError(f"{path} has no rows that tell the number of classes; set {_SETTING}")
     if not _gapless(labels):
         there = ", ".join(str(index + 1) for index in sorted(set(labels["class_index"])))
-        raise InputError(f"{path} has the classes {there}, with a gap; set data.num_classes to how many there are")
+        raise InputError(f"{path} has the classes {there}, with a gap; set {_SETTING} to how many there are")
     return numbered(int(labels["class_index"].max()) + 1), path.name
 
 

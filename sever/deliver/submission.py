@@ -6,15 +6,14 @@ defect), the later "separate" rows for defects only (`ImageId,ClassId,EncodedPix
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sever.data.run_table import (
-    COMBINED_FORM,
     ImageRuns,
     find_class_faults,
     find_run_faults,
+    names_every_pair,
     read_run_table,
     write_run_table,
 )
@@ -57,16 +56,10 @@ def read_submission(
     for image_id, index, text in zip(rows["image_id"], rows["class_index"], rows["runs"], strict=True):
         runs[image_id][index] = text
         missing.discard((image_id, index))
-    if _names_every_pair(path):
+    if names_every_pair(path):
         absent = [f"{image_id}_{index + 1}" for image_id, index in sorted(missing)]
         _refuse(path, "rows missing (empty ones too are needed in this form)", absent)
     return runs
-
-
-def _names_every_pair(path: Path) -> bool:
-    """Whether the file is in the combined form; its header is known to be good."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return COMBINED_FORM[0] in [name.strip() for name in next(csv.reader(file))]
 
 
 def _refuse(path: Path, what: str, faults: Sequence[object]) -> None:

@@ -7,7 +7,7 @@ checkpoint computes exactly what the uninterrupted run would have.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -28,6 +28,8 @@ from sever.models.segmenter import Segmenter
 
 Loss = Callable[[Tensor, Tensor], dict[str, Tensor]]
 Scores = dict[str, float]
+# What torch says where a batch leaves nothing to take a spread of.
+TOO_FEW_TO_NORMALISE = "Expected more than 1 value per channel"
 
 
 @dataclass
@@ -132,9 +134,13 @@ class Trainer:
     def total_steps(self) -> int:
         return self.settings.epochs * -(-self.num_batches // self.settings.accumulation)
 
+    @property
+    def is_done(self) -> bool:
+        return self.position.epoch >= self.settings.epochs or self._out_of_patience()
+
     def fit(self, watcher: Watcher) -> None:
         """Train from the present position to the last epoch, or until patience ends."""
-        while self.position.epoch < self.settings.epochs and not self._out_of_patience():
+        while not self.is_done:
             start = time.perf_counter()
             epoch = self.position.epoch
             losses = self._train_epoch(watcher)
@@ -184,9 +190,15 @@ class Trainer:
             start = time.perf_counter()
         return {name: value / position.batch for name, value in position.loss_sums.items()}
 
-    def _batches(self) -> Any:
+    def _batches(self) -> Iterator[Any]:
         """The rest of this epoch; none when it was saved after its last batch."""
-        return self.loader if self.position.batch < self.num_batches else ()
+        if self.position.batch == self.num_batches:
+            return
+        try:
+            yield from self.loader
+        except InputError as error:
+            # A loader's process hands over its whole traceback as the message, which ends in the sentence.
+            raise InputError(str(error).rpartition(f"{InputError.__name__}: ")[2].strip()) from error
 
     def _train_batch(self, pixels: Tensor, target: Tensor) -> dict[str, float]:
         settings, batch = self.settings, self.position.batch
@@ -197,7 +209,7 @@ class Trainer:
         if settings.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         with nullcontext() if moves else self.accelerator.no_sync(self.model):
-            logits = self.model(pixels)  # accelerate has wrapped its forward in autocast
+            logits = self._forward(pixels)
             losses = self.loss(logits, target)
             if not torch.isfinite(losses["loss"]):
                 raise InputError(
@@ -208,6 +220,20 @@ class Trainer:
         if moves:
             self._move_weights()
         return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        try:
+            logits: Tensor = self.model(pixels)  # accelerate has wrapped its forward in autocast
+        except ValueError as error:
+            if TOO_FEW_TO_NORMALISE not in str(error):
+                raise
+            height, width = pixels.shape[-2:]
+            raise InputError(
+                f"batch normalisation can't work on {len(pixels)} image a batch here: of {height}x{width} pixels one "
+                "value a channel is left; set train.batch_size to 2 or more (and have as many training images), "
+                "augment.crop larger, or another model.architecture"
+            ) from error
+        return logits
 
     def _move_weights(self) -> None:
         factor = rate_factor(self.position.optimizer_step, self.total_steps, self.optim)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sever.config import DataSettings
@@ -38,9 +39,16 @@ class Truth:
     data: Path
     labels: Path | None = None
     include: tuple[str, ...] = ()
+    num_classes: int | None = None
 
-    def read(self) -> ImageTable:
-        settings = DataSettings(root=self.data, include=self.include, test_labels=self.labels)
+    def read(self, num_classes: int | None = None) -> ImageTable:
+        """`num_classes`: what is known from elsewhere, since labels may happen to show fewer."""
+        settings = DataSettings(
+            root=self.data,
+            include=self.include,
+            test_labels=self.labels,
+            num_classes=self.num_classes or num_classes,
+        )
         return read_table(settings, "train" if self.labels is None else "test")[0]
 
 
@@ -69,7 +77,7 @@ def evaluate_run(
         everything, _ = read_table(loaded.config.data)
         table = everything.select(loaded.run.part("validation"))
     else:
-        table = truth.read()
+        table = truth.read(loaded.facts.num_classes)
     if table.class_names != loaded.facts.class_names:
         raise InputError(
             f"the run knows the classes {', '.join(loaded.facts.class_names)}, "
@@ -77,9 +85,9 @@ def evaluate_run(
         )
 
     def predicted() -> Predicted:
-        read = image_reader(loaded.config, loaded.facts)
+        read, image_ids = image_reader(loaded.config, loaded.facts), table.image_ids
         for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
-            yield table.image_ids[seen.row], seen.inspection.masks_chw
+            yield image_ids[seen.row], seen.inspection.masks_chw
 
     source = {
         "checkpoint": str(loaded.checkpoint),
@@ -89,6 +97,8 @@ def evaluate_run(
 
 
 def _evaluate(table: ImageTable, predicted: Predicted, output: Path | None, source: dict[str, str]) -> dict[str, Any]:
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # told before the work, not after it, where that can't be
     sheet = ScoreSheet(table.num_classes)
     kept: dict[str, list[str]] = {}
     with meter("evaluate", len(table)) as progress:
@@ -157,7 +167,7 @@ def render(evaluation: dict[str, Any]) -> str:
         seen = evaluation["has_defect_per_class"][index]
         positives = evaluation["positive_images_per_class"][index]
         table.add_row(
-            name,
+            escape(name),
             _number(evaluation["dice_per_class"][index]),
             _number(1 - positives / evaluation["images"]),
             _number(evaluation["dice_positive_per_class"][index]),

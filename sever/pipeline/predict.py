@@ -36,12 +36,17 @@ class Source:
     include: tuple[str, ...] = ()
     skip_bad: bool = False
 
-    def read(self, loaded: LoadedRun) -> tuple[ImageTable, list[Skipped]]:
+    def __post_init__(self) -> None:
         if (self.images is None) == (self.data is None):
             raise InputError("give either --images FOLDER or --data ROOT")
+
+    def describe(self) -> str:
+        """The place of the images, whatever folder the command is typed in."""
+        return str(self.images.resolve()) if self.images else f"{self.split} of {self.data and self.data.resolve()}"
+
+    def read(self, loaded: LoadedRun) -> tuple[ImageTable, list[Skipped]]:
         if self.images is not None:
-            table, skipped = read_images(self.images, loaded.facts.class_names, self.skip_bad)
-            return table.include(self.include), skipped
+            return read_images(self.images, loaded.facts.class_names, self.skip_bad, self.include)
         assert self.data is not None
         settings = DataSettings(
             root=self.data,
@@ -78,9 +83,11 @@ def predict_images(
     """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again."""
     loaded = load_run(run, how)
     table, skipped = source.read(loaded)
-    report_skipped(skipped, output / "skipped.csv")
     maps = ProbabilityStore(output / "probs")
-    _claim(output, _manifest(loaded), overwrite)
+    _claim(output, _manifest(loaded, source), overwrite)
+    for name in ("skipped.csv", "submission.csv", "sheet.png"):  # an earlier prediction's, maybe of other images
+        (output / name).unlink(missing_ok=True)
+    report_skipped(skipped, output / "skipped.csv")
     _fill(maps, loaded, table)
     found = np.zeros(loaded.facts.num_classes, dtype=np.int64)
     areas: dict[str, int] = {}
@@ -99,10 +106,11 @@ def predict_images(
     return Prediction(output, len(table), counts)
 
 
-def _manifest(loaded: LoadedRun) -> dict[str, Any]:
+def _manifest(loaded: LoadedRun, source: Source) -> dict[str, Any]:
     """What the maps in an output folder depend on; the rules are applied afterwards, so they are not part of it."""
     settings = loaded.config.predict.model_dump(mode="json", exclude={"batch_size"})
     return {
+        "images": source.describe(),
         "checkpoint_sha256": fingerprint(loaded.checkpoint),
         "precision": loaded.config.train.precision,
         "predict": settings,
@@ -115,7 +123,7 @@ def _claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
     if file.exists() and not overwrite:
         if read_json(file) != manifest:
             raise InputError(
-                f"{output} holds the maps of another checkpoint or other settings ({file}); "
+                f"{output} holds the maps of another checkpoint or other settings, or of other images ({file}); "
                 "give another -o, or --overwrite to replace them"
             )
         return
@@ -127,20 +135,27 @@ def _claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
 
 def _fill(maps: ProbabilityStore, loaded: LoadedRun, table: ImageTable) -> None:
     todo = table.take([row for row, image_id in enumerate(table.image_ids) if image_id not in maps])
-    read = image_reader(loaded.config, loaded.facts)
+    read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
     with meter("predict", len(table), done=len(table) - len(todo)) as progress:
         for seen in inspect_table(loaded.inspector, todo, read, loaded.config.predict.batch_size):
-            maps.write(todo.image_ids[seen.row], quantise(seen.inspection.probs_chw))
+            maps.write(image_ids[seen.row], quantise(seen.inspection.probs_chw))
             progress.advance()
 
 
 def _masks(maps: ProbabilityStore, inspector: Inspector, table: ImageTable) -> Iterator[tuple[str, np.ndarray]]:
-    classes = len(inspector.min_pixels)
+    classes, image_ids = len(inspector.min_pixels), table.image_ids
 
-    def read(image_id: str) -> tuple[str, np.ndarray]:
-        return image_id, inspector.masks(maps.read(image_id, classes))
+    def read(row: int) -> tuple[str, np.ndarray]:
+        image_id = image_ids[row]
+        levels_chw = maps.read(image_id, classes)
+        if levels_chw.shape[1:] != table.size(row):
+            raise InputError(
+                f"map {maps.path(image_id)} is of another size than its image, which must have changed since; "
+                "delete the map and predict again, or give --overwrite"
+            )
+        return image_id, inspector.masks(levels_chw)
 
-    return read_ahead(read, table.image_ids, depth=8)
+    return read_ahead(read, range(len(table)), depth=8)
 
 
 def _draw(path: Path, maps: ProbabilityStore, loaded: LoadedRun, table: ImageTable) -> None:

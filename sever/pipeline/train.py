@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -44,9 +45,11 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     parts = dict.fromkeys(training.image_ids, "train")
     parts |= dict.fromkeys(validation.image_ids, "validation")
     tell(f"{len(training)} images train, {len(validation)} validate; classes: {', '.join(table.class_names)}")
+    _check_defects(training)
     channels: Channels = 3 if config.model.in_channels == "rgb" else 1
     mean, std = measure_pixels(training, channels, config.data.significant_bits, max(1, config.train.workers))
     facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
+    min_pixels = resolve_min_pixels(config.rules, table.num_classes, find_layout(config.data) == "severstal")
     trainer = _build_trainer(config, facts, training, device, pretrained=True)
 
     run = Run.create(saved, config.name)
@@ -54,7 +57,6 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
     with atomic_path(run.folds_file) as temporary:
         frame.to_csv(temporary, index=False)
-    min_pixels = resolve_min_pixels(config.rules, table.num_classes, find_layout(config.data) == "severstal")
     rules = config.rules.model_copy(update={"min_pixels": min_pixels})
     write_json(run.rules_file, rules.model_dump(mode="json"))
     write_json(run.dataset_file, asdict(facts))
@@ -69,6 +71,11 @@ def resume(path: Path, device: str) -> Run:
     config = load_config(run.config_file)
     facts = DatasetFacts.read(run.dataset_file)
     table, _ = read_table(config.data)
+    if table.class_names != facts.class_names:
+        raise InputError(
+            f"{config.data.root} has the classes {', '.join(table.class_names)} now, but had "
+            f"{', '.join(facts.class_names)} when {run.folder} began; put them back, or start a new run"
+        )
     training, validation = (table.select(run.part(part)) for part in ("train", "validation"))
     run.clean()
     checkpoint = checkpoint or run.latest()
@@ -78,7 +85,10 @@ def resume(path: Path, device: str) -> Run:
         snapshot = load_checkpoint(checkpoint)
         trainer.resume(snapshot)
         history = snapshot.values["history"]
-        tell(f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
+        if trainer.is_done:
+            tell(f"{checkpoint} is as far as this run goes: nothing is left to train")
+        else:
+            tell(f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
     rules = RuleSettings.model_validate(read_json(run.rules_file))
     return _fit(run, config, facts, rules, trainer, validation, history)
 
@@ -142,8 +152,24 @@ def _fit(
     device, multiple = trainer.accelerator.device, trainer.plain_model.size_multiple
     watcher = TrainingWatcher(run, config, facts, rules, validation, device, multiple, history, trainer.batches_done)
     with watcher:
-        trainer.fit(watcher)
+        try:
+            trainer.fit(watcher)
+        except KeyboardInterrupt:
+            tell(f"interrupted; go on with: sever train -r {run.folder}")
+            raise
+    if trainer.position.epoch < config.train.epochs:
+        tell(f"stopped early: no better {config.train.monitor} in {config.train.patience} epochs (train.patience)")
     return run
+
+
+def _check_defects(training: ImageTable) -> None:
+    """Refuses images without any defect, from which nothing can be learnt, and warns of classes that none shows."""
+    shown = np.asarray(training.has_class().any(axis=0))
+    if not shown.any():
+        raise InputError("no training image shows a defect; check the labels, data.include and the folds")
+    absent = [name for name, there in zip(training.class_names, shown.tolist(), strict=True) if not there]
+    if absent:
+        tell(f"warning: no training image shows {', '.join(absent)}, so that it can't be learnt")
 
 
 def _environment() -> dict[str, object]:

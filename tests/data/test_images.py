@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -198,8 +200,26 @@ def test_damaged_inside(tmp_path: Path) -> None:
     data = bytearray(write(tmp_path / "x.png", COLOUR).read_bytes())
     data[len(data) // 2 : len(data) // 2 + 50] = bytes(50)
     (tmp_path / "x.png").write_bytes(data)
+    looks: list[Callable[[Path], object]] = [image_size, partial(read_image, channels=3)]
+    for look in looks:
+        with pytest.raises(InputError, match="damaged"):
+            look(tmp_path / "x.png")
+
+
+def test_damage_to_a_png_note_that_no_pixel_depends_on(tmp_path: Path) -> None:
+    note = struct.pack(">I", 3) + b"tEXtabc" + b"\0\0\0\0"  # the last four are the checksum, and wrong
+    data = write(tmp_path / "x.png", COLOUR).read_bytes()
+    (tmp_path / "x.png").write_bytes(data[:33] + note + data[33:])
+    assert image_size(tmp_path / "x.png") == COLOUR.shape[:2]
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png", 3), COLOUR[..., ::-1])
+
+
+def test_sound_file_of_pixels_that_make_no_sense(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(png(2, 4, 8, 0, [bytes(4)]))  # one row of two, with a good checksum
+    assert image_size(path) == (2, 4)
     with pytest.raises(InputError, match="can't be decoded"):
-        read_image(tmp_path / "x.png", 3)
+        read_image(path, 1)
 
 
 def test_pixels_that_are_no_8_or_16_bit_numbers(tmp_path: Path) -> None:

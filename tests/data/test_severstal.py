@@ -134,6 +134,16 @@ class TestNumberOfClasses:
         (root / "sample_submission.csv").write_text("ImageId,EncodedPixels,ClassId\nt.jpg,1 409600,0\n")
         assert read(root)[0].num_classes == 2
 
+    def test_a_separate_sample_of_one_class_says_nothing(self, tmp_path: Path) -> None:
+        root = make(tmp_path, self.CSV)
+        (root / "sample_submission.csv").write_text(SEPARATE + "t.jpg,1,1 1\nu.jpg,1,1 1\n")
+        assert read(root)[0].num_classes == 2
+
+    def test_a_combined_sample_of_one_class_means_one_class(self, tmp_path: Path) -> None:
+        root = make(tmp_path, SEPARATE + "a.jpg,1,1 1\n")
+        (root / "sample_submission.csv").write_text(COMBINED + "t.jpg_1,1 1\n")
+        assert read(root)[0].num_classes == 1
+
     def test_classes_txt_before_the_sample(self, tmp_path: Path) -> None:
         root = make(tmp_path, self.CSV)
         (root / "sample_submission.csv").write_text(COMBINED + "t.jpg_1,\n")

@@ -1,0 +1,49 @@
+"""Every benchmark runs, in its smallest form, and tells its ratio; what the figures are is not tested."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from sever.data.synthetic import make_strip
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+WITH_RATIO = ["loader", "mixed_precision", "probability_maps", "read_labels", "rle", "synth", "train_step"]
+# Helpers, and a picture to look at, which is no measurement.
+OTHERS = {"common", "real_vs_synthetic"}
+
+
+def run(name: str, *arguments: str) -> str:
+    """Start the script as a person does; returns what it printed."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_script_of_the_folder_is_run_here() -> None:
+    assert {path.stem for path in BENCHMARKS.glob("*.py")} == {*WITH_RATIO, *OTHERS}
+
+
+@pytest.mark.parametrize("name", WITH_RATIO)
+def test_it_runs_and_tells_one_ratio(name: str) -> None:
+    printed = run(name, "--quick")
+    (ratio,) = re.findall(r"^ratio (\d+\.\d\d)  \(", printed, re.MULTILINE)
+    assert float(ratio) > 0
+    assert "cores" in printed
+
+
+def test_the_picture_of_real_beside_synthetic_is_drawn(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for index in range(2):
+        strip_hw, _ = make_strip(seed=1, index=index, height=64, width=96)
+        assert cv2.imwrite(str(tmp_path / "real" / f"{index}.png"), strip_hw)
+    run("real_vs_synthetic", str(tmp_path / "real"), "-o", str(tmp_path / "sheet.png"), "--count", "2")
+    assert cv2.imread(str(tmp_path / "sheet.png")) is not None
