@@ -39,6 +39,13 @@ class Precision(StrEnum):
     no = "no"
 
 
+class Flip(StrEnum):
+    width = "width"
+    height = "height"
+    both = "both"
+    none = "none"
+
+
 class Split(StrEnum):
     train = "train"
     test = "test"
@@ -209,8 +216,8 @@ def predict(
     include: Include = None,
     form: Annotated[CsvForm, typer.Option(help="Form of submission.csv.")] = CsvForm.combined,
     flip: Annotated[
-        list[str] | None,
-        typer.Option(help="Also average this flip: width, height or both; repeatable; `none` for no flip at all."),
+        list[Flip] | None,
+        typer.Option(help="Also average this flip; repeatable; `none` for no flip at all."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a batch.", min=1)] = None,
     sheet: Annotated[int, typer.Option(help="Draw this many images with found defects into sheet.png.", min=0)] = 12,
@@ -227,7 +234,7 @@ def predict(
     from sever.pipeline.predict import Source, predict_images
 
     source = Source(images, data, split.value, tuple(include or ()), skip_bad)
-    flips = None if flip is None else tuple(name for name in flip if name != "none")
+    flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
     how = How(device, precision, flips, batch_size)
     print(predict_images(run, source, output, form.value, how, sheet_images=sheet, overwrite=overwrite))
 

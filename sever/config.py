@@ -91,7 +91,7 @@ class FoldSettings(Settings):
 
 class AugmentSettings(Settings):
     recipe: Literal["none", "light", "severstal-2019", "heavy"] = Field(
-        "severstal-2019", description="Named list of random changes to training images (docs/how-to)."
+        "severstal-2019", description="Named list of random changes to training images (docs/howto.md)."
     )
     crop: tuple[PositiveInt, PositiveInt] | None = Field(
         (256, 416),

@@ -27,6 +27,7 @@ from sever.pipeline.inspection import How, image_reader, inspect_table, load_run
 from sever.pipeline.progress import meter
 
 SHEET_IMAGES = 3
+ALL_BITS = 16
 
 # Image id and predicted masks (C, H, W), in the order of the table.
 Predicted = Iterator[tuple[str, np.ndarray]]
@@ -93,10 +94,16 @@ def evaluate_run(
         "checkpoint": str(loaded.checkpoint),
         "data": str(truth.data if truth else loaded.config.data.root),
     }
-    return _evaluate(table, predicted(), output, source)
+    return _evaluate(table, predicted(), output, source, loaded.config.data.significant_bits)
 
 
-def _evaluate(table: ImageTable, predicted: Predicted, output: Path | None, source: dict[str, str]) -> dict[str, Any]:
+def _evaluate(
+    table: ImageTable,
+    predicted: Predicted,
+    output: Path | None,
+    source: dict[str, str],
+    significant_bits: int = ALL_BITS,
+) -> dict[str, Any]:
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)  # told before the work, not after it, where that can't be
     sheet = ScoreSheet(table.num_classes)
@@ -108,7 +115,7 @@ def _evaluate(table: ImageTable, predicted: Predicted, output: Path | None, sour
             progress.advance()
     evaluation = source | {"classes": list(table.class_names)} | sheet.as_dict()
     if output is not None:
-        _write(output, evaluation, sheet, table, kept)
+        _write(output, evaluation, sheet, table, kept, significant_bits)
     return evaluation
 
 
@@ -118,6 +125,7 @@ def _write(
     sheet: ScoreSheet,
     table: ImageTable,
     predicted: dict[str, list[str]],
+    significant_bits: int,
 ) -> None:
     write_json(output / "scores.json", evaluation)
     pairs = pd.DataFrame(sheet.dice(), columns=[f"dice_{name}" for name in table.class_names])
@@ -128,7 +136,7 @@ def _write(
     for heading, score in _telling_images(sheet.image_scores()):
         row = table.image_ids.index(score.image_id)
         masks_chw = np.stack([rle.decode(text, *table.size(row)) for text in predicted[score.image_id]])
-        image_hwc = read_image(table.path(row), channels=3)
+        image_hwc = read_image(table.path(row), 3, significant_bits)
         samples.append(Sample(score.image_id, image_hwc, table.mask(row), masks_chw, heading))
     picture_sheet(output / "sheet.png", samples, table.class_names)
 

@@ -24,8 +24,9 @@ from sever.data.transforms import build_augmentation
 from sever.decide.postprocess import resolve_min_pixels
 from sever.errors import InputError
 from sever.files import atomic_path, write_json, write_text
+from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.checkpoint import average_weights
-from sever.models.device import make_accelerator
+from sever.models.device import make_accelerator, pick_device
 from sever.models.losses import build_loss
 from sever.models.train import Trainer
 from sever.pipeline.inspection import DatasetFacts, new_segmenter
@@ -39,30 +40,42 @@ LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytor
 
 def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
+    # What needs no data is told before a large data set is read.
+    check_settings(find_architecture(config.model.architecture), config.model)
+    find_encoder(config.model.encoder)
+    pick_device(device, config.train.precision)
+
     table, skipped = read_table(config.data)
     folds = assign_folds(table, config.folds)
     training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
-    parts = dict.fromkeys(training.image_ids, "train")
-    parts |= dict.fromkeys(validation.image_ids, "validation")
     tell(f"{len(training)} images train, {len(validation)} validate; classes: {', '.join(table.class_names)}")
     _check_defects(training)
     channels: Channels = 3 if config.model.in_channels == "rgb" else 1
     mean, std = measure_pixels(training, channels, config.data.significant_bits, max(1, config.train.workers))
     facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
-    min_pixels = resolve_min_pixels(config.rules, table.num_classes, find_layout(config.data) == "severstal")
+    rules = _resolve_rules(config, table.num_classes)
     trainer = _build_trainer(config, facts, training, device, pretrained=True)
 
     run = Run.create(saved, config.name)
     report_skipped(skipped, run.folder / "skipped.csv")
+    parts = dict.fromkeys(training.image_ids, "train") | dict.fromkeys(validation.image_ids, "validation")
     frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
     with atomic_path(run.folds_file) as temporary:
         frame.to_csv(temporary, index=False)
-    rules = config.rules.model_copy(update={"min_pixels": min_pixels})
     write_json(run.rules_file, rules.model_dump(mode="json"))
     write_json(run.dataset_file, asdict(facts))
     write_json(run.folder / "environment.json", _environment())
     write_text(run.config_file, dump_config(config))
     return _fit(run, config, facts, rules, trainer, validation)
+
+
+def _resolve_rules(config: ExperimentConfig, num_classes: int) -> RuleSettings:
+    """The rules with the smallest areas in numbers, as they travel with the weights; a default is told."""
+    min_pixels = resolve_min_pixels(config.rules, num_classes, find_layout(config.data) == "severstal")
+    if config.rules.min_pixels is None and any(min_pixels):
+        areas = ", ".join(map(str, min_pixels))
+        tell(f"masks of fewer than {areas} pixels will be dropped, as in 2019; set rules.min_pixels for other sizes")
+    return config.rules.model_copy(update={"min_pixels": min_pixels})
 
 
 def resume(path: Path, device: str) -> Run:
