@@ -1,8 +1,4 @@
-"""What the benchmarks share: the machine in a few lines, timing in turns, tables, and the one line with the ratio.
-
-A ratio of two ways is measured in turns, one right after the other, and is the median over the turns: what else the
-machine does meanwhile slows both.
-"""
+"""What the benchmarks share: the machine in two lines, a clock, tables, images, and the one line with the ratio."""
 
 from __future__ import annotations
 
@@ -81,29 +77,8 @@ def describe_machine() -> str:
     return "\n".join(lines)
 
 
-def take_turns(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[Clock]]:
-    """Time each way once a round, one right after the other, after one round that isn't counted."""
-    times: dict[str, list[Clock]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name, work in ways.items():
-            start = Clock.now()
-            work()
-            if number:
-                times[name].append(start.since())
-    return times
-
-
-def median_wall(times: Sequence[Clock]) -> float:
-    return float(np.median([time.wall for time in times]))
-
-
 def median_processor(times: Sequence[Clock]) -> float:
     return float(np.median([time.processor for time in times]))
-
-
-def paired_ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """Median over the rounds of how many times longer the slow one took."""
-    return float(np.median(np.asarray(slow) / np.asarray(fast)))
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
