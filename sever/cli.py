@@ -289,7 +289,9 @@ def evaluate(
 @app.command()
 def demo(
     output: Output = Path("demo"),
-    config: Annotated[Path, typer.Option("--config", "-c", help="Experiment YAML.")] = Path("experiments/demo.yml"),
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="Experiment YAML, in place of the one that comes with sever.")
+    ] = Path(__file__).parent / "pipeline" / "demo.yml",
     device: Device = "auto",
 ) -> None:
     """The main job on synthetic strip, from nothing to scored masks, in a few minutes on two cores."""

@@ -127,9 +127,11 @@ def test_a_bad_configuration_is_told_before_anything_heavy_is_imported(tmp_path:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[1] / "experiments").glob("*.yml")), ids=lambda p: p.stem
-)
+ROOT = Path(__file__).parents[1]
+SHIPPED = [*sorted((ROOT / "experiments").glob("*.yml")), ROOT / "sever" / "pipeline" / "demo.yml"]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_every_experiment_we_ship_is_valid_and_named_as_its_file(path: Path) -> None:
     assert load_config(path).name == path.stem
 

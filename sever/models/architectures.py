@@ -91,7 +91,7 @@ def find_encoder(name: str) -> str:
     timm_name = name.removeprefix(TIMM_PREFIX)
     if timm.is_model(timm_name):
         return TIMM_PREFIX + timm_name
-    known = [*smp_encoders, *timm.list_models()]
+    known = sorted({*smp_encoders, *timm.list_models()})  # some names are in both
     near = difflib.get_close_matches(timm_name.lower(), known, n=5, cutoff=0.6)
     hint = f"did you mean {', '.join(near)}?" if near else f"known are {', '.join(smp_encoders)} and timm's models"
     raise InputError(f"model.encoder is {name!r}, which neither segmentation_models_pytorch nor timm has; {hint}")

@@ -119,6 +119,8 @@ def _manifest(loaded: LoadedRun, source: Source) -> dict[str, Any]:
 
 def _claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
     """Make sure that the maps already in the folder are ours, or none are there."""
+    if output.exists() and not output.is_dir():
+        raise InputError(f"-o {output} is a file; give a folder")
     file = output / "predict.json"
     if file.exists() and not overwrite:
         if read_json(file) != manifest:
