@@ -1,30 +1,27 @@
-"""What the benchmarks share: the machine in two lines, a clock, tables, images, and the one line with the ratio."""
+"""What the benchmarks share: the machine in two lines, a clock, tables, data, and the one line with the ratio.
+
+It imports no torch, since every process that a benchmark of plain arrays starts would import it too.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.utils.data import TensorDataset
 
-from sever.data.synthetic import SynthSettings, make_strip, write_dataset
-from sever.data.transforms import crop
-from sever.models.checkpoint import Snapshot
-from sever.models.train import EpochReport, Position, Scores, StepReport
+from sever.data.synthetic import SynthSettings, write_dataset
 
 CPU_FILE = Path("/proc/cpuinfo")
 # What computes in bf16, the faster first, as Linux names it; without one of them bf16 is slower than fp32.
 BF16_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
-# Which classes a synthetic crop shows, in turn: each alone, two together, none.
-SHOWN_CLASSES = ((2,), (3,), (0,), (1,), (2, 3), ())
 FEW_IMAGES = 20
 # Of a model that costs nothing, for --quick.
 QUICK_ENCODER = "tu-mobilenetv3_small_050"
@@ -68,8 +65,9 @@ def describe_machine() -> str:
     flags = fields.get("flags", "").split()
     units = [name for flag, name in BF16_UNITS.items() if flag in flags]
     name = fields.get("model name") or platform.processor() or platform.machine()
+    threads = f"{sys.modules['torch'].get_num_threads()} threads, " if "torch" in sys.modules else ""
     lines = [
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        f"{name}, {os.cpu_count()} cores, {threads}torch {version('torch')}",
         f"bf16 units: {', '.join(units) or ('none' if flags else 'unknown')}",
     ]
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.5:
@@ -99,40 +97,7 @@ def print_ratio(ratio: float, meaning: str, at_least: float | None = None) -> No
     print(f"ratio {ratio:.2f}  ({meaning}{claim})")
 
 
-def strip_crops(count: int, height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Crops of synthetic strip, on a defect where there is one: pixels (N, 1, H, W) uint8, masks (N, C, H, W) uint8."""
-    pixels, masks = [], []
-    for index in range(count):
-        shown = SHOWN_CLASSES[index % len(SHOWN_CLASSES)]
-        strip_hw, masks_chw = make_strip(seed, index, max(height, 64), 2 * max(width, 64), shown)
-        rng = np.random.default_rng([seed, index])
-        image_hwc, masks_chw = crop(strip_hw[..., None], masks_chw, rng, (height, width), mask_aware_share=1.0)
-        pixels.append(image_hwc.transpose(2, 0, 1))
-        masks.append(masks_chw)
-    return np.stack(pixels), np.stack(masks)
-
-
 def write_strip(root: Path, images: int, height: int, width: int, seed: int = 0) -> Path:
     """A synthetic data set whose classes are about equally frequent; a few images are not worth starting processes."""
     workers = 1 if images <= FEW_IMAGES else 0
     return write_dataset(root, SynthSettings(images, 1, height, width, seed, "balanced", workers=workers))
-
-
-class MemoryImages(TensorDataset):
-    """What StripDataset gives, without files: SampleKey -> pixels and masks."""
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, ...]:
-        return super().__getitem__(key[1])
-
-
-class SilentWatcher:
-    """For a Trainer that only trains: nothing is validated, shown or kept."""
-
-    def step(self, report: StepReport) -> None: ...
-
-    def validate(self, model: nn.Module, epoch: int) -> Scores:
-        return {"dice": 0.0}
-
-    def epoch(self, report: EpochReport, snapshot: Callable[[], Snapshot]) -> None: ...
-
-    def within_epoch(self, snapshot: Callable[[], Snapshot], position: Position) -> None: ...

@@ -23,7 +23,6 @@ import numpy as np
 from common import (
     QUICK_ENCODER,
     Clock,
-    SilentWatcher,
     describe_machine,
     make_parser,
     parse,
@@ -32,6 +31,7 @@ from common import (
     write_strip,
 )
 from torch import Tensor
+from training import SilentWatcher
 
 from sever.config import (
     AugmentSettings,

@@ -24,17 +24,15 @@ import torch
 from common import (
     QUICK_ENCODER,
     Clock,
-    MemoryImages,
-    SilentWatcher,
     describe_machine,
     make_parser,
     parse,
     print_ratio,
     print_table,
-    strip_crops,
 )
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+from training import MemoryImages, SilentWatcher, strip_crops
 
 from sever.config import LossSettings, ModelSettings, OptimSettings, TrainSettings
 from sever.data.samplers import EpochSampler

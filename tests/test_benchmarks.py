@@ -16,7 +16,7 @@ from sever.data.synthetic import make_strip
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 WITH_RATIO = ["loader", "mixed_precision", "probability_maps", "read_labels", "rle", "synth", "train_step"]
 # Helpers, and a picture to look at, which is no measurement.
-OTHERS = {"common", "real_vs_synthetic"}
+OTHERS = {"common", "training", "real_vs_synthetic"}
 
 
 def run(name: str, *arguments: str) -> str:
