@@ -177,8 +177,8 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=256, help="of the stored images, in pixels")
     parser.add_argument("--width", type=int, default=1600)
     parser.add_argument("--batch", type=int, default=8, help="images a step")
-    parser.add_argument("--images", type=int, default=96, help="images an epoch")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=64, help="images an epoch")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, 2])
     quick = {"crop": (64, 64), "height": 64, "width": 400, "batch": 2, "images": 6, "rounds": 1}
     options = parse(parser, quick | {"encoder": QUICK_ENCODER, "workers": [0, 1]})
