@@ -101,7 +101,7 @@ def _label(
 ) -> tuple[ImageTable, list[Skipped]]:
     def read(row: int) -> list[str] | str:
         try:
-            labels = read_label_map(masks[_stem(table.image_ids[row])])
+            labels = read_label_map(masks[_stem(table.image_id(row))])
         except InputError as error:
             return str(error)
         if labels.shape != table.size(row):

@@ -45,6 +45,10 @@ class ImageTable:
     def image_ids(self) -> list[str]:
         return self.frame["image_id"].tolist()
 
+    def image_id(self, row: int) -> str:
+        """Id of one image; in a loop over rows, `image_ids` would build the whole list each time."""
+        return str(self.frame["image_id"].iat[row])
+
     def path(self, row: int) -> Path:
         return Path(str(self.frame["path"].iat[row]))
 

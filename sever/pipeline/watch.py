@@ -78,10 +78,11 @@ class TrainingWatcher:
         with meter("validation", len(self.validation)) as progress:
             for seen in inspect_table(inspector, self.validation, read, self.config.predict.batch_size):
                 true = self.validation.mask(seen.row)
-                sheet.add(self.validation.image_ids[seen.row], pair_counts(seen.inspection.masks_chw, true))
+                image_id = self.validation.image_id(seen.row)
+                sheet.add(image_id, pair_counts(seen.inspection.masks_chw, true))
                 if seen.row in self.pictured:
                     picture = draw_contours(seen.image_hwc, seen.inspection.masks_chw)
-                    self.board.picture(f"prediction/{self.validation.image_ids[seen.row]}", picture, self.batches_done)
+                    self.board.picture(f"prediction/{image_id}", picture, self.batches_done)
                 progress.advance()
         return _flat_scores(sheet, self.facts.class_names)
 
