@@ -45,7 +45,7 @@ from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.models.train import StepReport, Trainer
 from sever.pipeline.inspection import DatasetFacts
-from sever.pipeline.train import _build_trainer as build_trainer
+from sever.pipeline.train import build_trainer
 
 Batch = tuple[Tensor, Tensor]
 MEMORY = "in memory"

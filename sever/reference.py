@@ -19,16 +19,23 @@ defaults below. `sever config check -c FILE` checks one, `sever config show -c F
 def reference() -> str:
     """The whole page."""
     schema = json_schema()
-    sections = [_section("", schema)]
-    for name, field in schema["properties"].items():
-        definition = schema["$defs"].get(_target(field))
-        if definition is not None:
-            sections.append(_section(name, definition))
-    return HEAD + "\n" + "\n\n".join(sections) + "\n"
+    return HEAD + "\n" + "\n\n".join(_sections("", schema, schema["$defs"])) + "\n"
+
+
+def _sections(name: str, definition: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
+    """A section, then those inside it, under their full names."""
+    texts = [_section(name, definition)]
+    for key, field in definition["properties"].items():
+        inner = definitions.get(_target(field))
+        if inner is not None:
+            texts += _sections(f"{name}.{key}".lstrip("."), inner, definitions)
+    return texts
 
 
 def _target(field: dict[str, Any]) -> str:
-    return str(field.get("$ref", "")).rpartition("/")[2]
+    """The section that a setting holds, or may hold, if it is one."""
+    options = [field, *field.get("anyOf", ())]
+    return next((str(option["$ref"]).rpartition("/")[2] for option in options if "$ref" in option), "")
 
 
 def _section(name: str, definition: dict[str, Any]) -> str:
@@ -36,7 +43,7 @@ def _section(name: str, definition: dict[str, Any]) -> str:
         f"| `{key}` | {_allowed(field)} | {_default(field, key in definition.get('required', ()))} "
         f"| {field['description']} |"
         for key, field in definition["properties"].items()
-        if "$ref" not in field
+        if not _target(field)
     ]
     return "\n".join(
         [

@@ -77,6 +77,11 @@ def read_image(path: str | Path, channels: int, significant_bits: int = 16) -> n
     return _CONVERT[channels](pixels)
 
 
+def to_grey(image_hwc: np.ndarray) -> np.ndarray:
+    """(H, W, 3) RGB to (H, W, 1), by the luminance that `read_image` uses too."""
+    return cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY)[..., None]
+
+
 def read_label_map(path: str | Path) -> np.ndarray:
     """The stored numbers (H, W) of a PNG label map: palette indices, not colours, and 0/1 of a one-bit mask.
 

@@ -6,11 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sever.config import RuleSettings
-from sever.errors import InputError
-
-# Smallest areas of the 2019 solution for the competition's four classes, in pixels of a 256x1600 image.
-SEVERSTAL_MIN_PIXELS = (600, 600, 1000, 2000)
+from sever.decide.rules import Rules
 
 
 def quantise(probs_chw: np.ndarray) -> np.ndarray:
@@ -28,47 +24,35 @@ def dequantise(levels_chw: np.ndarray) -> np.ndarray:
     return np.divide(levels_chw, np.float32(255), dtype=np.float32)
 
 
-def resolve_min_pixels(rules: RuleSettings, num_classes: int, severstal: bool) -> tuple[int, ...]:
-    """One smallest area a class, in pixels, from what the settings leave open.
-
-    `severstal`: the labels came in the competition's layout. Raises InputError for a wrong count.
-    """
-    given = rules.min_pixels
-    if given is None:
-        fits_2019 = severstal and num_classes == len(SEVERSTAL_MIN_PIXELS)
-        return SEVERSTAL_MIN_PIXELS if fits_2019 else (0,) * num_classes
-    areas = (given,) * num_classes if isinstance(given, int) else given
-    if len(areas) != num_classes:
-        raise InputError(
-            f"rules.min_pixels has {len(areas)} entries ({areas}), but there are {num_classes} classes; "
-            "give one number a class, or a single number for all"
-        )
-    return areas
-
-
-def draw_masks(probs_chw: np.ndarray, rules: RuleSettings, min_pixels: tuple[int, ...]) -> np.ndarray:
+def draw_masks(probs_chw: np.ndarray, rules: Rules, gate_probs_c: np.ndarray | None = None) -> np.ndarray:
     """Masks (C, H, W) uint8 of 0 and 1 from probabilities (C, H, W), float32 or 8-bit levels alike.
 
+    `gate_probs_c`: (C,) the image classifier's probabilities; without them the gate does nothing.
     In the order of 2019: pixels strictly above the threshold; then overlaps; then classes with fewer than
     `min_pixels` pixels are emptied. A class emptied for its size leaves clean pixels: those that it won in an
     overlap do not go back to the loser.
     """
-    assert len(min_pixels) == len(probs_chw), f"{len(min_pixels)} areas for {len(probs_chw)} classes"
-    masks_chw = _above(probs_chw, rules.pixel_threshold).view(np.uint8)
+    assert rules.num_classes == len(probs_chw), f"rules for {rules.num_classes} classes, not {len(probs_chw)}"
+    masks_chw = np.stack(
+        [
+            _above(probs_hw, each.pixel_threshold).view(np.uint8)
+            for probs_hw, each in zip(probs_chw, rules.classes, strict=True)
+        ]
+    )
     OVERLAPS[rules.overlap](masks_chw, probs_chw)
-    for mask_hw, area in zip(masks_chw, min_pixels, strict=True):
-        if np.count_nonzero(mask_hw) < area:
+    for mask_hw, each in zip(masks_chw, rules.classes, strict=True):
+        if np.count_nonzero(mask_hw) < each.min_pixels:
             mask_hw[:] = 0
     return masks_chw
 
 
-def _above(probs_chw: np.ndarray, threshold: float) -> np.ndarray:
-    if probs_chw.dtype != np.uint8:
-        return probs_chw > np.float32(threshold)
+def _above(probs_hw: np.ndarray, threshold: float) -> np.ndarray:
+    if probs_hw.dtype != np.uint8:
+        return probs_hw > np.float32(threshold)
     # Compared as float32, exactly as the dequantised map would be, but once a level in place of once a pixel.
     levels = dequantise(np.arange(256, dtype=np.uint8))
     lowest_above = np.searchsorted(levels, np.float32(threshold), side="right")
-    return probs_chw >= np.int16(lowest_above)
+    return probs_hw >= np.int16(lowest_above)
 
 
 def _keep_most_probable(masks_chw: np.ndarray, probs_chw: np.ndarray) -> None:

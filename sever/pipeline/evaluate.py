@@ -23,8 +23,9 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.files import atomic_path, write_json
-from sever.pipeline.inspection import How, image_reader, inspect_table, load_run
+from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
 from sever.pipeline.progress import meter
+from sever.store import Evidence, Run
 
 SHEET_IMAGES = 3
 ALL_BITS = 16
@@ -73,10 +74,12 @@ def evaluate_run(
     how: How,
 ) -> dict[str, Any]:
     """Predict and score; without `truth` the images that the run itself held out."""
-    loaded = load_run(run, how)
+    if truth is None and Evidence.is_at(run):
+        raise InputError(f"{run} is several networks as one; give --data, or `sever report` for out-of-fold scores")
+    loaded = load_model(run, how)
     if truth is None:
         everything, _ = read_table(loaded.config.data)
-        table = everything.select(loaded.run.part("validation"))
+        table = everything.select(Run(loaded.folder).part("validation"))
     else:
         table = truth.read(loaded.facts.num_classes)
     if table.class_names != loaded.facts.class_names:
@@ -91,7 +94,7 @@ def evaluate_run(
             yield image_ids[seen.row], seen.inspection.masks_chw
 
     source = {
-        "checkpoint": str(loaded.checkpoint),
+        "checkpoint": ", ".join(map(str, loaded.checkpoints)),
         "data": str(truth.data if truth else loaded.config.data.root),
     }
     return _evaluate(table, predicted(), output, source, loaded.config.data.significant_bits)

@@ -1,8 +1,8 @@
-"""The one way from images to masks: a run's checkpoint becomes an Inspector, and images stream through it."""
+"""The one way from images to masks: a run, a cross-validation or a blend becomes an Inspector; images flow through."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,17 +14,19 @@ from torch import nn
 
 from sever.config import ExperimentConfig, RuleSettings, load_config
 from sever.data.dataset import Channels
-from sever.data.images import read_image
+from sever.data.images import read_image, to_grey
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspection, Inspector
-from sever.decide.postprocess import resolve_min_pixels
+from sever.decide.ensemble import Blend
+from sever.decide.inspector import Inspection, Inspector, Predict, Seen
+from sever.decide.rules import resolve_rules
+from sever.errors import InputError
 from sever.models.checkpoint import load_weights
 from sever.models.device import pick_device
 from sever.models.losses import num_outputs, probabilities
 from sever.models.predict import Predictor
 from sever.models.segmenter import Segmenter, build_segmenter
 from sever.pipeline.streams import chunks, read_ahead
-from sever.store import Run, find_run, load_weights_file, read_json
+from sever.store import Evidence, Run, find_run, load_weights_file, read_json
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True)
-class LoadedRun:
-    """A trained network ready to inspect."""
+class LoadedModel:
+    """One trained network, or several as one, ready to inspect; `config` and `facts` are those of the first."""
 
-    run: Run
-    checkpoint: Path
+    folder: Path
+    checkpoints: tuple[Path, ...]
     config: ExperimentConfig
     facts: DatasetFacts
     inspector: Inspector
@@ -75,11 +77,45 @@ class How:
         return {"train.precision": precision, "predict.flips": flips, "predict.batch_size": self.batch_size}
 
 
-def load_run(path: Path, how: How) -> LoadedRun:
-    """Build the Inspector of a run's best checkpoint, or of the checkpoint that `path` names.
+def load_model(path: Path, how: How) -> LoadedModel:
+    """Build the Inspector of a run (its best checkpoint), of one checkpoint, of a cross-validation or of a blend.
 
-    Raises InputError for a run that can't be read or computed here.
+    The folds of a cross-validation answer as one, by their mean. Raises InputError for what can't be read or computed
+    here.
     """
+    if not Evidence.is_at(path):
+        return _load_run(path, how)
+    evidence = Evidence.find(path)
+    members, blend = evidence_members(evidence)
+    loaded = [load_model(member, how) for member in members]
+    _raise_unless_alike(evidence, loaded)
+    channels: Channels = max(member.facts.channels for member in loaded)
+    first = loaded[0]
+    predictors = tuple(_as_one(member.inspector, member.facts.channels, channels) for member in loaded)
+    rules = resolve_rules(RuleSettings.model_validate(read_json(evidence.rules_file)), first.facts.num_classes)
+    checkpoints = tuple(checkpoint for member in loaded for checkpoint in member.checkpoints)
+    facts = next(member.facts for member in loaded if member.facts.channels == channels)
+    return LoadedModel(evidence.folder, checkpoints, first.config, facts, Inspector(predictors, rules, blend))
+
+
+def evidence_members(evidence: Evidence) -> tuple[list[Path], Blend]:
+    """What a folder of evidence is made of: the last checkpoints of its folds, or a blend's members."""
+    about = evidence.about()
+    if about["kind"] == "blend":
+        values = about["blend"]
+        return [Path(member) for member in about["members"]], Blend(**values | {"weights": tuple(values["weights"])})
+    return [fold_checkpoint(evidence, fold) for fold in about["folds"]], Blend()
+
+
+def fold_checkpoint(evidence: Evidence, fold: int) -> Path:
+    """The last checkpoint of a fold's run: the best one was chosen by the very images that it would be judged by."""
+    checkpoint = Run(evidence.fold_folder(fold)).latest()
+    if checkpoint is None:
+        raise InputError(f"fold {fold} of {evidence.folder} has no checkpoint; run its `sever crossval` again")
+    return checkpoint
+
+
+def _load_run(path: Path, how: How) -> LoadedModel:
     run, checkpoint = find_run(path)
     config = load_config(run.config_file, how.overrides())
     facts = DatasetFacts.read(run.dataset_file)
@@ -89,7 +125,26 @@ def load_run(path: Path, how: How) -> LoadedRun:
     target = pick_device(how.device, config.train.precision)
     rules = RuleSettings.model_validate(read_json(run.rules_file))
     inspector = make_inspector(segmenter.to(target), segmenter.size_multiple, config, facts, rules, target)
-    return LoadedRun(run, checkpoint, config, facts, inspector)
+    return LoadedModel(run.folder, (checkpoint,), config, facts, inspector)
+
+
+def _raise_unless_alike(evidence: Evidence, loaded: Sequence[LoadedModel]) -> None:
+    names = {member.facts.class_names: member.folder for member in loaded}
+    if len(names) > 1:
+        (first, here), (second, there) = list(names.items())[:2]
+        raise InputError(
+            f"the members of {evidence.folder} know different classes: {here} has {', '.join(first)}, "
+            f"{there} has {', '.join(second)}"
+        )
+
+
+def _as_one(inspector: Inspector, own: Channels, given: Channels) -> Predict:
+    """A member as a single network that takes images with `given` channels."""
+
+    def predict(images: Sequence[np.ndarray]) -> list[Seen]:
+        return inspector.see(images if own == given else [to_grey(image_hwc) for image_hwc in images])
+
+    return predict
 
 
 def new_segmenter(config: ExperimentConfig, facts: DatasetFacts, pretrained: bool) -> Segmenter:
@@ -117,7 +172,9 @@ def make_inspector(
         channels_last=config.train.channels_last,
         batch_size=config.predict.batch_size,
     )
-    return Inspector((predictor,), rules, resolve_min_pixels(rules, facts.num_classes, severstal=False))
+    return Inspector(
+        (lambda images: [Seen(probs) for probs in predictor(images)],), resolve_rules(rules, facts.num_classes)
+    )
 
 
 def image_reader(config: ExperimentConfig, facts: DatasetFacts) -> Callable[[Path], np.ndarray]:

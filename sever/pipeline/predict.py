@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.files import write_json
-from sever.pipeline.inspection import How, LoadedRun, image_reader, inspect_table, load_run
+from sever.pipeline.inspection import How, LoadedModel, image_reader, inspect_table, load_model
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.streams import read_ahead
@@ -44,7 +44,7 @@ class Source:
         """The place of the images, whatever folder the command is typed in."""
         return str(self.images.resolve()) if self.images else f"{self.split} of {self.data and self.data.resolve()}"
 
-    def read(self, loaded: LoadedRun) -> tuple[ImageTable, list[Skipped]]:
+    def read(self, loaded: LoadedModel) -> tuple[ImageTable, list[Skipped]]:
         if self.images is not None:
             return read_images(self.images, loaded.facts.class_names, self.skip_bad, self.include)
         assert self.data is not None
@@ -81,7 +81,7 @@ def predict_images(
     overwrite: bool = False,
 ) -> Prediction:
     """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again."""
-    loaded = load_run(run, how)
+    loaded = load_model(run, how)
     table, skipped = source.read(loaded)
     maps = ProbabilityStore(output / "probs")
     _claim(output, _manifest(loaded, source), overwrite)
@@ -106,12 +106,13 @@ def predict_images(
     return Prediction(output, len(table), counts)
 
 
-def _manifest(loaded: LoadedRun, source: Source) -> dict[str, Any]:
+def _manifest(loaded: LoadedModel, source: Source) -> dict[str, Any]:
     """What the maps in an output folder depend on; the rules are applied afterwards, so they are not part of it."""
     settings = loaded.config.predict.model_dump(mode="json", exclude={"batch_size"})
     return {
         "images": source.describe(),
-        "checkpoint_sha256": fingerprint(loaded.checkpoint),
+        "checkpoints_sha256": [fingerprint(checkpoint) for checkpoint in loaded.checkpoints],
+        "blend": asdict(loaded.inspector.blend),
         "precision": loaded.config.train.precision,
         "predict": settings,
     }
@@ -135,7 +136,7 @@ def _claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
     write_json(file, manifest)
 
 
-def _fill(maps: ProbabilityStore, loaded: LoadedRun, table: ImageTable) -> None:
+def _fill(maps: ProbabilityStore, loaded: LoadedModel, table: ImageTable) -> None:
     todo = table.take([row for row, image_id in enumerate(table.image_ids) if image_id not in maps])
     read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
     with meter("predict", len(table), done=len(table) - len(todo)) as progress:
@@ -145,7 +146,7 @@ def _fill(maps: ProbabilityStore, loaded: LoadedRun, table: ImageTable) -> None:
 
 
 def _masks(maps: ProbabilityStore, inspector: Inspector, table: ImageTable) -> Iterator[tuple[str, np.ndarray]]:
-    classes, image_ids = len(inspector.min_pixels), table.image_ids
+    classes, image_ids = inspector.rules.num_classes, table.image_ids
 
     def read(row: int) -> tuple[str, np.ndarray]:
         image_id = image_ids[row]
@@ -160,7 +161,7 @@ def _masks(maps: ProbabilityStore, inspector: Inspector, table: ImageTable) -> I
     return read_ahead(read, range(len(table)), depth=8)
 
 
-def _draw(path: Path, maps: ProbabilityStore, loaded: LoadedRun, table: ImageTable) -> None:
+def _draw(path: Path, maps: ProbabilityStore, loaded: LoadedModel, table: ImageTable) -> None:
     read = image_reader(loaded.config, loaded.facts)
     samples = [
         Sample(image_id, read(table.path(row)), None, masks_chw)

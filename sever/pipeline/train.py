@@ -21,7 +21,7 @@ from sever.data.layouts import find_layout, read_table
 from sever.data.samplers import EpochSampler
 from sever.data.table import ImageTable
 from sever.data.transforms import build_augmentation
-from sever.decide.postprocess import resolve_min_pixels
+from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.files import atomic_path, write_json, write_text
 from sever.models.architectures import check_settings, find_architecture, find_encoder
@@ -54,7 +54,7 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     mean, std = measure_pixels(training, channels, config.data.significant_bits, max(1, config.train.workers))
     facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
     rules = _resolve_rules(config, table.num_classes)
-    trainer = _build_trainer(config, facts, training, device, pretrained=True)
+    trainer = build_trainer(config, facts, training, device, pretrained=True)
 
     run = Run.create(saved, config.name)
     report_skipped(skipped, run.folder / "skipped.csv")
@@ -71,11 +71,12 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
 
 def _resolve_rules(config: ExperimentConfig, num_classes: int) -> RuleSettings:
     """The rules with the smallest areas in numbers, as they travel with the weights; a default is told."""
-    min_pixels = resolve_min_pixels(config.rules, num_classes, find_layout(config.data) == "severstal")
-    if config.rules.min_pixels is None and any(min_pixels):
-        areas = ", ".join(map(str, min_pixels))
+    rules = with_min_pixels(config.rules, num_classes, find_layout(config.data) == "severstal")
+    assert isinstance(rules.min_pixels, tuple)
+    if config.rules.min_pixels is None and any(rules.min_pixels):
+        areas = ", ".join(map(str, rules.min_pixels))
         tell(f"masks of fewer than {areas} pixels will be dropped, as in 2019; set rules.min_pixels for other sizes")
-    return config.rules.model_copy(update={"min_pixels": min_pixels})
+    return rules
 
 
 def resume(path: Path, device: str) -> Run:
@@ -92,7 +93,7 @@ def resume(path: Path, device: str) -> Run:
     training, validation = (table.select(run.part(part)) for part in ("train", "validation"))
     run.clean()
     checkpoint = checkpoint or run.latest()
-    trainer = _build_trainer(config, facts, training, device, pretrained=checkpoint is None)
+    trainer = build_trainer(config, facts, training, device, pretrained=checkpoint is None)
     history: list[HistoryRow] = []
     if checkpoint is not None:
         snapshot = load_checkpoint(checkpoint)
@@ -127,7 +128,7 @@ def average_checkpoints(path: Path, count: int) -> Path:
     return folder
 
 
-def _build_trainer(
+def build_trainer(
     config: ExperimentConfig, facts: DatasetFacts, training: ImageTable, device: str, pretrained: bool
 ) -> Trainer:
     settings = config.train

@@ -1,4 +1,4 @@
-"""Where things lie: runs, checkpoints and probability maps as folders and files; knows not what the numbers mean.
+"""The folder of one training run, and which checkpoint a path means; knows not what the numbers mean.
 
 saved/NAME/TIMESTAMP/
     config.yml  dataset.json  rules.json  environment.json  folds.csv  history.csv  train.log  skipped.csv
@@ -9,25 +9,16 @@ saved/NAME/TIMESTAMP/
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from sever.errors import InputError
-from sever.files import atomic_folder, atomic_path, write_json
-from sever.models.checkpoint import Snapshot
+from sever.store.json_file import read_json
 
 _EPOCH_FOLDER = re.compile(r"epoch-(\d+)")
 
@@ -138,100 +129,6 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     raise InputError(f"{path} is neither a run (it has no config.yml) nor a checkpoint (it has no state.json)")
 
 
-def save_checkpoint(folder: Path, snapshot: Snapshot, about: dict[str, Any]) -> None:
-    """Write a checkpoint as a whole or not at all: a temporary folder, renamed when complete."""
-    with atomic_folder(folder) as temporary:
-        _save(snapshot.weights, temporary / "model.safetensors")
-        _save(snapshot.training, temporary / "training.safetensors")
-        write_json(temporary / "state.json", snapshot.values | about)
-
-
-def save_weights(folder: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
-    """Write weights that can predict but not go on training."""
-    with atomic_folder(folder) as temporary:
-        _save(weights, temporary / "model.safetensors")
-        write_json(temporary / "state.json", about)
-
-
-def load_checkpoint(folder: Path) -> Snapshot:
-    """Read a checkpoint back. Raises InputError when it is damaged, or holds weights only."""
-    values = read_json(folder / "state.json")
-    if "param_groups" not in values:
-        raise InputError(f"{folder} holds averaged weights: they can predict, but training can't go on from them")
-    return Snapshot(load_weights_file(folder), _load(folder / "training.safetensors"), values)
-
-
-def load_weights_file(folder: Path) -> dict[str, Any]:
-    return _load(folder / "model.safetensors")
-
-
-def fingerprint(folder: Path) -> str:
-    """SHA-256 of a checkpoint's weights."""
-    with (folder / "model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"cannot read weights {path}: {error}") from error
-
-
-def _save(tensors: dict[str, Any], path: Path) -> None:
-    try:
-        save_file(tensors, path)
-    except SafetensorError as error:  # as which a full disk comes
-        raise InputError(f"cannot write weights {path.parent}: {error}") from error
-
-
 def _progress(folder: Path) -> tuple[int, int]:
     position = read_json(folder / "state.json")["position"]
     return position["epoch"], position["batch"]
-
-
-@dataclass(frozen=True)
-class ProbabilityStore:
-    """Probability maps as 8-bit grey PNGs, the classes of an image stacked from top to bottom.
-
-    One file an image, written atomically, so that an interrupted prediction goes on where it stopped; a person can
-    open them. A value q stands for the probability q / 255: the error is at most 1/510.
-    """
-
-    folder: Path
-
-    def path(self, image_id: str) -> Path:
-        return self.folder / f"{image_id}.png"
-
-    def __contains__(self, image_id: str) -> bool:
-        return self.path(image_id).is_file()
-
-    def write(self, image_id: str, levels_chw: np.ndarray) -> None:
-        """`levels_chw`: (C, H, W) uint8."""
-        classes, height, width = levels_chw.shape
-        stacked = levels_chw.reshape(classes * height, width)
-        encoded, buffer = cv2.imencode(".png", stacked, [cv2.IMWRITE_PNG_COMPRESSION, 4])
-        assert encoded
-        with atomic_path(self.path(image_id)) as temporary:
-            temporary.write_bytes(buffer.tobytes())
-
-    def read(self, image_id: str, num_classes: int) -> np.ndarray:
-        """(C, H, W) uint8. Raises InputError for a missing or damaged map."""
-        path = self.path(image_id)
-        content = path.read_bytes() if path.is_file() else b""
-        stacked = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
-        if stacked is None or stacked.ndim != 2 or len(stacked) % num_classes:
-            raise InputError(f"no usable map of {num_classes} classes at {path}; delete it and predict again")
-        return stacked.reshape(num_classes, -1, stacked.shape[1])
-
-    def __iter__(self) -> Iterator[str]:
-        for path in sorted(self.folder.rglob("*.png")):
-            if not path.name.startswith("."):
-                yield path.relative_to(self.folder).as_posix().removesuffix(".png")

@@ -1,124 +1,29 @@
-"""The words a user types; each command calls one pipeline function. Heavy imports happen inside the commands."""
+"""Make data, train, predict, score: the main job's commands. Heavy imports happen inside the commands."""
 
 from __future__ import annotations
 
-import errno
 import json
-import sys
-import traceback
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from sever import __version__
-from sever.config import dump_config, json_schema, load_config
-from sever.errors import InputError
-
-app = typer.Typer(
-    name="sever",
-    help="Find surface defects on steel strip: train, predict, score and deliver segmentation models.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+from sever.cli.app import app
+from sever.cli.options import (
+    AsJson,
+    CsvForm,
+    Device,
+    Flip,
+    Frequencies,
+    Include,
+    Output,
+    PrecisionOption,
+    RunPath,
+    SkipBad,
+    Split,
 )
-config_app = typer.Typer(help="Show, check and describe configurations.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
-
-
-class CsvForm(StrEnum):
-    combined = "combined"
-    separate = "separate"
-
-
-class Precision(StrEnum):
-    bf16 = "bf16"
-    fp16 = "fp16"
-    no = "no"
-
-
-class Flip(StrEnum):
-    width = "width"
-    height = "height"
-    both = "both"
-    none = "none"
-
-
-class Split(StrEnum):
-    train = "train"
-    test = "test"
-
-
-class Frequencies(StrEnum):
-    real = "real"
-    balanced = "balanced"
-
-
-Configs = Annotated[
-    list[Path], typer.Option("--config", "-c", help="Experiment YAML; give several to run one after another.")
-]
-RunPath = Annotated[
-    Path,
-    typer.Option("--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."),
-]
-Device = Annotated[str, typer.Option(help="auto (the best there is), cpu, cuda, cuda:1, mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output in place of a table.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
-Include = Annotated[
-    list[str] | None,
-    typer.Option("--include", help="Keep only images whose id matches this glob; repeatable."),
-]
-SkipBad = Annotated[
-    bool,
-    typer.Option("--skip-bad", help="Leave bad images out and list them in a file, in place of an error."),
-]
-PrecisionOption = Annotated[
-    Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")
-]
-
-
-def main() -> None:
-    """Entry point: a fault the user can mend is one message and exit code 2, without a traceback; ours is 1."""
-    try:
-        app()
-    except InputError as error:
-        _refuse(str(error))
-    except OSError as error:
-        if not _lies_with_the_disk(error):
-            _confess()
-        path = error.filename2 or error.filename  # a rename that fails does so because of its target
-        _refuse(f"{path}: {error.strerror}" if path else str(error.strerror))
-    except Exception:
-        _confess()
-
-
-def _refuse(message: str) -> NoReturn:
-    for line in message.splitlines():
-        print(f"sever: error: {line}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _confess() -> NoReturn:
-    traceback.print_exc()
-    print("sever: this is our fault, not yours; please report it with the lines above", file=sys.stderr)
-    sys.exit(1)
-
-
-def _lies_with_the_disk(error: OSError) -> bool:
-    """Whether a path or a disk that the user chose is at fault: not there, not ours to write, full, of another kind."""
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return error.errno is not None and (error.filename is not None or error.errno in full)
-
-
-@app.callback(invoke_without_command=True)
-def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-) -> None:
-    if version:
-        print(__version__)
-        raise typer.Exit
+from sever.config import load_config
+from sever.errors import InputError
 
 
 @app.command()
@@ -291,49 +196,10 @@ def demo(
     output: Output = Path("demo"),
     config: Annotated[
         Path, typer.Option("--config", "-c", help="Experiment YAML, in place of the one that comes with sever.")
-    ] = Path(__file__).parent / "pipeline" / "demo.yml",
+    ] = Path(__file__).parents[1] / "pipeline" / "demo.yml",
     device: Device = "auto",
 ) -> None:
     """The main job on synthetic strip, from nothing to scored masks, in a few minutes on two cores."""
     from sever.pipeline.demo import run_demo
 
     print(run_demo(load_config(config), output, device))
-
-
-@config_app.command("show")
-def config_show(config: Configs) -> None:
-    """Print an experiment's whole configuration, defaults included."""
-    for path in config:
-        print(dump_config(load_config(path)))
-
-
-@config_app.command("check")
-def config_check(config: Configs) -> None:
-    """Check configurations without running anything; exit code 2 and a line for every fault."""
-    faults = []
-    for path in config:
-        try:
-            load_config(path)
-            print(f"{path}: good")
-        except InputError as error:
-            faults.append(str(error))
-    if faults:
-        raise InputError("\n".join(faults))
-
-
-@config_app.command("schema")
-def config_schema() -> None:
-    """Print the JSON schema of an experiment's YAML, for editors that complete and check as you type."""
-    print(json.dumps(json_schema(), indent=2))
-
-
-@config_app.command("reference")
-def config_reference() -> None:
-    """Print the reference of every setting as Markdown (docs/reference.md)."""
-    from sever.reference import reference
-
-    print(reference(), end="")
-
-
-if __name__ == "__main__":
-    main()

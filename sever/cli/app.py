@@ -1,0 +1,64 @@
+"""The application, and what its faults look like: 2 for what the user can mend, 1 for ours."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from typing import Annotated, NoReturn
+
+import typer
+
+from sever import __version__
+from sever.errors import InputError
+
+app = typer.Typer(
+    name="sever",
+    help="Find surface defects on steel strip: train, predict, score and deliver segmentation models.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Entry point: a fault the user can mend is one message and exit code 2, without a traceback; ours is 1."""
+    try:
+        app()
+    except InputError as error:
+        _refuse(str(error))
+    except OSError as error:
+        if not _lies_with_the_disk(error):
+            _confess()
+        path = error.filename2 or error.filename  # a rename that fails does so because of its target
+        _refuse(f"{path}: {error.strerror}" if path else str(error.strerror))
+    except Exception:
+        _confess()
+
+
+def _refuse(message: str) -> NoReturn:
+    for line in message.splitlines():
+        print(f"sever: error: {line}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _confess() -> NoReturn:
+    traceback.print_exc()
+    print("sever: this is our fault, not yours; please report it with the lines above", file=sys.stderr)
+    sys.exit(1)
+
+
+def _lies_with_the_disk(error: OSError) -> bool:
+    """Whether a path or a disk that the user chose is at fault: not there, not ours to write, full, of another kind."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return error.errno is not None and (error.filename is not None or error.errno in full)
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit

@@ -1,0 +1,52 @@
+"""`sever config`: show, check and describe configurations."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from sever.cli.app import app
+from sever.cli.options import (
+    Configs,
+)
+from sever.config import dump_config, json_schema, load_config
+from sever.errors import InputError
+
+config_app = typer.Typer(help="Show, check and describe configurations.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+
+@config_app.command("show")
+def config_show(config: Configs) -> None:
+    """Print an experiment's whole configuration, defaults included."""
+    for path in config:
+        print(dump_config(load_config(path)))
+
+
+@config_app.command("check")
+def config_check(config: Configs) -> None:
+    """Check configurations without running anything; exit code 2 and a line for every fault."""
+    faults = []
+    for path in config:
+        try:
+            load_config(path)
+            print(f"{path}: good")
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+@config_app.command("schema")
+def config_schema() -> None:
+    """Print the JSON schema of an experiment's YAML, for editors that complete and check as you type."""
+    print(json.dumps(json_schema(), indent=2))
+
+
+@config_app.command("reference")
+def config_reference() -> None:
+    """Print the reference of every setting as Markdown (docs/reference.md)."""
+    from sever.reference import reference
+
+    print(reference(), end="")

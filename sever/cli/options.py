@@ -1,0 +1,60 @@
+"""Words that several commands share: their options, once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class CsvForm(StrEnum):
+    combined = "combined"
+    separate = "separate"
+
+
+class Precision(StrEnum):
+    bf16 = "bf16"
+    fp16 = "fp16"
+    no = "no"
+
+
+class Flip(StrEnum):
+    width = "width"
+    height = "height"
+    both = "both"
+    none = "none"
+
+
+class Split(StrEnum):
+    train = "train"
+    test = "test"
+
+
+class Frequencies(StrEnum):
+    real = "real"
+    balanced = "balanced"
+
+
+Configs = Annotated[
+    list[Path], typer.Option("--config", "-c", help="Experiment YAML; give several to run one after another.")
+]
+RunPath = Annotated[
+    Path,
+    typer.Option("--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."),
+]
+Device = Annotated[str, typer.Option(help="auto (the best there is), cpu, cuda, cuda:1, mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output in place of a table.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
+Include = Annotated[
+    list[str] | None,
+    typer.Option("--include", help="Keep only images whose id matches this glob; repeatable."),
+]
+SkipBad = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Leave bad images out and list them in a file, in place of an error."),
+]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")
+]

@@ -1,0 +1,73 @@
+"""Settings of the data: where images and labels lie, who validates, how training images are changed and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from sever.config.base import Settings
+
+
+class DataSettings(Settings):
+    root: Path = Field(description="Folder of the data set, relative to the working directory.")
+    layout: Literal["auto", "severstal", "mask_folder"] = Field(
+        "auto",
+        description="How the folder is laid out; `auto` looks for train.csv or for images/ and masks/.",
+    )
+    num_classes: int | None = Field(
+        None, ge=1, description="Number of defect classes; by default read from the data set itself."
+    )
+    include: tuple[str, ...] = Field(
+        (),
+        description="Keep only images whose id matches one of these globs, e.g. `training/*`; empty keeps all.",
+    )
+    groups: Path | None = Field(
+        None,
+        description="CSV with the columns image and group: images of one group never stand on both sides of a split.",
+    )
+    test_labels: Path | None = Field(
+        None, description="Labels of test_images/ in either CSV form (Severstal layout), to score the test split."
+    )
+    significant_bits: int = Field(
+        16,
+        ge=8,
+        le=16,
+        description="Bits that carry the signal in 16-bit images, e.g. 12 for a 12-bit camera.",
+    )
+    skip_bad: bool = Field(
+        False, description="Leave bad images and rows out and list them in skipped.csv, in place of an error."
+    )
+
+
+class FoldSettings(Settings):
+    scheme: Literal["share", "kfold"] = Field(
+        "share", description="Hold out one random share, or one of `count` folds."
+    )
+    share: float = Field(0.2, gt=0, lt=1, description="Share of the images held out for validation (scheme: share).")
+    count: int = Field(5, ge=2, description="Number of folds (scheme: kfold).")
+    fold: int = Field(0, ge=0, description="Which fold validates, counted from 0 (scheme: kfold).")
+    seed: int = Field(0, ge=0, description="Seed of the split; independent of the training seed.")
+    train_only_groups: tuple[str, ...] = Field(
+        (), description="Groups that always train and never validate, e.g. blends of several images."
+    )
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> FoldSettings:
+        if self.fold >= self.count:
+            raise ValueError(f"fold {self.fold} does not exist: with count {self.count} it is 0..{self.count - 1}")
+        return self
+
+
+class AugmentSettings(Settings):
+    recipe: Literal["none", "light", "severstal-2019", "heavy"] = Field(
+        "severstal-2019", description="Named list of random changes to training images (docs/howto.md)."
+    )
+    crop: tuple[PositiveInt, PositiveInt] | None = Field(
+        (256, 416),
+        description="Height and width in pixels of training crops; null trains on whole images, padded.",
+    )
+    mask_aware_share: float = Field(
+        0.5, ge=0, le=1, description="Share of crops placed on a defect, where the image has one."
+    )

@@ -1,0 +1,119 @@
+"""From YAML to settings, and in words what is wrong with them; light, so that a misspelt key is told at once."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from sever.config.experiment import ExperimentConfig
+from sever.errors import InputError
+
+
+def load_config(path: Path, overrides: dict[str, Any] | None = None) -> ExperimentConfig:
+    """Read and validate one experiment's YAML; `overrides` maps `section.key` to a value that wins, None to nothing.
+
+    Raises InputError, one line a fault: where it is, what was given, what is right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read configuration {path}: {error}") from error
+    try:
+        values = yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold settings as `key: value` lines, but holds {type(values).__name__}")
+    return parse_config(with_overrides(values, overrides or {}), source=str(path))
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error; by itself the second silently replaces the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"`{twice.value}` stands twice", twice.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def with_overrides(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """The settings with what was said on the command line put over them."""
+    merged = dict(values)
+    for dotted, value in overrides.items():
+        section, key = dotted.split(".")
+        if value is not None and isinstance(merged.get(section, {}), dict):
+            merged[section] = merged.get(section, {}) | {key: value}
+    return merged
+
+
+def parse_config(values: dict[str, Any], source: str) -> ExperimentConfig:
+    """Validate settings that came from `source`, which is named in the InputError."""
+    try:
+        return ExperimentConfig.model_validate(values)
+    except ValidationError as error:
+        faults = [_explain(fault) for fault in _innermost(error.errors())]
+        raise InputError("\n".join(f"{source}: {fault}" for fault in faults)) from error
+
+
+def dump_config(config: ExperimentConfig) -> str:
+    """The whole configuration as YAML, defaults included, in the order of the models."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of an experiment's YAML, for editors."""
+    return ExperimentConfig.model_json_schema()
+
+
+def _innermost(faults: list[Any]) -> list[Any]:
+    """Without what the other types of a union say about a value that one of them could look into."""
+    places = [_place(fault) for fault in faults]
+    inner = {place[:end] for place in places for end in range(1, len(place))}
+    return [fault for fault, place in zip(faults, places, strict=True) if place not in inner]
+
+
+def _place(fault: Any) -> tuple[str, ...]:
+    return tuple(str(part) for part in fault["loc"] if not _is_union_tag(part))
+
+
+def _explain(fault: Any) -> str:
+    where = ".".join(_place(fault))
+    if fault["type"] == "extra_forbidden":
+        return f"unknown setting `{where}`{_nearest(fault['loc'])}"
+    if fault["type"] == "missing":
+        return f"setting `{where}` is missing"
+    if fault["type"] in ("model_type", "model_attributes_type"):
+        return f"setting `{where}` is {fault['input']!r}: it is a section, which holds `key: value` lines"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"setting `{where}` is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _is_union_tag(part: int | str) -> bool:
+    """pydantic adds the tried type to the place of a fault in a union, e.g. `tuple[int, ...]`."""
+    return isinstance(part, str) and (part in {"int", "float", "str", "constrained-int"} or "[" in part)
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = ExperimentConfig
+    for part in location[:-1]:
+        section = _section_type(section, str(part))
+    known = list(section.model_fields)
+    near = difflib.get_close_matches(str(location[-1]), known, n=2, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(f'`{name}`' for name in near)}?"
+    return f"; allowed here: {', '.join(known)}"
+
+
+def _section_type(section: type[BaseModel], name: str) -> type[BaseModel]:
+    annotation = section.model_fields[name].annotation
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    found = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+    assert found is not None, f"{section.__name__}.{name} is not a section"
+    return found

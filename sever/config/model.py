@@ -1,0 +1,112 @@
+"""Settings of the network: what it is, how it learns, and how it predicts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+
+from sever.config.base import Settings
+
+Flip = Literal["width", "height", "both"]
+InChannels = Literal["r", "g", "b", "rgb", "sum", "mean"]
+# YAML takes an unquoted `no` for false.
+Precision = Annotated[Literal["bf16", "fp16", "no"], BeforeValidator(lambda value: "no" if value is False else value)]
+LossName = Literal["bce_dice", "focal", "iou", "lovasz", "ce_dice", "lovasz_softmax"]
+# Classes that exclude each other share one softmax with an explicit background channel.
+SOFTMAX_LOSSES: tuple[LossName, ...] = ("ce_dice", "lovasz_softmax")
+
+
+class ModelSettings(Settings):
+    architecture: str = Field("Unet", description="An architecture of segmentation_models_pytorch, by name.")
+    encoder: str = Field("efficientnet-b0", description="An encoder of segmentation_models_pytorch, or any timm model.")
+    in_channels: InChannels = Field(
+        "mean",
+        description="`rgb` feeds three channels; the others feed one grey channel into a first convolution "
+        "recycled from the pretrained red, green or blue filters, their sum or their mean.",
+    )
+    weights: str = Field(
+        "hub",
+        description="Pretrained encoder weights: `hub`, `offline` (packages of sever[offline]), `none`, or a file.",
+    )
+    decoder_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability in the decoder.")
+    decoder_channels: tuple[PositiveInt, ...] | None = Field(
+        None, description="Channels of the decoder's five stages, deepest first (Unet, UnetPlusPlus)."
+    )
+    output_stride: Literal[8, 16] | None = Field(
+        None,
+        description="Stride of a dilated encoder's last features, in pixels; null leaves the encoder as it is.",
+    )
+
+
+class LossSettings(Settings):
+    name: LossName = Field("bce_dice", description="Which loss; ce_dice and lovasz_softmax make classes exclusive.")
+    pixel_weight: float = Field(0.6, ge=0, description="Weight of the pixel-wise part (BCE or cross-entropy).")
+    dice_weight: float = Field(0.4, ge=0, description="Weight of the (1 - Dice) part.")
+    focal_gamma: float = Field(2.0, ge=0, description="Focusing exponent of the focal loss.")
+
+
+class OptimSettings(Settings):
+    name: Literal["radam", "adamw"] = Field("radam", description="Optimiser.")
+    encoder_learning_rate: float = Field(7e-5, gt=0, description="Learning rate of the encoder, flat part.")
+    encoder_weight_decay: float = Field(3e-5, ge=0, description="Weight decay of the encoder.")
+    decoder_learning_rate: float = Field(3e-3, gt=0, description="Learning rate of the decoder and head, flat part.")
+    decoder_weight_decay: float = Field(3e-4, ge=0, description="Weight decay of the decoder and head.")
+    flat_share: float = Field(
+        0.12,
+        ge=0,
+        le=1,
+        description="Share of training at a flat rate before the cosine (2019: 30 of 250 epochs).",
+    )
+    final_share: float = Field(0.0, ge=0, le=1, description="Learning rate at the end, as a share of the flat rate.")
+
+
+class TrainSettings(Settings):
+    epochs: int = Field(250, ge=1, description="Passes over the training images.")
+    batch_size: int = Field(36, ge=1, description="Images a step and process.")
+    accumulation: int = Field(1, ge=1, description="Steps whose gradients are summed before the weights move.")
+    precision: Precision = Field("bf16", description="Mixed precision; fp16 needs a GPU.")
+    channels_last: bool = Field(True, description="Memory layout NHWC, the faster one for convolutions.")
+    clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; null never clips.")
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay a step of the moving average of weights that is then scored and saved.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
+    workers: int = Field(2, ge=0, description="Processes that read and augment images.")
+    monitor: Literal["dice", "dice_positive", "mean_iou"] = Field(
+        "dice",
+        description="Validation score that chooses the best checkpoint: mean Dice over all (image, class) pairs, over "
+        "those that hold a defect, or mean IoU.",
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Stop after this many epochs without a better score; null never stops early."
+    )
+    keep_every: int | None = Field(None, ge=1, description="Also keep the checkpoint of every N-th epoch.")
+    keep_best: int = Field(3, ge=1, description="How many of the best checkpoints are kept.")
+    checkpoint_steps: int | None = Field(
+        None, ge=1, description="Also write a resumable checkpoint every N steps within an epoch."
+    )
+    validate_every: int = Field(1, ge=1, description="Validate every N-th epoch, and always after the last one.")
+
+
+class PredictSettings(Settings):
+    batch_size: int = Field(8, ge=1, description="Images a batch.")
+    flips: tuple[Flip, ...] = Field(
+        (), description="Flips averaged with the plain image: width, height, both (2019: width only)."
+    )
+    tile: tuple[PositiveInt, PositiveInt] = Field(
+        (1024, 2048), description="Height and width in pixels above which an image is cut into tiles."
+    )
+    tile_overlap: int = Field(128, ge=0, description="Pixels that neighbouring tiles share; blended linearly.")
+
+    @model_validator(mode="after")
+    def _tile_holds_overlap(self) -> PredictSettings:
+        if min(self.tile) < 32 or min(self.tile) <= 2 * self.tile_overlap:
+            raise ValueError(
+                f"tile {self.tile} is too small: each side must be at least 32 and more than twice "
+                f"tile_overlap {self.tile_overlap}"
+            )
+        return self

@@ -1,0 +1,93 @@
+"""The rules of one data set: the settings with one value a class; knows nothing of pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sever.config import RuleSettings
+from sever.errors import InputError
+
+# Smallest areas of the 2019 solution for the competition's four classes, in pixels of a 256x1600 image.
+SEVERSTAL_MIN_PIXELS = (600, 600, 1000, 2000)
+
+Value = TypeVar("Value", int, float)
+
+
+@dataclass(frozen=True)
+class ClassRules:
+    """What holds for one class; the meaning and unit of each value is that of RuleSettings."""
+
+    pixel_threshold: float
+    label_threshold: float | None
+    seed_threshold: float | None
+    erode_pixels: int
+    dilate_pixels: int
+    min_component_pixels: int
+    min_pixels: int
+    gate_threshold: float
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The whole rule set, resolved for `len(classes)` classes."""
+
+    classes: tuple[ClassRules, ...]
+    overlap: str = "highest_probability"
+    fill_holes: bool = False
+    gate_kind: str = "none"
+    gate_factor: float = 5.0
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+
+def resolve_rules(settings: RuleSettings, num_classes: int) -> Rules:
+    """One value a class from what the settings say; a `min_pixels` left open is 0 here (`default_min_pixels`).
+
+    Raises InputError for a list of another length than the number of classes.
+    """
+
+    def each(name: str, given: Value | tuple[Value, ...]) -> tuple[Value, ...]:
+        return _one_a_class(name, given, num_classes)
+
+    def each_or_none(name: str, given: float | tuple[float, ...] | None) -> tuple[float | None, ...]:
+        return (None,) * num_classes if given is None else each(name, given)
+
+    columns = zip(
+        each("pixel_threshold", settings.pixel_threshold),
+        each_or_none("label_threshold", settings.label_threshold),
+        each_or_none("seed_threshold", settings.seed_threshold),
+        each("erode_pixels", settings.erode_pixels),
+        each("dilate_pixels", settings.dilate_pixels),
+        each("min_component_pixels", settings.min_component_pixels),
+        each("min_pixels", settings.min_pixels if settings.min_pixels is not None else 0),
+        each("gate.threshold", settings.gate.threshold),
+        strict=True,
+    )
+    classes = tuple(ClassRules(*values) for values in columns)
+    return Rules(classes, settings.overlap, settings.fill_holes, settings.gate.kind, settings.gate.factor)
+
+
+def with_min_pixels(settings: RuleSettings, num_classes: int, severstal: bool) -> RuleSettings:
+    """The settings with `min_pixels` in numbers, one a class, as they travel with the weights.
+
+    `severstal`: the labels came in the competition's layout, whose four classes have the areas of 2019 by default.
+    """
+    given = settings.min_pixels
+    if given is None:
+        fits_2019 = severstal and num_classes == len(SEVERSTAL_MIN_PIXELS)
+        given = SEVERSTAL_MIN_PIXELS if fits_2019 else 0
+    return settings.model_copy(update={"min_pixels": _one_a_class("min_pixels", given, num_classes)})
+
+
+def _one_a_class(name: str, given: Value | tuple[Value, ...], num_classes: int) -> tuple[Value, ...]:
+    if not isinstance(given, tuple):
+        return (given,) * num_classes
+    if len(given) != num_classes:
+        raise InputError(
+            f"rules.{name} has {len(given)} entries ({given}), but there are {num_classes} classes; "
+            "give one number a class, or a single number for all"
+        )
+    return given

@@ -1,0 +1,112 @@
+"""Out-of-fold evidence, opened: the images, their true masks, stored maps and gate, and the score table from them.
+
+Blending, tuning, selection and reports work from this, so that trying a blend or a rule never runs a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sever.config import DataSettings, RuleSettings
+from sever.data.layouts import read_table
+from sever.data.table import ImageTable
+from sever.decide.inspector import Inspector
+from sever.decide.metrics import dice_pairs, pair_counts
+from sever.decide.rules import resolve_rules
+from sever.errors import InputError
+from sever.pipeline.progress import meter
+from sever.pipeline.streams import read_ahead
+from sever.store import Evidence, read_json
+from sever.store.evidence import PAIR_COLUMNS
+
+
+@dataclass(frozen=True)
+class OpenEvidence:
+    """Evidence with its labels; row n of `table`, `folds_n` and `gate_probs_nc` is one image."""
+
+    evidence: Evidence
+    table: ImageTable
+    folds_n: np.ndarray
+    gate_probs_nc: np.ndarray | None
+    rules: RuleSettings
+
+    @property
+    def name(self) -> str:
+        return str(self.evidence.about()["name"])
+
+    @property
+    def num_classes(self) -> int:
+        return self.table.num_classes
+
+    def levels(self, row: int) -> np.ndarray:
+        """One image's stored map, (C, H, W) uint8 levels. Raises InputError where it doesn't fit the image."""
+        levels_chw = self.evidence.maps.read(self.table.image_id(row), self.num_classes)
+        if levels_chw.shape[1:] != self.table.size(row):
+            raise InputError(f"map {self.evidence.maps.path(self.table.image_id(row))} is not of its image's size")
+        return levels_chw
+
+    def gate(self, row: int) -> np.ndarray | None:
+        return None if self.gate_probs_nc is None else self.gate_probs_nc[row]
+
+    def maps(self) -> Iterator[tuple[int, np.ndarray]]:
+        """(row, levels (C, H, W) uint8) of every image, in order; a few are in memory at a time."""
+        return enumerate(read_ahead(self.levels, range(len(self.table)), depth=8))
+
+    def masks(self, rules: RuleSettings | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """(row, levels, masks (C, H, W) uint8) of every image, drawn by `rules`, by default those of the folder."""
+        inspector = Inspector((), resolve_rules(rules or self.rules, self.num_classes))
+        for row, levels_chw in self.maps():
+            yield row, levels_chw, inspector.masks(levels_chw, self.gate(row))
+
+
+def open_evidence(path: Path) -> OpenEvidence:
+    """Read what `sever crossval` or `sever blend` left. Raises InputError for what is missing or doesn't fit."""
+    evidence = Evidence.find(path)
+    about, folds = evidence.about(), evidence.read_folds()
+    table, _ = read_table(DataSettings.model_validate(about["data"]))
+    if list(table.class_names) != about["class_names"]:
+        raise InputError(f"{evidence.folder} is about the classes {about['class_names']}, the data has others now")
+    table = table.select(folds["image_id"])
+    gate = evidence.read_label_probs(table.image_ids, table.num_classes)
+    rules = RuleSettings.model_validate(read_json(evidence.rules_file))
+    return OpenEvidence(evidence, table, folds["fold"].to_numpy(dtype=int), gate, rules)
+
+
+def write_score_table(opened: OpenEvidence, rules: RuleSettings | None = None) -> pd.DataFrame:
+    """Draw every mask from its stored map, score it, and keep one row an (image, class) as pairs.csv."""
+    frame = score_table(opened, rules)
+    opened.evidence.write_table(opened.evidence.pairs_file, frame)
+    return frame
+
+
+def score_table(opened: OpenEvidence, rules: RuleSettings | None = None) -> pd.DataFrame:
+    """One row an (image, class): PAIR_COLUMNS."""
+    rows: list[dict[str, Any]] = []
+    groups = opened.table.frame["group"].tolist()
+    with meter("score", len(opened.table)) as progress:
+        for row, levels_chw, masks_chw in opened.masks(rules):
+            counts = pair_counts(masks_chw, opened.table.mask(row))
+            gate, dice = opened.gate(row), dice_pairs(counts)
+            rows += [
+                {
+                    "image_id": opened.table.image_id(row),
+                    "group": groups[row],
+                    "fold": opened.folds_n[row],
+                    "class_id": index + 1,
+                    "dice": dice[index],
+                    "true_pixels": counts.true[index],
+                    "pred_pixels": counts.predicted[index],
+                    "common_pixels": counts.intersection[index],
+                    "max_prob": levels_chw[index].max() / 255,
+                    "gate_prob": np.nan if gate is None else gate[index],
+                }
+                for index in range(opened.num_classes)
+            ]
+            progress.advance()
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))

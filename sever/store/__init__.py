@@ -1,0 +1,20 @@
+"""Where things lie: runs, checkpoints, probability maps and tables as folders and files; knows not what they mean."""
+
+from sever.store.checkpoints import fingerprint, load_checkpoint, load_weights_file, save_checkpoint, save_weights
+from sever.store.evidence import Evidence
+from sever.store.json_file import read_json
+from sever.store.maps import ProbabilityStore
+from sever.store.runs import Run, find_run
+
+__all__ = [
+    "Evidence",
+    "ProbabilityStore",
+    "Run",
+    "find_run",
+    "fingerprint",
+    "load_checkpoint",
+    "load_weights_file",
+    "read_json",
+    "save_checkpoint",
+    "save_weights",
+]

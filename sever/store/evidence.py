@@ -1,0 +1,128 @@
+"""The folder of out-of-fold evidence: what a model, or a blend of several, said of images that it had not seen.
+
+FOLDER/ (of a cross-validation: saved/NAME/TIMESTAMP/, of a blend: wherever it was written)
+    evidence.json   kind (crossval, blend), name, class_names, members (a blend's folders, as given), blend, data
+    folds.csv       image_id, group, fold: one row an image with a map
+    probs/ID.png    out-of-fold probability maps
+    labels.csv      image_id, 1..C: the image classifier's out-of-fold probabilities, where there is one
+    pairs.csv       the score table: one row an (image, class)
+    rules.json      how masks are drawn from the maps
+    fold-0/ ...     a cross-validation's runs, as `sever train` makes them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sever.errors import InputError
+from sever.files import atomic_path
+from sever.store.json_file import read_json
+from sever.store.maps import ProbabilityStore
+
+PAIR_COLUMNS = (
+    "image_id",
+    "group",
+    "fold",
+    "class_id",  # 1..C
+    "dice",
+    "true_pixels",
+    "pred_pixels",
+    "common_pixels",
+    "max_prob",
+    "gate_prob",  # NaN without a classifier
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One folder of evidence."""
+
+    folder: Path
+
+    @staticmethod
+    def find(path: Path) -> Evidence:
+        """The evidence that `path` means: its folder, a file in it, or saved/NAME (the newest). Raises InputError."""
+        folder = path if path.is_dir() else path.parent
+        if (folder / "evidence.json").is_file():
+            return Evidence(folder)
+        newest = sorted(child.parent for child in folder.glob("*/evidence.json")) if path.exists() else []
+        if not newest:
+            raise InputError(
+                f"{path} holds no out-of-fold evidence (no evidence.json); give the folder that `sever crossval` or "
+                "`sever blend` wrote"
+            )
+        return Evidence(newest[-1])
+
+    @staticmethod
+    def is_at(path: Path) -> bool:
+        return (path / "evidence.json").is_file() or (path.is_dir() and any(path.glob("*/evidence.json")))
+
+    @property
+    def about_file(self) -> Path:
+        return self.folder / "evidence.json"
+
+    @property
+    def folds_file(self) -> Path:
+        return self.folder / "folds.csv"
+
+    @property
+    def pairs_file(self) -> Path:
+        return self.folder / "pairs.csv"
+
+    @property
+    def labels_file(self) -> Path:
+        return self.folder / "labels.csv"
+
+    @property
+    def rules_file(self) -> Path:
+        return self.folder / "rules.json"
+
+    @property
+    def maps(self) -> ProbabilityStore:
+        return ProbabilityStore(self.folder / "probs")
+
+    def fold_folder(self, fold: int) -> Path:
+        return self.folder / f"fold-{fold}"
+
+    def about(self) -> dict[str, Any]:
+        return dict(read_json(self.about_file))
+
+    def read_folds(self) -> pd.DataFrame:
+        return read_table_file(self.folds_file)
+
+    def read_pairs(self) -> pd.DataFrame:
+        """The score table (PAIR_COLUMNS). Raises InputError where there is none."""
+        return read_table_file(self.pairs_file)
+
+    def write_table(self, file: Path, frame: pd.DataFrame) -> None:
+        with atomic_path(file) as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6g")
+
+    def read_label_probs(self, image_ids: list[str], num_classes: int) -> np.ndarray | None:
+        """(N, C) float32 in the order of `image_ids`; None without a classifier."""
+        if not self.labels_file.is_file():
+            return None
+        frame = read_table_file(self.labels_file).set_index("image_id")
+        missing = [image_id for image_id in image_ids if image_id not in frame.index]
+        if missing:
+            raise InputError(f"{self.labels_file} lacks {len(missing)} images: {', '.join(missing[:5])}")
+        columns = [str(number) for number in range(1, num_classes + 1)]
+        return frame.loc[image_ids, columns].to_numpy(dtype=np.float32)
+
+    def write_label_probs(self, image_ids: list[str], label_probs_nc: np.ndarray) -> None:
+        frame = pd.DataFrame(label_probs_nc, columns=[str(number) for number in range(1, label_probs_nc.shape[1] + 1)])
+        frame.insert(0, "image_id", image_ids)
+        self.write_table(self.labels_file, frame)
+
+
+def read_table_file(path: Path) -> pd.DataFrame:
+    """A CSV of ours, with ids and groups as text. Raises InputError where it is missing or damaged."""
+    try:
+        return pd.read_csv(path, dtype={"image_id": str, "group": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
