@@ -14,7 +14,7 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (a few minutes and about 6 GB the first time; torch is the largest) ..."
 	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[offline,dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[offline,kaggle,dev]'
 	@touch $(READY)
 
 demo: setup

@@ -37,9 +37,11 @@ from training import MemoryImages, SilentWatcher, strip_crops
 from sever.config import LossSettings, ModelSettings, OptimSettings, TrainSettings
 from sever.data.samplers import EpochSampler
 from sever.models.device import make_accelerator
+from sever.models.label_losses import build_outputs_loss
 from sever.models.losses import build_loss, num_outputs
+from sever.models.network import MAX_PIXEL
 from sever.models.optim import build_optimizer
-from sever.models.segmenter import MAX_PIXEL, Segmenter, build_segmenter
+from sever.models.segmenter import Segmenter, build_segmenter
 from sever.models.train import StepReport, Trainer
 
 AT_LEAST = 2.5
@@ -143,7 +145,8 @@ def train_in_turns(options: argparse.Namespace) -> TurnTaker:
     loader = DataLoader(dataset, batch_size=options.batch, sampler=sampler)
     watcher = TurnTaker(loops, batches)
     accelerator = make_accelerator("cpu", settings.precision)
-    Trainer(segmenter, loader, sampler, build_loss(LOSS), OPTIM, settings, accelerator).fit(watcher)
+    loss = build_outputs_loss(LOSS, model)
+    Trainer(segmenter, loader, sampler, loss, OPTIM, settings, accelerator).fit(watcher)
     return watcher
 
 

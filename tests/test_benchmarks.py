@@ -14,7 +14,20 @@ import pytest
 from sever.data.synthetic import make_strip
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-WITH_RATIO = ["loader", "mixed_precision", "probability_maps", "read_labels", "rle", "synth", "train_step"]
+WITH_RATIO = [
+    "blend",
+    "choose_submissions",
+    "loader",
+    "mixed_precision",
+    "postprocess",
+    "probability_maps",
+    "pseudo_labels",
+    "read_labels",
+    "rle",
+    "synth",
+    "train_step",
+    "tune",
+]
 # Helpers, and a picture to look at, which is no measurement.
 OTHERS = {"common", "training", "real_vs_synthetic"}
 

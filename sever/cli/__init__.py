@@ -3,7 +3,20 @@
 One file a group of commands; importing it here puts its commands into the application.
 """
 
-from sever.cli import config, main_job
+from sever.cli import blend, competition, config, crossval, leaderboard, main_job, pseudo, report, select, tune
 from sever.cli.app import app, main
 
-__all__ = ["app", "config", "main", "main_job"]
+__all__ = [
+    "app",
+    "blend",
+    "competition",
+    "config",
+    "crossval",
+    "leaderboard",
+    "main",
+    "main_job",
+    "pseudo",
+    "report",
+    "select",
+    "tune",
+]

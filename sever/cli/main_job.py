@@ -128,6 +128,10 @@ def predict(
     sheet: Annotated[int, typer.Option(help="Draw this many images with found defects into sheet.png.", min=0)] = 12,
     skip_bad: SkipBad = False,
     overwrite: Annotated[bool, typer.Option(help="Replace the maps of another run in the output folder.")] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="End within so many minutes: leaves out flips, then models, where need be.", min=0.001),
+    ] = None,
     precision: PrecisionOption = None,
     device: Device = "auto",
 ) -> None:
@@ -141,7 +145,10 @@ def predict(
     source = Source(images, data, split.value, tuple(include or ()), skip_bad)
     flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
     how = How(device, precision, flips, batch_size)
-    print(predict_images(run, source, output, form.value, how, sheet_images=sheet, overwrite=overwrite))
+    done = predict_images(
+        run, source, output, form.value, how, sheet_images=sheet, overwrite=overwrite, minutes=minutes
+    )
+    print(done)
 
 
 @app.command()

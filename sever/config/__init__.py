@@ -4,10 +4,22 @@ Light on purpose: it imports neither torch nor pandas, so that a misspelt key is
 """
 
 from sever.config.base import Settings
-from sever.config.data import AugmentSettings, DataSettings, FoldSettings
+from sever.config.data import AugmentSettings, DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.ensemble import BlendSettings, EnsembleSettings, MemberSettings
 from sever.config.experiment import ExperimentConfig
-from sever.config.loading import dump_config, json_schema, load_config, parse_config, with_overrides
+from sever.config.kaggle import KaggleSettings
+from sever.config.loading import (
+    dump_config,
+    json_schema,
+    load_config,
+    load_ensemble,
+    load_kaggle,
+    parse_config,
+    parse_rules,
+    with_overrides,
+)
 from sever.config.model import (
+    LABEL_LOSSES,
     SOFTMAX_LOSSES,
     Flip,
     InChannels,
@@ -22,26 +34,36 @@ from sever.config.model import (
 from sever.config.rules import GateSettings, RuleSettings
 
 __all__ = [
+    "LABEL_LOSSES",
     "SOFTMAX_LOSSES",
     "AugmentSettings",
+    "BlendSettings",
     "DataSettings",
+    "EnsembleSettings",
     "ExperimentConfig",
     "Flip",
     "FoldSettings",
     "GateSettings",
     "InChannels",
+    "KaggleSettings",
     "LossName",
     "LossSettings",
+    "MemberSettings",
     "ModelSettings",
     "OptimSettings",
     "Precision",
     "PredictSettings",
+    "PseudoSettings",
     "RuleSettings",
+    "SamplingSettings",
     "Settings",
     "TrainSettings",
     "dump_config",
     "json_schema",
     "load_config",
+    "load_ensemble",
+    "load_kaggle",
     "parse_config",
+    "parse_rules",
     "with_overrides",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -70,4 +70,44 @@ class AugmentSettings(Settings):
     )
     mask_aware_share: float = Field(
         0.5, ge=0, le=1, description="Share of crops placed on a defect, where the image has one."
+    )
+
+
+class SamplingSettings(Settings):
+    """How often the labelled images come, by what they show."""
+
+    balance: Literal["none", "class", "weights"] = Field(
+        "none",
+        description="`none` draws every training image once an epoch; `class` draws each class, and clean images, "
+        "equally often; `weights` draws them in the proportion of class_weights. An epoch stays as long as it is.",
+    )
+    class_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
+        None,
+        description="Balance `weights`: one weight a class in their order and, last, one for clean images, "
+        "e.g. [1, 2, 1, 1, 0.5].",
+    )
+
+    @model_validator(mode="after")
+    def _weights_where_wanted(self) -> SamplingSettings:
+        if (self.balance == "weights") != (self.class_weights is not None):
+            raise ValueError("class_weights and balance: weights belong together; give both or neither")
+        return self
+
+
+class PseudoSettings(Settings):
+    """Images labelled by a model (`sever pseudo`), which train beside the labelled ones and never validate."""
+
+    labels: Path = Field(description="CSV of their run lengths, as `sever pseudo` writes it (pseudo.csv).")
+    images: Path = Field(description="Folder of these images, searched recursively.")
+    share: float = Field(
+        0.12,
+        gt=0,
+        lt=1,
+        description="Share of pseudo-labelled images in every batch, rounded to whole images, halves up (of 36: 4).",
+    )
+    keep: float = Field(
+        0.6, gt=0, le=1, description="Share of the pseudo-labelled images that takes part in an epoch; others in each."
+    )
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="Leave out images with a lower confidence, that of their least certain class."
     )

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, model_validator
 
 from sever.config.base import Settings
-from sever.config.data import AugmentSettings, DataSettings, FoldSettings
-from sever.config.model import LossSettings, ModelSettings, OptimSettings, PredictSettings, TrainSettings
+from sever.config.data import AugmentSettings, DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.model import (
+    LABEL_LOSSES,
+    LABEL_MONITORS,
+    MASK_MONITORS,
+    LossSettings,
+    ModelSettings,
+    Monitor,
+    OptimSettings,
+    PredictSettings,
+    TrainSettings,
+)
 from sever.config.rules import RuleSettings
+
+# What a classifier has in place of the defaults of a segmenter, where nothing else is said.
+CLASSIFIER_DEFAULTS = {"loss": {"name": "bce"}, "train": {"monitor": "label_ap"}}
 
 
 class ExperimentConfig(Settings):
@@ -17,9 +33,55 @@ class ExperimentConfig(Settings):
     data: DataSettings
     folds: FoldSettings = FoldSettings()
     augment: AugmentSettings = AugmentSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    pseudo: PseudoSettings | None = Field(None, description="Pseudo-labelled images to train with; null: none.")
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
     predict: PredictSettings = PredictSettings()
     rules: RuleSettings = RuleSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or _given(values.get("model")).get("task") != "classify":
+            return values
+        defaults = {
+            section: default | _given(values.get(section))
+            for section, default in CLASSIFIER_DEFAULTS.items()
+            if isinstance(values.get(section, {}), (Mapping, Settings))
+        }
+        return values | defaults
+
+    @model_validator(mode="after")
+    def _task_allows(self) -> ExperimentConfig:
+        classifies = self.model.task == "classify"
+        if classifies and self.loss.name not in LABEL_LOSSES:
+            raise ValueError(f"loss.name {self.loss.name} is for masks; a classifier takes {', '.join(LABEL_LOSSES)}")
+        if not classifies and self.loss.name == "bce":
+            raise ValueError(
+                "loss.name bce is for classifiers (model.task: classify); for masks take bce_dice, whose dice_weight "
+                "may be 0"
+            )
+        if self.rules.gate.kind != "none" and not (classifies or self.model.label_head):
+            raise ValueError(
+                f"rules.gate.kind is {self.rules.gate.kind}, but nothing in this model gates its masks: set "
+                "model.label_head: true, or blend it with a classifier, whose rules may have a gate (`sever blend`)"
+            )
+        allowed: tuple[Monitor, ...] = () if classifies else MASK_MONITORS
+        allowed += LABEL_MONITORS if classifies or self.model.label_head else ()
+        if self.train.monitor not in allowed:
+            raise ValueError(
+                f"train.monitor {self.train.monitor} is no score of this model; allowed with model.task "
+                f"{self.model.task}{'' if classifies or self.model.label_head else ' and no model.label_head'}: "
+                f"{', '.join(allowed)}"
+            )
+        return self
+
+
+def _given(section: Any) -> dict[str, Any]:
+    """What was said in one section, which may be read already."""
+    if isinstance(section, Settings):
+        return {name: getattr(section, name) for name in section.model_fields_set}
+    return dict(section) if isinstance(section, Mapping) else {}

@@ -10,8 +10,13 @@ from typing import Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from sever.config.ensemble import EnsembleSettings
 from sever.config.experiment import ExperimentConfig
+from sever.config.kaggle import KaggleSettings
+from sever.config.rules import RuleSettings
 from sever.errors import InputError
+
+KAGGLE_FILE = Path("kaggle.yml")
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> ExperimentConfig:
@@ -19,6 +24,29 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Experime
 
     Raises InputError, one line a fault: where it is, what was given, what is right.
     """
+    return parse_config(with_overrides(_read_yaml(path), overrides or {}), source=str(path))
+
+
+def load_ensemble(path: Path) -> EnsembleSettings:
+    """Read and validate the recipe of a blend. Raises InputError as `load_config` does."""
+    try:
+        return EnsembleSettings.model_validate(_read_yaml(path))
+    except ValidationError as error:
+        faults = [_explain(fault, EnsembleSettings) for fault in _innermost(error.errors())]
+        raise InputError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+
+
+def load_kaggle(path: Path | None, overrides: dict[str, Any]) -> KaggleSettings:
+    """Settings for Kaggle from a YAML, by default kaggle.yml where there is one; `overrides` win. Raises InputError."""
+    path = path or (KAGGLE_FILE if KAGGLE_FILE.is_file() else None)
+    try:
+        return KaggleSettings.model_validate((_read_yaml(path) if path else {}) | overrides)
+    except ValidationError as error:
+        faults = [_explain(fault, KaggleSettings) for fault in _innermost(error.errors())]
+        raise InputError("\n".join(f"{path or 'options'}: {fault}" for fault in faults)) from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -29,7 +57,7 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Experime
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold settings as `key: value` lines, but holds {type(values).__name__}")
-    return parse_config(with_overrides(values, overrides or {}), source=str(path))
+    return values
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -62,6 +90,18 @@ def parse_config(values: dict[str, Any], source: str) -> ExperimentConfig:
         raise InputError("\n".join(f"{source}: {fault}" for fault in faults)) from error
 
 
+def parse_rules(values: Any, source: str) -> RuleSettings:
+    """Validate rules that travelled with weights (the content of rules.json), named `source` in the InputError."""
+    try:
+        return RuleSettings.model_validate(values)
+    except ValidationError as error:
+        found = [fault | {"loc": ("rules", *fault["loc"])} for fault in error.errors()]
+        # Of another version, the other faults would only be its news.
+        found = [fault for fault in found if fault["loc"][1:] == ("version",)] or found
+        faults = [_explain(fault) for fault in _innermost(found)]
+        raise InputError("\n".join(f"{source}: {fault}" for fault in faults)) from error
+
+
 def dump_config(config: ExperimentConfig) -> str:
     """The whole configuration as YAML, defaults included, in the order of the models."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
@@ -83,15 +123,17 @@ def _place(fault: Any) -> tuple[str, ...]:
     return tuple(str(part) for part in fault["loc"] if not _is_union_tag(part))
 
 
-def _explain(fault: Any) -> str:
+def _explain(fault: Any, root: type[BaseModel] = ExperimentConfig) -> str:
     where = ".".join(_place(fault))
     if fault["type"] == "extra_forbidden":
-        return f"unknown setting `{where}`{_nearest(fault['loc'])}"
+        return f"unknown setting `{where}`{_nearest(fault['loc'], root)}"
     if fault["type"] == "missing":
         return f"setting `{where}` is missing"
     if fault["type"] in ("model_type", "model_attributes_type"):
         return f"setting `{where}` is {fault['input']!r}: it is a section, which holds `key: value` lines"
     message = fault["msg"].removeprefix("Value error, ")
+    if isinstance(fault["input"], dict):  # settings that don't go together: the message names them
+        return f"setting `{where}`: {message}" if where else message
     return f"setting `{where}` is {fault['input']!r}: {message[0].lower()}{message[1:]}"
 
 
@@ -100,10 +142,11 @@ def _is_union_tag(part: int | str) -> bool:
     return isinstance(part, str) and (part in {"int", "float", "str", "constrained-int"} or "[" in part)
 
 
-def _nearest(location: tuple[int | str, ...]) -> str:
-    section: type[BaseModel] = ExperimentConfig
+def _nearest(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
+    section = root
     for part in location[:-1]:
-        section = _section_type(section, str(part))
+        if isinstance(part, str):  # a number is a place in a list of sections
+            section = _section_type(section, part)
     known = list(section.model_fields)
     near = difflib.get_close_matches(str(location[-1]), known, n=2, cutoff=0.5)
     if near:
@@ -113,7 +156,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
 
 def _section_type(section: type[BaseModel], name: str) -> type[BaseModel]:
     annotation = section.model_fields[name].annotation
-    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType, tuple) else (annotation,)
     found = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
     assert found is not None, f"{section.__name__}.{name} is not a section"
     return found

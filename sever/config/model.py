@@ -12,13 +12,25 @@ Flip = Literal["width", "height", "both"]
 InChannels = Literal["r", "g", "b", "rgb", "sum", "mean"]
 # YAML takes an unquoted `no` for false.
 Precision = Annotated[Literal["bf16", "fp16", "no"], BeforeValidator(lambda value: "no" if value is False else value)]
-LossName = Literal["bce_dice", "focal", "iou", "lovasz", "ce_dice", "lovasz_softmax"]
+LossName = Literal["bce_dice", "focal", "iou", "lovasz", "ce_dice", "lovasz_softmax", "bce"]
 # Classes that exclude each other share one softmax with an explicit background channel.
 SOFTMAX_LOSSES: tuple[LossName, ...] = ("ce_dice", "lovasz_softmax")
+# Those that an image's labels can be learnt by; `bce` alone is not offered for masks.
+LABEL_LOSSES: tuple[LossName, ...] = ("bce", "focal")
+Monitor = Literal["dice", "dice_positive", "mean_iou", "label_ap", "label_auc", "label_f1"]
+MASK_MONITORS: tuple[Monitor, ...] = ("dice", "dice_positive", "mean_iou")
+LABEL_MONITORS: tuple[Monitor, ...] = ("label_ap", "label_auc", "label_f1")
 
 
 class ModelSettings(Settings):
-    architecture: str = Field("Unet", description="An architecture of segmentation_models_pytorch, by name.")
+    task: Literal["segment", "classify"] = Field(
+        "segment",
+        description="`segment` draws masks; `classify` says for each class whether the image shows it, which can gate "
+        "the masks of another model.",
+    )
+    architecture: str = Field(
+        "Unet", description="An architecture of segmentation_models_pytorch, by name; not used by `classify`."
+    )
     encoder: str = Field("efficientnet-b0", description="An encoder of segmentation_models_pytorch, or any timm model.")
     in_channels: InChannels = Field(
         "mean",
@@ -37,13 +49,53 @@ class ModelSettings(Settings):
         None,
         description="Stride of a dilated encoder's last features, in pixels; null leaves the encoder as it is.",
     )
+    label_head: bool = Field(
+        False,
+        description="Give a segmenter a second head, on its encoder, that says which classes the image shows: one "
+        "network then gives masks and their gate.",
+    )
+    label_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Dropout probability before the layer that labels images (classify, label_head)."
+    )
+
+    @model_validator(mode="after")
+    def _task_has_parts(self) -> ModelSettings:
+        if self.task == "classify":
+            given = {
+                "label_head": self.label_head,
+                "decoder_dropout": self.decoder_dropout > 0,
+                "decoder_channels": self.decoder_channels is not None,
+            }
+            if wrong := [f"model.{name}" for name, is_set in given.items() if is_set]:
+                raise ValueError(
+                    f"with task classify there is no decoder for {', '.join(wrong)}: leave it out (model.label_dropout "
+                    "drops before the labels), or set task: segment"
+                )
+        elif self.label_dropout > 0 and not self.label_head:
+            raise ValueError(
+                "model.label_dropout is set, but nothing labels images: set label_head: true, or task: classify"
+            )
+        return self
 
 
 class LossSettings(Settings):
-    name: LossName = Field("bce_dice", description="Which loss; ce_dice and lovasz_softmax make classes exclusive.")
+    name: LossName = Field(
+        "bce_dice",
+        description="Which loss; ce_dice and lovasz_softmax make classes exclusive. A classifier takes bce (its "
+        "default) or focal.",
+    )
     pixel_weight: float = Field(0.6, ge=0, description="Weight of the pixel-wise part (BCE or cross-entropy).")
     dice_weight: float = Field(0.4, ge=0, description="Weight of the (1 - Dice) part.")
     focal_gamma: float = Field(2.0, ge=0, description="Focusing exponent of the focal loss.")
+    label_weight: float = Field(
+        0.2, ge=0, description="Weight of the labels' BCE beside the loss of the masks (model.label_head)."
+    )
+    label_min_pixels: int = Field(
+        1,
+        ge=1,
+        description="A crop that shows fewer pixels of a class than this, but some, counts neither as with nor as "
+        "without it: slivers at the border of a crop teach nothing.",
+    )
 
 
 class OptimSettings(Settings):
@@ -76,10 +128,11 @@ class TrainSettings(Settings):
     )
     seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
     workers: int = Field(2, ge=0, description="Processes that read and augment images.")
-    monitor: Literal["dice", "dice_positive", "mean_iou"] = Field(
+    monitor: Monitor = Field(
         "dice",
-        description="Validation score that chooses the best checkpoint: mean Dice over all (image, class) pairs, over "
-        "those that hold a defect, or mean IoU.",
+        description="Validation score that chooses the best checkpoint: mean Dice over all (image, class) pairs "
+        "(`dice`), over those that hold a defect (`dice_positive`), or mean IoU; of a classifier or label head the "
+        "mean over classes of average precision (`label_ap`, a classifier's default), area under the ROC curve, or F1.",
     )
     patience: int | None = Field(
         None, ge=1, description="Stop after this many epochs without a better score; null never stops early."
@@ -98,7 +151,9 @@ class PredictSettings(Settings):
         (), description="Flips averaged with the plain image: width, height, both (2019: width only)."
     )
     tile: tuple[PositiveInt, PositiveInt] = Field(
-        (1024, 2048), description="Height and width in pixels above which an image is cut into tiles."
+        (1024, 2048),
+        description="Height and width in pixels above which an image is cut into tiles; an image's label probability "
+        "is the highest of its tiles.",
     )
     tile_overlap: int = Field(128, ge=0, description="Pixels that neighbouring tiles share; blended linearly.")
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from sever.config.base import Settings
+
+VERSION: Final = 1
 
 Level = Annotated[float, Field(ge=0, le=1)]
 # One value for all classes, or one a class.
 Levels: TypeAlias = Level | tuple[Level, ...]
 Pixels: TypeAlias = NonNegativeInt | tuple[NonNegativeInt, ...]
 
+Value = TypeVar("Value", int, float)
+
 
 class GateSettings(Settings):
-    """What an image classifier's probability of a class does to the class's mask."""
+    """What an image classifier's probability of a class does to the class's mask.
+
+    Every kind but `none` needs such a probability for every image: without a classifier, drawing masks is refused.
+    """
 
     kind: Literal["none", "veto", "soft", "multiply"] = Field(
         "none",
@@ -28,28 +35,43 @@ class GateSettings(Settings):
 
 
 class RuleSettings(Settings):
-    """How probabilities become masks; travels with the weights as rules.json. Applied in the order of this list."""
+    """How probabilities become masks; travels with the weights as rules.json. Applied in the order of this list.
 
-    version: Literal[1] = Field(1, description="Version of this form of rules.")
+    1. gate: `veto` empties classes, `multiply` lowers every probability that the later rules see.
+    2. pixel_threshold, label_threshold, seed_threshold: what each class claims, by itself. A class that the gate or
+       label_threshold judges absent claims nothing, so it takes no pixel from another class either.
+    3. fill_holes, then erode_pixels, then dilate_pixels: what each class claims is given its shape, still by itself.
+    4. overlap: where two classes claim one pixel.
+    5. min_component_pixels, then min_pixels (scaled by the `soft` gate): what is too small by now goes. What it won in
+       an overlap does not go back to the class that lost it.
+
+    Pixels that touch by a side or a corner are one component (8 neighbours); a hole is clean pixels, connected by
+    their sides, that the mask closes off from the image's border. All areas are in pixels of the image.
+    """
+
+    version: Literal[1] = Field(VERSION, description="Version of this form of rules.")
     gate: GateSettings = Field(GateSettings(), description="What the image classifier does, where there is one.")
     pixel_threshold: Levels = Field(0.5, description="A pixel belongs to a class above this probability.")
     label_threshold: Levels | None = Field(
         None,
         description="A class is in the image only if its most probable pixel is above this; null asks for no more than "
-        "pixel_threshold does.",
+        "pixel_threshold does. Not below pixel_threshold; equal to it has no effect.",
     )
     seed_threshold: Levels | None = Field(
         None,
         description="Hysteresis: a component of pixels above pixel_threshold stays only if one of them is above this; "
-        "null keeps every component.",
+        "null keeps every component. Not below pixel_threshold; equal to it has no effect.",
     )
     fill_holes: bool = Field(False, description="Fill the holes of every mask.")
-    erode_pixels: Pixels = Field(0, description="Radius in pixels by which masks shrink.")
-    dilate_pixels: Pixels = Field(0, description="Radius in pixels by which masks grow, after they shrank.")
-    overlap: Literal["highest_probability", "component_domination", "allow"] = Field(
+    erode_pixels: Pixels = Field(
+        0, description="Radius in pixels of the disc by which masks shrink; the image's border takes nothing away."
+    )
+    dilate_pixels: Pixels = Field(0, description="Radius in pixels of the disc by which masks grow, after they shrank.")
+    overlap: Literal["highest_probability", "larger_component", "component_domination", "allow"] = Field(
         "highest_probability",
-        description="Where classes overlap: the most probable one keeps the pixel; or the larger component removes "
-        "the smaller ones that it touches (2019); or all keep it.",
+        description="Where several classes claim a pixel: the most probable of them keeps it; or the one whose "
+        "component is the largest (the code of 2019); or, from the largest component down, each that is still there "
+        "removes every smaller one of another class that overlaps it; or all keep it. Of equals the first class wins.",
     )
     min_component_pixels: Pixels = Field(0, description="A component with fewer pixels than this is removed.")
     min_pixels: Pixels | None = Field(
@@ -57,3 +79,32 @@ class RuleSettings(Settings):
         description="A class with fewer pixels than this is dropped from the image; one number, or one a class. By "
         "default 600, 600, 1000, 2000 for four classes in the Severstal layout (as in 2019), else 0.",
     )
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_known(cls, version: Any) -> Any:
+        if version != VERSION:
+            raise ValueError(
+                f"these rules are of a version that is unknown here, where version {VERSION} is read; install the "
+                "release of sever that wrote them, or write them anew"
+            )
+        return version
+
+    @model_validator(mode="after")
+    def _thresholds_have_an_effect(self) -> RuleSettings:
+        for name in ("label_threshold", "seed_threshold"):
+            given = getattr(self, name)
+            for index, (value, pixel) in enumerate(_pairs(given, self.pixel_threshold) if given is not None else ()):
+                if value < pixel:
+                    raise ValueError(
+                        f"{name} {value:g} is below pixel_threshold {pixel:g} (class {index + 1}), where it has no "
+                        "effect; give at least pixel_threshold, or null"
+                    )
+        return self
+
+
+def _pairs(left: Value | tuple[Value, ...], right: Value | tuple[Value, ...]) -> list[tuple[Value, Value]]:
+    """Class by class; lists of different lengths are told apart where the number of classes is known."""
+    count = max(len(given) if isinstance(given, tuple) else 1 for given in (left, right))
+    lefts, rights = (given if isinstance(given, tuple) else (given,) * count for given in (left, right))
+    return list(zip(lefts, rights, strict=False))

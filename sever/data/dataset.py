@@ -73,14 +73,15 @@ def start_worker(worker_id: int) -> None:
 def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> tuple[Tensor, Tensor]:
     """Samples -> pixels (N, channels, H, W) and masks (N, C, H, W), padded to the largest height and width.
 
-    Both sides are rounded up to a `multiple`. Padding lies below and to the right: pixels repeat the edge,
-    which makes no false border, and masks are 0.
+    Both sides are rounded up to a `multiple`. Padding lies below and to the right, where pixels and masks both repeat
+    the edge: it makes no false border, and teaches nothing wrong (masks of 0 there would say that a defect ends at the
+    edge, though its texture goes on).
     """
     height, width = (
         math.ceil(max(pixels.shape[axis] for pixels, _ in samples) / multiple) * multiple for axis in (1, 2)
     )
     pixels = torch.stack([_repeat_edge(pixels, height, width) for pixels, _ in samples])
-    masks = torch.stack([_fill_zeros(masks, height, width) for _, masks in samples])
+    masks = torch.stack([_repeat_edge(masks, height, width) for _, masks in samples])
     return pixels, masks
 
 
@@ -139,14 +140,6 @@ def _repeat_edge(pixels_chw: Tensor, height: int, width: int) -> Tensor:
     if pixels_chw.shape[1:] == (height, width):
         return pixels_chw
     return pixels_chw[:, rows[:, None], columns]
-
-
-def _fill_zeros(masks_chw: Tensor, height: int, width: int) -> Tensor:
-    if masks_chw.shape[1:] == (height, width):
-        return masks_chw
-    padded = masks_chw.new_zeros((len(masks_chw), height, width))
-    padded[:, : masks_chw.shape[1], : masks_chw.shape[2]] = masks_chw
-    return padded
 
 
 def _size_text(shape: tuple[int, ...]) -> str:

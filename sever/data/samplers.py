@@ -1,12 +1,24 @@
-"""The order in which images are seen; knows nothing of images."""
+"""The order in which images are seen; knows nothing of images.
+
+Every order here is drawn from (seed, epoch) alone, in the main process, so that it may stand in any DataLoader and
+goes on in mid-epoch where it stopped.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
+
+from sever.config import PseudoSettings, SamplingSettings
+from sever.errors import InputError
+
+# A row shown again within an epoch belongs to a pass of its own, beyond any epoch that a run reaches: so that its
+# random changes are others than the first time.
+PASSES_APART = 2**32
 
 
 class SampleKey(NamedTuple):
@@ -16,30 +28,189 @@ class SampleKey(NamedTuple):
     row: int
 
 
-class EpochSampler(Sampler[SampleKey]):
-    """Every row once an epoch, in an order that depends on (seed, epoch) alone.
+class OrderSampler(Sampler[SampleKey]):
+    """Rows in an order that depends on (seed, epoch) alone.
 
     `set_position` says where the next iteration starts, also in mid-epoch; its length is what is left of
     that. It may stand in any DataLoader: the order is drawn in the main process, whatever the workers.
     """
 
-    def __init__(self, num_rows: int, seed: int, shuffle: bool) -> None:
-        self.num_rows, self.seed, self.shuffle = num_rows, seed, shuffle
+    def __init__(self, num_samples: int, seed: int) -> None:
+        self.num_samples, self.seed = num_samples, seed
         self.epoch, self.skip = 0, 0
 
     def set_position(self, epoch: int, skip: int = 0) -> None:
         """Start the next iteration in this epoch, after `skip` samples that were already used."""
-        assert 0 <= skip <= self.num_rows, (skip, self.num_rows)
+        assert 0 <= skip <= self.num_samples, (skip, self.num_samples)
         self.epoch, self.skip = epoch, skip
 
     def __len__(self) -> int:
-        return self.num_rows - self.skip
+        return self.num_samples - self.skip
 
     def __iter__(self) -> Iterator[SampleKey]:
-        epoch, rows = self.epoch, self._order()[self.skip :]
-        return (SampleKey(epoch, int(row)) for row in rows)
+        rows = self._order(np.random.default_rng([self.seed, self.epoch]))
+        passes = self.epoch + PASSES_APART * _times_before(rows)
+        return map(SampleKey, passes[self.skip :].tolist(), rows[self.skip :].tolist())
 
-    def _order(self) -> np.ndarray:
-        if not self.shuffle:
-            return np.arange(self.num_rows)
-        return np.random.default_rng([self.seed, self.epoch]).permutation(self.num_rows)
+    def _order(self, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError
+
+
+class EpochSampler(OrderSampler):
+    """Every row once an epoch."""
+
+    def __init__(self, num_rows: int, seed: int, shuffle: bool) -> None:
+        super().__init__(num_rows, seed)
+        self.shuffle = shuffle
+
+    def _order(self, rng: np.random.Generator) -> np.ndarray:
+        return rng.permutation(self.num_samples) if self.shuffle else np.arange(self.num_samples)
+
+
+@dataclass(frozen=True)
+class Strata:
+    """Sets of rows that are drawn in the proportion of their weights; a row may be in several."""
+
+    rows: tuple[np.ndarray, ...]
+    weights: tuple[float, ...]
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """`count` rows in random order: each set's share off by less than 1, its rows equally often but for 1."""
+        drawn = [_cycle(rows, number, rng) for rows, number in zip(self.rows, self._numbers(count, rng), strict=True)]
+        return rng.permutation(np.concatenate(drawn))
+
+    def _numbers(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        exact = count * np.asarray(self.weights) / sum(self.weights)
+        numbers = np.floor(exact).astype(np.int64)
+        # What is left of rounding down goes to the largest remainders; of equal ones, to others each time.
+        order = rng.permutation(len(exact))
+        order = order[np.argsort(-(exact - numbers)[order], kind="stable")]
+        numbers[order[: count - numbers.sum()]] += 1
+        return numbers
+
+
+class MixedSampler(OrderSampler):
+    """Full batches of labelled rows 0..L-1, drawn from `strata`, and pseudo-labelled rows L..L+M-1.
+
+    Each batch ends with `pseudo_a_batch` pseudo-labelled rows, as every run of `batch_size` samples is a batch,
+    whichever process gets it. An epoch has as many labelled draws as there are labelled rows, without a last part of a
+    batch, but at least one batch. Of the pseudo-labelled rows, the share `keep` takes part in an epoch, others in each;
+    where they are more than there is room for, not all of them come; where they are fewer, they come again.
+    """
+
+    def __init__(
+        self,
+        strata: Strata,
+        num_labelled: int,
+        num_pseudo: int,
+        batch_size: int,
+        pseudo_a_batch: int,
+        keep: float,
+        seed: int,
+    ) -> None:
+        labelled_a_batch = batch_size - pseudo_a_batch
+        assert labelled_a_batch > 0, (batch_size, pseudo_a_batch)
+        assert num_pseudo > 0 or not pseudo_a_batch
+        self.num_batches = max(1, num_labelled // labelled_a_batch)
+        super().__init__(self.num_batches * batch_size, seed)
+        self.strata, self.num_labelled, self.num_pseudo, self.keep = strata, num_labelled, num_pseudo, keep
+        self.batch_size, self.pseudo_a_batch = batch_size, pseudo_a_batch
+
+    def _order(self, rng: np.random.Generator) -> np.ndarray:
+        labelled = self.strata.draw(self.num_batches * (self.batch_size - self.pseudo_a_batch), rng)
+        batches = [labelled.reshape(self.num_batches, -1)]
+        if self.pseudo_a_batch:
+            pseudo = self.num_labelled + self._kept(rng)
+            rows = _cycle(pseudo, self.num_batches * self.pseudo_a_batch, rng)
+            batches.append(rows.reshape(self.num_batches, -1))
+        return np.hstack(batches).ravel()
+
+    def _kept(self, rng: np.random.Generator) -> np.ndarray:
+        return rng.choice(self.num_pseudo, max(1, round_half_up(self.keep * self.num_pseudo)), replace=False)
+
+
+def make_sampler(
+    sampling: SamplingSettings,
+    pseudo: PseudoSettings | None,
+    has_class: np.ndarray,
+    num_pseudo: int,
+    batch_size: int,
+    seed: int,
+) -> OrderSampler:
+    """The order that the settings ask for; `has_class` (L, C) bool says which classes each labelled row shows.
+
+    Raises InputError for a share that is no image of a batch, or all, and for weights that don't fit the classes.
+    """
+    if sampling.balance == "none" and pseudo is None:
+        return EpochSampler(len(has_class), seed, shuffle=True)
+    strata = STRATA[sampling.balance](sampling, has_class)
+    if pseudo is None:
+        return MixedSampler(strata, len(has_class), 0, batch_size, 0, 1.0, seed)
+    a_batch = pseudo_a_batch(pseudo, batch_size)
+    return MixedSampler(strata, len(has_class), num_pseudo, batch_size, a_batch, pseudo.keep, seed)
+
+
+def pseudo_a_batch(pseudo: PseudoSettings, batch_size: int) -> int:
+    """How many images of every batch are pseudo-labelled: the nearest whole number, halves up. Raises InputError."""
+    number = round_half_up(pseudo.share * batch_size)
+    if 0 < number < batch_size:
+        return number
+    what = "none" if number == 0 else "all"
+    raise InputError(
+        f"pseudo.share {pseudo.share:g} of a batch of {batch_size} is {number} images, {what} of them: each batch "
+        f"needs 1 to {batch_size - 1} pseudo-labelled ones; change pseudo.share or train.batch_size"
+    )
+
+
+def round_half_up(number: float) -> int:
+    return int(np.floor(number + 0.5))
+
+
+def _all_rows(sampling: SamplingSettings, has_class: np.ndarray) -> Strata:
+    return Strata((np.arange(len(has_class)),), (1.0,))
+
+
+def _by_class(sampling: SamplingSettings, has_class: np.ndarray) -> Strata:
+    return _weighted(has_class, (1.0,) * (has_class.shape[1] + 1))
+
+
+def _by_weights(sampling: SamplingSettings, has_class: np.ndarray) -> Strata:
+    weights, classes = sampling.class_weights or (), has_class.shape[1]
+    if len(weights) != classes + 1:
+        raise InputError(
+            f"sampling.class_weights has {len(weights)} numbers, but there are {classes} classes: give {classes + 1}, "
+            "one a class in their order and, last, one for clean images"
+        )
+    return _weighted(has_class, weights)
+
+
+def _weighted(has_class: np.ndarray, weights: Sequence[float]) -> Strata:
+    """One set a class and, last, the clean images; sets without rows or weight are left out."""
+    shown = np.column_stack([has_class, ~has_class.any(axis=1)])
+    used = [index for index, weight in enumerate(weights) if weight > 0 and shown[:, index].any()]
+    if not used:
+        raise InputError(
+            f"sampling.class_weights {tuple(weights)} leaves no image to draw: the training images show none of the "
+            "classes that have a weight"
+        )
+    return Strata(tuple(np.flatnonzero(shown[:, index]) for index in used), tuple(weights[index] for index in used))
+
+
+STRATA = {"none": _all_rows, "class": _by_class, "weights": _by_weights}
+
+
+def _cycle(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` of the rows: each time round all of them in a new random order."""
+    rounds = -(-count // len(rows))
+    return np.concatenate([rows[:0], *(rng.permutation(rows) for _ in range(rounds))])[:count]
+
+
+def _times_before(rows: np.ndarray) -> np.ndarray:
+    """How often each entry stands earlier in the array."""
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(rows) else np.zeros(0, np.int64)
+    ranks = np.arange(len(rows)) - np.repeat(starts, np.diff(np.r_[starts, len(rows)]))
+    times = np.empty(len(rows), np.int64)
+    times[order] = ranks
+    return times

@@ -116,11 +116,13 @@ class ScoreSheet:
     def confusion_per_class(self) -> list[Confusion]:
         """Is this class in the image? One confusion a class."""
         predicted, true = self._is_called(), self.is_positive()
-        return [_confusion(predicted[:, index], true[:, index]) for index in range(self.num_classes)]
+        return [count_confusion(predicted[:, index], true[:, index]) for index in range(self.num_classes)]
 
     def confusion(self) -> Confusion:
         """Is there a defect of any class in the image?"""
-        return _confusion(*(np.logical_or.reduce(found, axis=1) for found in (self._is_called(), self.is_positive())))
+        return count_confusion(
+            *(np.logical_or.reduce(found, axis=1) for found in (self._is_called(), self.is_positive()))
+        )
 
     def image_scores(self) -> list[ImageScore]:
         """One row an image, in the order of adding."""
@@ -132,16 +134,16 @@ class ScoreSheet:
         iou = self.iou()
         return {
             "images": self.num_images,
-            "dice": _plain(self.mean_dice()),
-            "dice_all_empty": _plain(self.empty_baseline()),
-            "dice_per_class": _plain_list(self.dice_per_class()),
-            "dice_positive": _plain(self.dice_positive()),
-            "dice_positive_per_class": _plain_list(self.dice_positive_per_class()),
+            "dice": plain(self.mean_dice()),
+            "dice_all_empty": plain(self.empty_baseline()),
+            "dice_per_class": plain_list(self.dice_per_class()),
+            "dice_positive": plain(self.dice_positive()),
+            "dice_positive_per_class": plain_list(self.dice_positive_per_class()),
             "positive_images_per_class": [int(count) for count in self.is_positive().sum(axis=0)],
-            "mean_iou": _plain(self.mean_iou()),
-            "mean_iou_with_background": _plain(self.mean_iou(background=True)),
-            "iou_per_class": _plain_list(iou[:-1]),
-            "iou_background": _plain(iou[-1]),
+            "mean_iou": plain(self.mean_iou()),
+            "mean_iou_with_background": plain(self.mean_iou(background=True)),
+            "iou_per_class": plain_list(iou[:-1]),
+            "iou_background": plain(iou[-1]),
             "has_defect": vars(self.confusion()).copy(),
             "has_defect_per_class": [vars(confusion).copy() for confusion in self.confusion_per_class()],
         }
@@ -180,7 +182,8 @@ def _dice(intersection: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> 
     return np.where(total > 0, 2 * intersection / np.maximum(total, 1), 1.0)
 
 
-def _confusion(predicted: np.ndarray, true: np.ndarray) -> Confusion:
+def count_confusion(predicted: np.ndarray, true: np.ndarray) -> Confusion:
+    """Count over images, both (N,) bool."""
     return Confusion(
         tp=int(np.count_nonzero(predicted & true)),
         fp=int(np.count_nonzero(predicted & ~true)),
@@ -198,9 +201,10 @@ def _column_means(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.array([_mean(column[rows]) for column, rows in columns], dtype=np.float64)
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """Ready for JSON: NaN becomes None."""
     return None if math.isnan(value) else float(value)
 
 
-def _plain_list(values: np.ndarray) -> list[float | None]:
-    return [_plain(value) for value in values]
+def plain_list(values: np.ndarray) -> list[float | None]:
+    return [plain(value) for value in values]

@@ -44,7 +44,7 @@ class Rules:
 
 
 def resolve_rules(settings: RuleSettings, num_classes: int) -> Rules:
-    """One value a class from what the settings say; a `min_pixels` left open is 0 here (`default_min_pixels`).
+    """One value a class from what the settings say; a `min_pixels` left open is 0 here (`with_min_pixels`).
 
     Raises InputError for a list of another length than the number of classes.
     """

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import segmentation_models_pytorch as smp
 import torch
@@ -19,11 +19,24 @@ from torch import Tensor, nn
 from sever.config import ModelSettings
 from sever.errors import InputError
 from sever.models.architectures import ARCHITECTURES, NEEDS, Architecture
+from sever.models.network import LabelHead
 
 # Small, yet large enough for PAN, which pools thrice more below its stride of 16.
 TRIAL_SIDE = 128
 # What SMP and timm raise, when built or first run, for a pair that does not fit.
 MISFITS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError)
+
+
+class Buildable(Protocol):
+    """What fetching weights asks of a blueprint: a network with an `encoder`, by its name, with or without weights."""
+
+    @property
+    def encoder_name(self) -> str: ...
+
+    @property
+    def settings(self) -> ModelSettings: ...
+
+    def build(self, **weights: Any) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,13 @@ class Blueprint:
     encoder_name: str
     settings: ModelSettings
     num_outputs: int
+    num_labels: int = 0
 
     def build(self, **weights: Any) -> Any:
         """A fresh network for three channels, with random weights or those that SMP fetches for `weights`."""
         weights = weights or {"encoder_weights": None}
         options = {**network_options(self.architecture, self.settings), **weights}
+        network: Any
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`timm-` encoders are deprecated", DeprecationWarning)
             if self.architecture.network is not smp.PAN or self.settings.output_stride != 8:
@@ -46,8 +61,12 @@ class Blueprint:
             else:  # SMP's PAN refuses 8, though its decoder follows any size
                 options["encoder_output_stride"] = 16
                 network = smp.PAN(self.encoder_name, classes=self.num_outputs, **options)
-                network.encoder = get_encoder(self.encoder_name, output_stride=8, **_as_encoder_options(weights))
+                network.encoder = get_encoder(self.encoder_name, output_stride=8, **as_encoder_options(weights))
         adapt(self.architecture, network, self.settings)
+        if self.num_labels:
+            # In the place of SMP's auxiliary head, so that SMP's forward answers (masks, labels).
+            features = network.encoder.out_channels[-1]
+            network.classification_head = LabelHead(features, self.num_labels, self.settings.label_dropout)
         return network
 
     @torch.no_grad()
@@ -55,7 +74,7 @@ class Blueprint:
         """Run one blank image, so that a pair that doesn't fit is told now and not in the middle of a training."""
         blank = torch.zeros(1, in_channels, TRIAL_SIDE, TRIAL_SIDE)
         network.eval()
-        logits = network(blank)
+        logits = network(blank)[0] if self.num_labels else network(blank)
         if logits.shape[-2:] != blank.shape[-2:]:
             raise ValueError(f"a {TRIAL_SIDE}-pixel image gives logits of {tuple(logits.shape[-2:])} pixels")
         wanted = self.settings.output_stride
@@ -108,7 +127,7 @@ def adapt(architecture: Architecture, network: Any, settings: ModelSettings) -> 
         _fit_pyramid(network.decoder, settings.output_stride)
 
 
-def _as_encoder_options(weights: dict[str, Any]) -> dict[str, Any]:
+def as_encoder_options(weights: dict[str, Any]) -> dict[str, Any]:
     """`encoder_weights` is called `weights` one level down."""
     return {"weights" if name == "encoder_weights" else name: value for name, value in weights.items()}
 

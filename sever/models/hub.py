@@ -21,13 +21,13 @@ from segmentation_models_pytorch.encoders import encoders as smp_encoders
 
 from sever.errors import InputError
 from sever.models.architectures import TIMM_PREFIX
-from sever.models.blueprint import Blueprint
+from sever.models.blueprint import Buildable
 
 PROBE_SECONDS = 1.5
 SMP_FILE = "model.safetensors"
 
 
-def build_from_hub(blueprint: Blueprint) -> Any:
+def build_from_hub(blueprint: Buildable) -> Any:
     """The network of `blueprint` with the hub's encoder weights; at once an InputError if they can't be had."""
     encoder_name = blueprint.encoder_name
     if encoder_name.startswith(TIMM_PREFIX):

@@ -2,7 +2,7 @@
 
 Every loss takes logits (N, outputs, H, W) and masks (N, C, H, W) of 0 and 1. Independent losses have one
 output a class and a sigmoid each. Exclusive ones (config.SOFTMAX_LOSSES) share one softmax and have C + 1
-outputs, of which the first is background.
+outputs, of which the first is background. The labels of whole images are learnt by label_losses.py.
 
 All of them compute in float32 at least: the logits of a bf16 network have three digits, but sums over a
 million pixels and the differences of sorted errors need more.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sever.errors import InputError
-from sever.models.tta import check_flips, flip_average
+from sever.models.tta import Probabilities, check_flips, flip_average
 
 AUTOCAST_TYPES: dict[str, torch.dtype | None] = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": None}
 
@@ -37,21 +37,31 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """Probabilities of one image: of its pixels (C, H, W) float32, and that it shows each class (C,) float32; None
+    where the network has no such head."""
+
+    probs_chw: np.ndarray | None = None
+    label_probs_c: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Predictor:
     """Images in, probabilities out.
 
-    segmenter: uint8 pixels (N, in, H, W) to logits; moved to `device`, put into evaluation mode at each call.
-    to_probabilities: logits, as float32, to probabilities (N, C, H, W).
+    network: uint8 pixels (N, in, H, W) to Outputs; moved to `device`, put into evaluation mode at each call.
+    to_probabilities: mask logits, as float32, to probabilities (N, C, H, W).
     precision: bf16, fp16 or no (full).
     flips: averaged with the plain image (`tta.FLIPS`).
-    tile: height and width in pixels above which an image is cut into tiles.
+    tile: height and width in pixels above which an image is cut into tiles. Maps are blended where these overlap; an
+        image shows a class as surely as its surest tile does.
     tile_overlap: least number of pixels that neighbouring tiles share.
     size_multiple: what the network needs its height and width to be multiples of.
     batch_size: images, or tiles, that go through the network together.
     Raises InputError for an unknown precision or flip, or a tile no larger than its overlap.
     """
 
-    segmenter: nn.Module
+    network: nn.Module
     to_probabilities: Callable[[Tensor], Tensor]
     device: torch.device | str = "cpu"
     precision: str = "no"
@@ -70,21 +80,27 @@ class Predictor:
             raise InputError(f"tile_overlap {self.tile_overlap} must be 0 or more and below tile {self.tile}")
         assert self.batch_size >= 1
         assert self.size_multiple >= 1
-        self.segmenter.to(self.device)
+        self.network.to(self.device)
         if self.channels_last:
-            self.segmenter.to(memory_format=torch.channels_last)
+            self.network.to(memory_format=torch.channels_last)
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Probabilities (C, H, W) float32 of images (H, W, channels) uint8, in their order; sizes may differ.
+    def __call__(self, images: Sequence[np.ndarray]) -> list[Answer]:
+        """What the network says of images (H, W, channels) uint8, in their order; sizes may differ.
 
         Beyond its result it holds one batch of images or tiles at a time.
         """
-        self.segmenter.eval()
-        probs: dict[int, np.ndarray] = {}
+        self.network.eval()
+        maps: dict[int, np.ndarray] = {}
+        labels: dict[int, np.ndarray] = {}
         for batch in self._batches(images):
-            for window, probs_chw in zip(batch, self._forward(images, batch), strict=True):
-                self._place(probs, images[window.image], window, probs_chw)
-        return [probs[index] for index in range(len(images))]
+            probs = self._forward(images, batch)
+            if probs.maps is not None:
+                for window, probs_chw in zip(batch, probs.maps.cpu().numpy(), strict=True):
+                    self._place(maps, images[window.image], window, probs_chw)
+            if probs.labels is not None:
+                for window, probs_c in zip(batch, probs.labels.cpu().numpy(), strict=True):
+                    labels[window.image] = np.maximum(labels.get(window.image, 0), probs_c)
+        return [Answer(maps.get(index), labels.get(index)) for index in range(len(images))]
 
     def _batches(self, images: Sequence[np.ndarray]) -> Iterator[list[Window]]:
         """Windows that have the same padded size, `batch_size` at a time."""
@@ -103,19 +119,22 @@ class Predictor:
                 yield Window(image, top, left, row_weights, column_weights)
 
     @torch.inference_mode()
-    def _forward(self, images: Sequence[np.ndarray], batch: list[Window]) -> np.ndarray:
+    def _forward(self, images: Sequence[np.ndarray], batch: list[Window]) -> Probabilities:
         padded = [_pad(images[window.image][window.place], self.size_multiple) for window in batch]
         pixels_nchw = torch.from_numpy(np.stack(padded)).permute(0, 3, 1, 2)
         # Pixels come with channels last in memory; a network that wants them first gets a copy.
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         pixels_nchw = pixels_nchw.to(self.device, memory_format=layout)
-        return flip_average(self._probabilities, pixels_nchw, self.flips).cpu().numpy()
+        return flip_average(self._probabilities, pixels_nchw, self.flips)
 
-    def _probabilities(self, pixels_nchw: Tensor) -> Tensor:
+    def _probabilities(self, pixels_nchw: Tensor) -> Probabilities:
         dtype = AUTOCAST_TYPES[self.precision]
         with torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None):
-            logits = self.segmenter(pixels_nchw)
-        return self.to_probabilities(logits.float())
+            masks, labels = self.network(pixels_nchw)
+        return Probabilities(
+            None if masks is None else self.to_probabilities(masks.float()),
+            None if labels is None else labels.float().sigmoid(),
+        )
 
     def _place(
         self, probs: dict[int, np.ndarray], image_hwc: np.ndarray, window: Window, probs_chw: np.ndarray

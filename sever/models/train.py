@@ -23,10 +23,10 @@ from torch.utils.data import DataLoader
 from sever.config import OptimSettings, TrainSettings
 from sever.errors import InputError
 from sever.models.checkpoint import Snapshot, capture, restore
+from sever.models.network import Outputs, PixelNetwork
 from sever.models.optim import build_optimizer, rate_factor
-from sever.models.segmenter import Segmenter
 
-Loss = Callable[[Tensor, Tensor], dict[str, Tensor]]
+Loss = Callable[[Outputs, Tensor], dict[str, Tensor]]
 Scores = dict[str, float]
 # What torch says where a batch leaves nothing to take a spread of.
 TOO_FEW_TO_NORMALISE = "Expected more than 1 value per channel"
@@ -92,7 +92,7 @@ class Trainer:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        network: PixelNetwork,
         loader: DataLoader[Any],
         sampler: ResumableSampler,
         loss: Loss,
@@ -101,14 +101,14 @@ class Trainer:
         accelerator: Accelerator,
     ) -> None:
         if settings.channels_last:
-            segmenter = segmenter.to(memory_format=torch.channels_last)
+            network = network.to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.settings, self.optim, self.loss, self.sampler = settings, optim, loss, sampler
         self.images_per_batch = (loader.batch_size or 1) * accelerator.num_processes
-        optimizer = build_optimizer(segmenter.parameter_groups(), optim)
+        optimizer = build_optimizer(network.parameter_groups(), optim)
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         sampler.set_position(0, 0)
-        self.model, self.optimizer, self.loader = accelerator.prepare(segmenter, optimizer, loader)
+        self.model, self.optimizer, self.loader = accelerator.prepare(network, optimizer, loader)
         self.num_batches = len(self.loader)
         self.averaged = (
             AveragedModel(self.plain_model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay))
@@ -118,7 +118,7 @@ class Trainer:
         self.position = Position()
 
     @property
-    def plain_model(self) -> Segmenter:
+    def plain_model(self) -> PixelNetwork:
         return self.accelerator.unwrap_model(self.model)
 
     @property
@@ -209,8 +209,7 @@ class Trainer:
         if settings.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         with nullcontext() if moves else self.accelerator.no_sync(self.model):
-            logits = self._forward(pixels)
-            losses = self.loss(logits, target)
+            losses = self.loss(self._forward(pixels), target)
             if not torch.isfinite(losses["loss"]):
                 raise InputError(
                     f"the loss became {losses['loss'].item()} in epoch {self.position.epoch + 1}, batch {batch + 1}: "
@@ -221,9 +220,9 @@ class Trainer:
             self._move_weights()
         return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _forward(self, pixels: Tensor) -> Tensor:
+    def _forward(self, pixels: Tensor) -> Outputs:
         try:
-            logits: Tensor = self.model(pixels)  # accelerate has wrapped its forward in autocast
+            outputs: Outputs = self.model(pixels)  # accelerate has wrapped its forward in autocast
         except ValueError as error:
             if TOO_FEW_TO_NORMALISE not in str(error):
                 raise
@@ -233,7 +232,7 @@ class Trainer:
                 "value a channel is left; set train.batch_size to 2 or more (and have as many training images), "
                 "augment.crop larger, or another model.architecture"
             ) from error
-        return logits
+        return outputs
 
     def _move_weights(self) -> None:
         factor = rate_factor(self.position.optimizer_step, self.total_steps, self.optim)
@@ -271,7 +270,7 @@ class Trainer:
         if self.settings.monitor not in scores:
             raise InputError(
                 f"the validation images have no score {self.settings.monitor!r} (they show no defect); "
-                "set train.monitor: dice, or hold out more images"
+                "set another train.monitor, or hold out more images"
             )
         score = scores[self.settings.monitor]
         if self.position.best_score is not None and score <= self.position.best_score:

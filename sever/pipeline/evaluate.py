@@ -18,11 +18,13 @@ from sever.data import rle
 from sever.data.images import read_image
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
+from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ImageScore, ScoreSheet, pair_counts
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.files import atomic_path, write_json
+from sever.pipeline.evaluate_labels import evaluate_labels, render_labels
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
 from sever.pipeline.progress import meter
 from sever.store import Evidence, Run
@@ -87,17 +89,22 @@ def evaluate_run(
             f"the run knows the classes {', '.join(loaded.facts.class_names)}, "
             f"but the labels have {', '.join(table.class_names)}"
         )
-
-    def predicted() -> Predicted:
-        read, image_ids = image_reader(loaded.config, loaded.facts), table.image_ids
-        for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
-            yield image_ids[seen.row], seen.inspection.masks_chw
-
     source = {
         "checkpoint": ", ".join(map(str, loaded.checkpoints)),
         "data": str(truth.data if truth else loaded.config.data.root),
     }
-    return _evaluate(table, predicted(), output, source, loaded.config.data.significant_bits)
+    if not loaded.draws_masks:
+        return evaluate_labels(loaded, table, output, source)
+    labels = LabelSheet(table.num_classes) if loaded.labels_images else None
+
+    def predicted() -> Predicted:
+        read, image_ids, shown = image_reader(loaded.config, loaded.facts), table.image_ids, table.has_class()
+        for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
+            if labels is not None and seen.inspection.gate_probs_c is not None:
+                labels.add(image_ids[seen.row], seen.inspection.gate_probs_c, shown[seen.row])
+            yield image_ids[seen.row], seen.inspection.masks_chw
+
+    return _evaluate(table, predicted(), output, source, loaded.config.data.significant_bits, labels)
 
 
 def _evaluate(
@@ -106,7 +113,9 @@ def _evaluate(
     output: Path | None,
     source: dict[str, str],
     significant_bits: int = ALL_BITS,
+    labels: LabelSheet | None = None,
 ) -> dict[str, Any]:
+    """`labels` fills while `predicted` is read."""
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)  # told before the work, not after it, where that can't be
     sheet = ScoreSheet(table.num_classes)
@@ -117,6 +126,8 @@ def _evaluate(
             kept[image_id] = rle.encode_masks(masks_chw)
             progress.advance()
     evaluation = source | {"classes": list(table.class_names)} | sheet.as_dict()
+    if labels is not None:
+        evaluation["labels"] = labels.as_dict()
     if output is not None:
         _write(output, evaluation, sheet, table, kept, significant_bits)
     return evaluation
@@ -158,7 +169,9 @@ def _telling_images(scores: list[ImageScore]) -> list[tuple[str, ImageScore]]:
 
 
 def render(evaluation: dict[str, Any]) -> str:
-    """The scores as a table that a person reads."""
+    """The scores as a table that a person reads; of a classifier those of its labels."""
+    if "dice" not in evaluation:
+        return render_labels(evaluation["classes"], evaluation)
     console = Console(width=100, file=None, record=False)
     table = Table(title=f"{evaluation['images']} images, {len(evaluation['classes'])} classes")
     headings = (
@@ -194,7 +207,8 @@ def render(evaluation: dict[str, Any]) -> str:
     )
     with console.capture() as capture:
         console.print(table)
-    return capture.get().rstrip()
+    labels = evaluation.get("labels")
+    return capture.get().rstrip() + ("\n" + render_labels(evaluation["classes"], labels) if labels else "")
 
 
 def _number(value: float | None) -> str:

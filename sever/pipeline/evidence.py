@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sever.config import DataSettings, RuleSettings
+from sever.config import DataSettings, RuleSettings, parse_rules
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.decide.inspector import Inspector
@@ -74,7 +74,7 @@ def open_evidence(path: Path) -> OpenEvidence:
         raise InputError(f"{evidence.folder} is about the classes {about['class_names']}, the data has others now")
     table = table.select(folds["image_id"])
     gate = evidence.read_label_probs(table.image_ids, table.num_classes)
-    rules = RuleSettings.model_validate(read_json(evidence.rules_file))
+    rules = parse_rules(read_json(evidence.rules_file), str(evidence.rules_file))
     return OpenEvidence(evidence, table, folds["fold"].to_numpy(dtype=int), gate, rules)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sever.config import ExperimentConfig, RuleSettings, load_config
+from sever.config import ExperimentConfig, RuleSettings, load_config, parse_rules
 from sever.data.dataset import Channels
 from sever.data.images import read_image, to_grey
 from sever.data.table import ImageTable
@@ -21,10 +21,13 @@ from sever.decide.inspector import Inspection, Inspector, Predict, Seen
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 from sever.models.checkpoint import load_weights
+from sever.models.classifier import build_classifier
 from sever.models.device import pick_device
 from sever.models.losses import num_outputs, probabilities
+from sever.models.network import PixelNetwork
 from sever.models.predict import Predictor
-from sever.models.segmenter import Segmenter, build_segmenter
+from sever.models.segmenter import build_segmenter
+from sever.pipeline.budget import Effort
 from sever.pipeline.streams import chunks, read_ahead
 from sever.store import Evidence, Run, find_run, load_weights_file, read_json
 
@@ -53,13 +56,18 @@ class DatasetFacts:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """One trained network, or several as one, ready to inspect; `config` and `facts` are those of the first."""
+    """One trained network, or several as one, ready to inspect; `config` and `facts` are those of the first.
+
+    `draws_masks`: classifiers alone don't. `labels_images`: one of them is a classifier or has a label head.
+    """
 
     folder: Path
     checkpoints: tuple[Path, ...]
     config: ExperimentConfig
     facts: DatasetFacts
     inspector: Inspector
+    draws_masks: bool = True
+    labels_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class How:
     precision: str | None = None
     flips: tuple[str, ...] | None = None
     batch_size: int | None = None
+    effort: Effort = field(default_factory=Effort)
 
     def overrides(self) -> dict[str, Any]:
         precision = str(self.precision) if self.precision is not None else None
@@ -86,24 +95,35 @@ def load_model(path: Path, how: How) -> LoadedModel:
     if not Evidence.is_at(path):
         return _load_run(path, how)
     evidence = Evidence.find(path)
-    members, blend = evidence_members(evidence)
+    members, blend = how.effort.keep(*evidence_members(evidence))
     loaded = [load_model(member, how) for member in members]
     _raise_unless_alike(evidence, loaded)
     channels: Channels = max(member.facts.channels for member in loaded)
     first = loaded[0]
     predictors = tuple(_as_one(member.inspector, member.facts.channels, channels) for member in loaded)
-    rules = resolve_rules(RuleSettings.model_validate(read_json(evidence.rules_file)), first.facts.num_classes)
+    settings = parse_rules(read_json(evidence.rules_file), str(evidence.rules_file))
+    rules = resolve_rules(settings, first.facts.num_classes)
     checkpoints = tuple(checkpoint for member in loaded for checkpoint in member.checkpoints)
     facts = next(member.facts for member in loaded if member.facts.channels == channels)
-    return LoadedModel(evidence.folder, checkpoints, first.config, facts, Inspector(predictors, rules, blend))
+    return LoadedModel(
+        evidence.folder,
+        checkpoints,
+        first.config,
+        facts,
+        Inspector(predictors, rules, blend),
+        draws_masks=any(member.draws_masks for member in loaded),
+        labels_images=any(member.labels_images for member in loaded),
+    )
 
 
 def evidence_members(evidence: Evidence) -> tuple[list[Path], Blend]:
     """What a folder of evidence is made of: the last checkpoints of its folds, or a blend's members."""
     about = evidence.about()
     if about["kind"] == "blend":
-        values = about["blend"]
-        return [Path(member) for member in about["members"]], Blend(**values | {"weights": tuple(values["weights"])})
+        # The tables of ranks are long, so they stand in a file of their own.
+        has_tables = about["blend"]["kind"] == "rank"
+        values = read_json(evidence.blend_file)["blend"] if has_tables else about["blend"]
+        return evidence.members(), Blend.from_dict(values)
     return [fold_checkpoint(evidence, fold) for fold in about["folds"]], Blend()
 
 
@@ -119,13 +139,18 @@ def _load_run(path: Path, how: How) -> LoadedModel:
     run, checkpoint = find_run(path)
     config = load_config(run.config_file, how.overrides())
     facts = DatasetFacts.read(run.dataset_file)
+    config = config.model_copy(
+        update={"predict": config.predict.model_copy(update={"flips": how.effort.flips(config.predict.flips)})}
+    )
     checkpoint = checkpoint or run.best()
-    segmenter = new_segmenter(config, facts, pretrained=False)
-    load_weights(segmenter, load_weights_file(checkpoint))
+    network = new_network(config, facts, pretrained=False)
+    load_weights(network, load_weights_file(checkpoint))
     target = pick_device(how.device, config.train.precision)
-    rules = RuleSettings.model_validate(read_json(run.rules_file))
-    inspector = make_inspector(segmenter.to(target), segmenter.size_multiple, config, facts, rules, target)
-    return LoadedModel(run.folder, (checkpoint,), config, facts, inspector)
+    rules = parse_rules(read_json(run.rules_file), str(run.rules_file))
+    inspector = make_inspector(network.to(target), network.size_multiple, config, facts, rules, target)
+    draws_masks = config.model.task == "segment"
+    labels_images = not draws_masks or config.model.label_head
+    return LoadedModel(run.folder, (checkpoint,), config, facts, inspector, draws_masks, labels_images)
 
 
 def _raise_unless_alike(evidence: Evidence, loaded: Sequence[LoadedModel]) -> None:
@@ -147,13 +172,17 @@ def _as_one(inspector: Inspector, own: Channels, given: Channels) -> Predict:
     return predict
 
 
-def new_segmenter(config: ExperimentConfig, facts: DatasetFacts, pretrained: bool) -> Segmenter:
+def new_network(config: ExperimentConfig, facts: DatasetFacts, pretrained: bool) -> PixelNetwork:
+    """The segmenter or classifier of a configuration. Raises InputError where it can't be built."""
+    if config.model.task == "classify":
+        return build_classifier(config.model, facts.num_classes, facts.mean, facts.std, pretrained)
     outputs = num_outputs(config.loss.name, facts.num_classes)
-    return build_segmenter(config.model, outputs, facts.mean, facts.std, pretrained)
+    labels = facts.num_classes if config.model.label_head else 0
+    return build_segmenter(config.model, outputs, facts.mean, facts.std, pretrained, labels)
 
 
 def make_inspector(
-    segmenter: nn.Module,
+    network: nn.Module,
     size_multiple: int,
     config: ExperimentConfig,
     facts: DatasetFacts,
@@ -161,7 +190,7 @@ def make_inspector(
     device: torch.device,
 ) -> Inspector:
     predictor = Predictor(
-        segmenter=segmenter,
+        network=network,
         to_probabilities=lambda logits: probabilities(logits, config.loss.name),
         device=device,
         precision=config.train.precision,
@@ -172,9 +201,11 @@ def make_inspector(
         channels_last=config.train.channels_last,
         batch_size=config.predict.batch_size,
     )
-    return Inspector(
-        (lambda images: [Seen(probs) for probs in predictor(images)],), resolve_rules(rules, facts.num_classes)
-    )
+
+    def predict(images: Sequence[np.ndarray]) -> list[Seen]:
+        return [Seen(answer.probs_chw, answer.label_probs_c) for answer in predictor(images)]
+
+    return Inspector((predict,), resolve_rules(rules, facts.num_classes))
 
 
 def image_reader(config: ExperimentConfig, facts: DatasetFacts) -> Callable[[Path], np.ndarray]:
@@ -195,8 +226,24 @@ def inspect_table(
     inspector: Inspector, table: ImageTable, read: Callable[[Path], np.ndarray], batch_size: int
 ) -> Iterator[Inspected]:
     """Every image of the table, in its order; at most three batches are in memory."""
-    images = read_ahead(lambda row: read(table.path(row)), range(len(table)), depth=2 * batch_size)
-    for batch in chunks(enumerate(images), batch_size):
+    for batch in _batches(table, read, batch_size):
         inspections = inspector.inspect([image for _, image in batch])
         for (row, image), inspection in zip(batch, inspections, strict=True):
             yield Inspected(row, image, inspection)
+
+
+def label_table(
+    inspector: Inspector, table: ImageTable, read: Callable[[Path], np.ndarray], batch_size: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(row, label probabilities (C,) float32) of every image, in order, from what labels images; draws no masks."""
+    for batch in _batches(table, read, batch_size):
+        for (row, _), seen in zip(batch, inspector.see([image for _, image in batch]), strict=True):
+            assert seen.label_probs_c is not None, "no classifier and no label head among the networks"
+            yield row, seen.label_probs_c
+
+
+def _batches(
+    table: ImageTable, read: Callable[[Path], np.ndarray], batch_size: int
+) -> Iterator[list[tuple[int, np.ndarray]]]:
+    images = read_ahead(lambda row: read(table.path(row)), range(len(table)), depth=2 * batch_size)
+    return chunks(enumerate(images), batch_size)

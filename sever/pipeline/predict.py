@@ -1,11 +1,12 @@
-"""`sever predict`: images through the Inspector into probability maps, a submission and a picture; resumable."""
+"""`sever predict`: images through the Inspector into maps, labels, a submission and a picture; resumable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,16 +15,22 @@ from sever.data import rle
 from sever.data.layouts import Skipped, read_images, read_table
 from sever.data.table import ImageTable
 from sever.decide.inspector import Inspector
+from sever.decide.label_metrics import LABEL_THRESHOLD
 from sever.decide.postprocess import quantise
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.files import write_json
-from sever.pipeline.inspection import How, LoadedModel, image_reader, inspect_table, load_model
+from sever.pipeline.budget import Budget
+from sever.pipeline.hurry import inspect_within, members_of
+from sever.pipeline.inspection import How, Inspected, LoadedModel, image_reader, inspect_table, label_table, load_model
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.streams import read_ahead
-from sever.store import ProbabilityStore, fingerprint, read_json
+from sever.store import LabelStore, ProbabilityStore, fingerprint, read_json
+
+# Label probabilities (C,) float32 by image id; empty where no network labels images.
+Gate: TypeAlias = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,13 @@ class Prediction:
     folder: Path
     images: int
     found_per_class: dict[str, int]
+    result: Path
+    left_out: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         found = ", ".join(f"{name}: {count}" for name, count in self.found_per_class.items())
-        return f"{self.images} images; images with class {found}\n{self.folder / 'submission.csv'}"
+        left_out = f"left out to end in time: {', '.join(self.left_out)}\n" if self.left_out else ""
+        return f"{self.images} images; images with class {found}\n{left_out}{self.result}"
 
 
 def predict_images(
@@ -79,21 +89,44 @@ def predict_images(
     how: How,
     sheet_images: int = 0,
     overwrite: bool = False,
+    minutes: float | None = None,
 ) -> Prediction:
-    """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again."""
+    """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again.
+
+    Segmenters leave probs/ and submission.csv, and what labels images labels.csv: a classifier alone, or the gate with
+    which the masks are drawn. `minutes` is how long all of it may take: see `sever.pipeline.budget` for what is left
+    out then.
+    """
+    budget = Budget(60 * minutes, members_of(run, how)) if minutes is not None else None
     loaded = load_model(run, how)
     table, skipped = source.read(loaded)
-    maps = ProbabilityStore(output / "probs")
-    _claim(output, _manifest(loaded, source), overwrite)
-    for name in ("skipped.csv", "submission.csv", "sheet.png"):  # an earlier prediction's, maybe of other images
+    maps, labels = ProbabilityStore(output / "probs"), LabelStore(output)
+    in_time = {"within_minutes": True} if budget else {}
+    claim(output, manifest_of(loaded, source) | in_time, overwrite)
+    for name in (
+        "skipped.csv",
+        "submission.csv",
+        "sheet.png",
+        "left_out.json",
+    ):  # an earlier prediction's, maybe of other images
         (output / name).unlink(missing_ok=True)
     report_skipped(skipped, output / "skipped.csv")
-    _fill(maps, loaded, table)
+    if not loaded.draws_masks:
+        return _predict_labels(labels, loaded, table)
+    see = partial(inspect_within, budget, run, how, loaded, images=len(table)) if budget else None
+    gate = fill_maps(maps, labels, loaded, table, see)
+    reached = table if budget is None else table.take([at for at, name in enumerate(table.image_ids) if name in maps])
+    left_out = _left_out(budget, len(table) - len(reached))
+    if left_out:
+        write_json(output / "left_out.json", left_out)
     found = np.zeros(loaded.facts.num_classes, dtype=np.int64)
     areas: dict[str, int] = {}
 
     def rows() -> Iterator[tuple[str, list[str]]]:
-        for image_id, masks_chw in _masks(maps, loaded.inspector, table):
+        for image_id, masks_chw in _in_order(table.image_ids, _masks(maps, gate, loaded.inspector, reached)):
+            if masks_chw is None:
+                yield image_id, [""] * len(found)
+                continue
             found[:] += masks_chw.any(axis=(1, 2))
             areas[image_id] = int(masks_chw.sum())
             yield image_id, rle.encode_masks(masks_chw)
@@ -101,24 +134,24 @@ def predict_images(
     write_submission(output / "submission.csv", rows(), form)
     if sheet_images:
         most = sorted((area, image_id) for image_id, area in areas.items() if area)[::-1][:sheet_images]
-        _draw(output / "sheet.png", maps, loaded, table.select(image_id for _, image_id in most))
+        _draw(output / "sheet.png", maps, gate, loaded, table.select(image_id for _, image_id in most))
     counts = {name: int(count) for name, count in zip(loaded.facts.class_names, found, strict=True)}
-    return Prediction(output, len(table), counts)
+    return Prediction(output, len(table), counts, output / "submission.csv", tuple(left_out))
 
 
-def _manifest(loaded: LoadedModel, source: Source) -> dict[str, Any]:
+def manifest_of(loaded: LoadedModel, source: Source) -> dict[str, Any]:
     """What the maps in an output folder depend on; the rules are applied afterwards, so they are not part of it."""
     settings = loaded.config.predict.model_dump(mode="json", exclude={"batch_size"})
     return {
         "images": source.describe(),
         "checkpoints_sha256": [fingerprint(checkpoint) for checkpoint in loaded.checkpoints],
-        "blend": asdict(loaded.inspector.blend),
+        "blend": loaded.inspector.blend.as_dict(),
         "precision": loaded.config.train.precision,
         "predict": settings,
     }
 
 
-def _claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
+def claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
     """Make sure that the maps already in the folder are ours, or none are there."""
     if output.exists() and not output.is_dir():
         raise InputError(f"-o {output} is a file; give a folder")
@@ -133,39 +166,99 @@ def _claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
     if overwrite:
         for image_id in ProbabilityStore(output / "probs"):
             ProbabilityStore(output / "probs").path(image_id).unlink()
+        LabelStore(output).clear()
     write_json(file, manifest)
 
 
-def _fill(maps: ProbabilityStore, loaded: LoadedModel, table: ImageTable) -> None:
-    todo = table.take([row for row, image_id in enumerate(table.image_ids) if image_id not in maps])
+def _in_order(
+    image_ids: Sequence[str], masks: Iterator[tuple[str, np.ndarray]]
+) -> Iterator[tuple[str, np.ndarray | None]]:
+    """Every image in the table's order; None for one that the time did not reach."""
+    upcoming = next(masks, None)
+    for image_id in image_ids:
+        if upcoming is not None and upcoming[0] == image_id:
+            yield upcoming
+            upcoming = next(masks, None)
+        else:
+            yield image_id, None
+
+
+def _left_out(budget: Budget | None, unreached: int) -> list[str]:
+    """What was not computed for want of time; the rest of the images is called clean."""
+    unseen = [f"{unreached} images, called clean"] if unreached else []
+    return [] if budget is None else budget.effort.describe() + unseen
+
+
+def fill_maps(
+    maps: ProbabilityStore,
+    labels: LabelStore,
+    loaded: LoadedModel,
+    table: ImageTable,
+    see: Callable[[ImageTable], Iterator[Inspected]] | None = None,
+) -> Gate:
+    """Predict what is missing; returns the gate of every image where the networks label images."""
+    labelled = labels.read(loaded.facts.num_classes) if loaded.labels_images else None
+    ready = [image_id in maps and (labelled is None or image_id in labelled) for image_id in table.image_ids]
+    todo = table.take(np.flatnonzero(~np.array(ready)))
+    read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
+    stream = see(todo) if see else inspect_table(loaded.inspector, todo, read, loaded.config.predict.batch_size)
+    with meter("predict", len(table), done=len(table) - len(todo)) as progress:
+        for seen in stream:
+            maps.write(image_ids[seen.row], quantise(seen.inspection.probs_chw))
+            if seen.inspection.gate_probs_c is not None:
+                labels.add(image_ids[seen.row], seen.inspection.gate_probs_c)
+            progress.advance()
+    if labelled is None:
+        return {}
+    labels.finish([image_id for image_id in table.image_ids if image_id in maps], loaded.facts.num_classes)
+    return labels.read(loaded.facts.num_classes)
+
+
+def _predict_labels(labels: LabelStore, loaded: LoadedModel, table: ImageTable) -> Prediction:
+    """What networks that draw no masks say of every image."""
+    ready = labels.read(loaded.facts.num_classes)
+    todo = table.take([row for row, image_id in enumerate(table.image_ids) if image_id not in ready])
     read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
     with meter("predict", len(table), done=len(table) - len(todo)) as progress:
-        for seen in inspect_table(loaded.inspector, todo, read, loaded.config.predict.batch_size):
-            maps.write(image_ids[seen.row], quantise(seen.inspection.probs_chw))
+        for row, probs_c in label_table(loaded.inspector, todo, read, loaded.config.predict.batch_size):
+            labels.add(image_ids[row], probs_c)
             progress.advance()
+    labels.finish(table.image_ids, loaded.facts.num_classes)
+    probs_nc = np.stack(list(labels.read(loaded.facts.num_classes).values()))
+    found = (probs_nc >= LABEL_THRESHOLD).sum(axis=0)
+    counts = {name: int(count) for name, count in zip(loaded.facts.class_names, found, strict=True)}
+    return Prediction(labels.folder, len(table), counts, labels.file)
 
 
-def _masks(maps: ProbabilityStore, inspector: Inspector, table: ImageTable) -> Iterator[tuple[str, np.ndarray]]:
+def _masks(
+    maps: ProbabilityStore, gate: Gate, inspector: Inspector, table: ImageTable
+) -> Iterator[tuple[str, np.ndarray]]:
     classes, image_ids = inspector.rules.num_classes, table.image_ids
 
     def read(row: int) -> tuple[str, np.ndarray]:
         image_id = image_ids[row]
-        levels_chw = maps.read(image_id, classes)
-        if levels_chw.shape[1:] != table.size(row):
-            raise InputError(
-                f"map {maps.path(image_id)} is of another size than its image, which must have changed since; "
-                "delete the map and predict again, or give --overwrite"
-            )
-        return image_id, inspector.masks(levels_chw)
+        return image_id, inspector.masks(read_levels(maps, table, row, classes), gate.get(image_id))
 
     return read_ahead(read, range(len(table)), depth=8)
 
 
-def _draw(path: Path, maps: ProbabilityStore, loaded: LoadedModel, table: ImageTable) -> None:
+def read_levels(maps: ProbabilityStore, table: ImageTable, row: int, num_classes: int) -> np.ndarray:
+    """One image's stored map, (C, H, W) uint8. Raises InputError where it doesn't fit the image."""
+    image_id = table.image_id(row)
+    levels_chw = maps.read(image_id, num_classes)
+    if levels_chw.shape[1:] != table.size(row):
+        raise InputError(
+            f"map {maps.path(image_id)} is of another size than its image, which must have changed since; "
+            "delete the map and predict again, or give --overwrite"
+        )
+    return levels_chw
+
+
+def _draw(path: Path, maps: ProbabilityStore, gate: Gate, loaded: LoadedModel, table: ImageTable) -> None:
     read = image_reader(loaded.config, loaded.facts)
     samples = [
         Sample(image_id, read(table.path(row)), None, masks_chw)
-        for row, (image_id, masks_chw) in enumerate(_masks(maps, loaded.inspector, table))
+        for row, (image_id, masks_chw) in enumerate(_masks(maps, gate, loaded.inspector, table))
     ]
     if samples:
         picture_sheet(path, samples, loaded.facts.class_names)

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config
+from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config, parse_rules
 from sever.data.dataset import Channels, StripDataset, collate, measure_pixels, start_worker
-from sever.data.folds import assign_folds, split
+from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
 from sever.data.layouts import find_layout, read_table
-from sever.data.samplers import EpochSampler
+from sever.data.mixing import check_there, join, read_pseudo_labelled
+from sever.data.samplers import make_sampler, pseudo_a_batch
 from sever.data.table import ImageTable
 from sever.data.transforms import build_augmentation
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.files import atomic_path, write_json, write_text
+from sever.models.allocator import keep_freed_memory
 from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.checkpoint import average_weights
 from sever.models.device import make_accelerator, pick_device
-from sever.models.losses import build_loss
+from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
-from sever.pipeline.inspection import DatasetFacts, new_segmenter
+from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.progress import tell
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.watch import HistoryRow, TrainingWatcher
@@ -40,26 +44,41 @@ LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytor
 
 def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
+    return train_run(config, lambda: Run.create(saved, config.name), device)
+
+
+def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str) -> Run:
+    """Train one experiment from the start; its folder is made only when all that can be checked was found good."""
     # What needs no data is told before a large data set is read.
-    check_settings(find_architecture(config.model.architecture), config.model)
+    if config.model.task == "segment":
+        check_settings(find_architecture(config.model.architecture), config.model)
     find_encoder(config.model.encoder)
     pick_device(device, config.train.precision)
+    if config.pseudo is not None:
+        check_there(config.pseudo)
+        pseudo_a_batch(config.pseudo, config.train.batch_size)
 
     table, skipped = read_table(config.data)
+    pseudo = read_pseudo_labelled(config.pseudo, table) if config.pseudo is not None else None
     folds = assign_folds(table, config.folds)
     training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
-    tell(f"{len(training)} images train, {len(validation)} validate; classes: {', '.join(table.class_names)}")
+    beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
+    tell(f"{len(training)} images train{beside}, {len(validation)} validate; classes: {', '.join(table.class_names)}")
     _check_defects(training)
     channels: Channels = 3 if config.model.in_channels == "rgb" else 1
     mean, std = measure_pixels(training, channels, config.data.significant_bits, max(1, config.train.workers))
     facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
-    rules = _resolve_rules(config, table.num_classes)
-    trainer = build_trainer(config, facts, training, device, pretrained=True)
+    rules = rules_of(config, table.num_classes)
+    trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
 
-    run = Run.create(saved, config.name)
+    run = make_run()
     report_skipped(skipped, run.folder / "skipped.csv")
     parts = dict.fromkeys(training.image_ids, "train") | dict.fromkeys(validation.image_ids, "validation")
     frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
+    if pseudo is not None and config.pseudo is not None:
+        frame = _with_pseudo(frame, pseudo)
+        with atomic_path(run.pseudo_file) as temporary:  # so that what is resumed has the same labels
+            shutil.copyfile(config.pseudo.labels, temporary)
     with atomic_path(run.folds_file) as temporary:
         frame.to_csv(temporary, index=False)
     write_json(run.rules_file, rules.model_dump(mode="json"))
@@ -69,11 +88,11 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     return _fit(run, config, facts, rules, trainer, validation)
 
 
-def _resolve_rules(config: ExperimentConfig, num_classes: int) -> RuleSettings:
+def rules_of(config: ExperimentConfig, num_classes: int) -> RuleSettings:
     """The rules with the smallest areas in numbers, as they travel with the weights; a default is told."""
     rules = with_min_pixels(config.rules, num_classes, find_layout(config.data) == "severstal")
     assert isinstance(rules.min_pixels, tuple)
-    if config.rules.min_pixels is None and any(rules.min_pixels):
+    if config.rules.min_pixels is None and any(rules.min_pixels) and config.model.task == "segment":
         areas = ", ".join(map(str, rules.min_pixels))
         tell(f"masks of fewer than {areas} pixels will be dropped, as in 2019; set rules.min_pixels for other sizes")
     return rules
@@ -93,7 +112,10 @@ def resume(path: Path, device: str) -> Run:
     training, validation = (table.select(run.part(part)) for part in ("train", "validation"))
     run.clean()
     checkpoint = checkpoint or run.latest()
-    trainer = build_trainer(config, facts, training, device, pretrained=checkpoint is None)
+    pseudo = None
+    if config.pseudo is not None:
+        pseudo = read_pseudo_labelled(config.pseudo, table, run.pseudo_file).select(run.part("pseudo"))
+    trainer = build_trainer(config, facts, training, device, pretrained=checkpoint is None, pseudo=pseudo)
     history: list[HistoryRow] = []
     if checkpoint is not None:
         snapshot = load_checkpoint(checkpoint)
@@ -103,7 +125,7 @@ def resume(path: Path, device: str) -> Run:
             tell(f"{checkpoint} is as far as this run goes: nothing is left to train")
         else:
             tell(f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
-    rules = RuleSettings.model_validate(read_json(run.rules_file))
+    rules = parse_rules(read_json(run.rules_file), str(run.rules_file))
     return _fit(run, config, facts, rules, trainer, validation, history)
 
 
@@ -129,29 +151,39 @@ def average_checkpoints(path: Path, count: int) -> Path:
 
 
 def build_trainer(
-    config: ExperimentConfig, facts: DatasetFacts, training: ImageTable, device: str, pretrained: bool
+    config: ExperimentConfig,
+    facts: DatasetFacts,
+    training: ImageTable,
+    device: str,
+    pretrained: bool,
+    pseudo: ImageTable | None = None,
 ) -> Trainer:
     settings = config.train
     accelerator = make_accelerator(device, settings.precision)
-    torch.manual_seed(settings.seed)  # the decoder's first weights
-    segmenter = new_segmenter(config, facts, pretrained)
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    torch.manual_seed(settings.seed)  # the first weights of what isn't pretrained
+    network = new_network(config, facts, pretrained)
     augmentation = build_augmentation(config.augment)
-    dataset = StripDataset(training, facts.channels, augmentation, settings.seed, config.data.significant_bits)
-    sampler = EpochSampler(len(training), settings.seed, shuffle=True)
+    images, num_pseudo = (training, 0) if pseudo is None else (join(training, pseudo), len(pseudo))
+    dataset = StripDataset(images, facts.channels, augmentation, settings.seed, config.data.significant_bits)
+    sampler = make_sampler(
+        config.sampling, config.pseudo, training.has_class(), num_pseudo, settings.batch_size, settings.seed
+    )
     loader = DataLoader(
         dataset,
         batch_size=settings.batch_size,
         sampler=sampler,
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,
-        collate_fn=partial(collate, multiple=segmenter.size_multiple),
+        collate_fn=partial(collate, multiple=network.size_multiple),
         worker_init_fn=start_worker,
         # A last batch of one image breaks batch normalisation; a tiny data set is one short batch.
-        drop_last=len(training) >= settings.batch_size,
+        drop_last=len(sampler) >= settings.batch_size * accelerator.num_processes,
         pin_memory=accelerator.device.type == "cuda",
     )
-    loss = build_loss(config.loss)
-    return Trainer(segmenter, loader, sampler, loss, config.optim, settings, accelerator)
+    loss = build_outputs_loss(config.loss, config.model)
+    return Trainer(network, loader, sampler, loss, config.optim, settings, accelerator)
 
 
 def _fit(
@@ -174,6 +206,12 @@ def _fit(
     if trainer.position.epoch < config.train.epochs:
         tell(f"stopped early: no better {config.train.monitor} in {config.train.patience} epochs (train.patience)")
     return run
+
+
+def _with_pseudo(frame: pd.DataFrame, pseudo: ImageTable) -> pd.DataFrame:
+    """The rows of folds.csv and those of the pseudo-labelled images, which belong to no fold."""
+    more = pd.DataFrame({"image_id": pseudo.image_ids, "group": None, "fold": ALWAYS_TRAIN, "part": "pseudo"})
+    return pd.concat([frame.astype({"group": object}), more.astype({"group": object})], ignore_index=True)
 
 
 def _check_defects(training: ImageTable) -> None:

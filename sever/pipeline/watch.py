@@ -15,13 +15,15 @@ from torch import nn
 
 from sever.config import ExperimentConfig, RuleSettings
 from sever.data.table import ImageTable
+from sever.decide.inspector import Inspector
+from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ScoreSheet, pair_counts
 from sever.deliver.pictures import draw_contours
 from sever.deliver.tensorboard import TensorBoardLog
 from sever.files import atomic_path
 from sever.models.checkpoint import Snapshot
 from sever.models.train import EpochReport, Position, Scores, StepReport
-from sever.pipeline.inspection import DatasetFacts, image_reader, inspect_table, make_inspector
+from sever.pipeline.inspection import DatasetFacts, image_reader, inspect_table, label_table, make_inspector
 from sever.pipeline.progress import Meter, meter, tell
 from sever.store import Run, save_checkpoint
 
@@ -73,18 +75,33 @@ class TrainingWatcher:
     def validate(self, model: nn.Module, epoch: int) -> Scores:
         self._close_meter()
         inspector = make_inspector(model, self.size_multiple, self.config, self.facts, self.rules, self.device)
-        sheet = ScoreSheet(self.facts.num_classes)
+        if self.config.model.task == "classify":
+            return self._validate_labels(inspector)
+        sheet, labels = ScoreSheet(self.facts.num_classes), LabelSheet(self.facts.num_classes)
+        shown = self.validation.has_class()
         read = image_reader(self.config, self.facts)
         with meter("validation", len(self.validation)) as progress:
             for seen in inspect_table(inspector, self.validation, read, self.config.predict.batch_size):
                 true = self.validation.mask(seen.row)
                 image_id = self.validation.image_id(seen.row)
                 sheet.add(image_id, pair_counts(seen.inspection.masks_chw, true))
+                if seen.inspection.gate_probs_c is not None:
+                    labels.add(image_id, seen.inspection.gate_probs_c, shown[seen.row])
                 if seen.row in self.pictured:
                     picture = draw_contours(seen.image_hwc, seen.inspection.masks_chw)
                     self.board.picture(f"prediction/{image_id}", picture, self.batches_done)
                 progress.advance()
-        return _flat_scores(sheet, self.facts.class_names)
+        return _flat_scores(sheet, self.facts.class_names) | _flat_label_scores(labels, self.facts.class_names)
+
+    def _validate_labels(self, inspector: Inspector) -> Scores:
+        labels = LabelSheet(self.facts.num_classes)
+        image_ids, shown = self.validation.image_ids, self.validation.has_class()
+        read = image_reader(self.config, self.facts)
+        with meter("validation", len(self.validation)) as progress:
+            for row, probs_c in label_table(inspector, self.validation, read, self.config.predict.batch_size):
+                labels.add(image_ids[row], probs_c, shown[row])
+                progress.advance()
+        return _flat_label_scores(labels, self.facts.class_names)
 
     def epoch(self, report: EpochReport, snapshot: Callable[[], Snapshot]) -> None:
         self._close_meter()
@@ -152,4 +169,15 @@ def _flat_scores(sheet: ScoreSheet, class_names: tuple[str, ...]) -> Scores:
     scores = {"dice": sheet.mean_dice(), "dice_positive": sheet.dice_positive(), "mean_iou": sheet.mean_iou()}
     for name, dice, dice_positive in per_class:
         scores |= {f"dice_{name}": float(dice), f"dice_positive_{name}": float(dice_positive)}
+    return {name: value for name, value in scores.items() if not math.isnan(value)}
+
+
+def _flat_label_scores(labels: LabelSheet, class_names: tuple[str, ...]) -> Scores:
+    """The same of image labels; none where the network labels no images."""
+    if not labels.image_ids:
+        return {}
+    per_class = zip(class_names, labels.average_precision_per_class(), labels.auc_per_class(), strict=True)
+    scores = labels.scores()
+    for name, ap, auc in per_class:
+        scores |= {f"label_ap_{name}": float(ap), f"label_auc_{name}": float(auc)}
     return {name: value for name, value in scores.items() if not math.isnan(value)}

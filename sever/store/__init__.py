@@ -3,11 +3,13 @@
 from sever.store.checkpoints import fingerprint, load_checkpoint, load_weights_file, save_checkpoint, save_weights
 from sever.store.evidence import Evidence
 from sever.store.json_file import read_json
+from sever.store.labels import LabelStore
 from sever.store.maps import ProbabilityStore
 from sever.store.runs import Run, find_run
 
 __all__ = [
     "Evidence",
+    "LabelStore",
     "ProbabilityStore",
     "Run",
     "find_run",

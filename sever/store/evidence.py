@@ -1,7 +1,9 @@
 """The folder of out-of-fold evidence: what a model, or a blend of several, said of images that it had not seen.
 
 FOLDER/ (of a cross-validation: saved/NAME/TIMESTAMP/, of a blend: wherever it was written)
-    evidence.json   kind (crossval, blend), name, class_names, members (a blend's folders, as given), blend, data
+    evidence.json   kind (crossval, blend), name, class_names, data; of a blend also members (their folders, seen from
+                    its own) and blend (kind, weights, power)
+    blend.json      of a blend: what was asked for, and what was found out for it (weights, ranks)
     folds.csv       image_id, group, fold: one row an image with a map
     probs/ID.png    out-of-fold probability maps
     labels.csv      image_id, 1..C: the image classifier's out-of-fold probabilities, where there is one
@@ -83,6 +85,10 @@ class Evidence:
         return self.folder / "rules.json"
 
     @property
+    def blend_file(self) -> Path:
+        return self.folder / "blend.json"
+
+    @property
     def maps(self) -> ProbabilityStore:
         return ProbabilityStore(self.folder / "probs")
 
@@ -91,6 +97,10 @@ class Evidence:
 
     def about(self) -> dict[str, Any]:
         return dict(read_json(self.about_file))
+
+    def members(self) -> list[Path]:
+        """A blend's members: their folders are written as seen from its own, so that all can move together."""
+        return [self.folder / member for member in self.about()["members"]]
 
     def read_folds(self) -> pd.DataFrame:
         return read_table_file(self.folds_file)

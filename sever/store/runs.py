@@ -1,7 +1,7 @@
 """The folder of one training run, and which checkpoint a path means; knows not what the numbers mean.
 
 saved/NAME/TIMESTAMP/
-    config.yml  dataset.json  rules.json  environment.json  folds.csv  history.csv  train.log  skipped.csv
+    config.yml  dataset.json  rules.json  environment.json  folds.csv  history.csv  train.log  skipped.csv  pseudo.csv
     tensorboard/
     checkpoints/epoch-0001/  model.safetensors  training.safetensors  state.json
     checkpoints/step-0000123/  the same, saved within an epoch; replaced by the next one
@@ -59,6 +59,11 @@ class Run:
         return self.folder / "folds.csv"
 
     @property
+    def pseudo_file(self) -> Path:
+        """A copy of the pseudo-labels that the run trains with, if any."""
+        return self.folder / "pseudo.csv"
+
+    @property
     def history_file(self) -> Path:
         return self.folder / "history.csv"
 
@@ -67,7 +72,7 @@ class Run:
         return self.folder / "checkpoints"
 
     def part(self, part: str) -> list[str]:
-        """The ids of the images that `train` or that make up the `validation`."""
+        """The ids of the images that `train`, that make up the `validation`, or that train as `pseudo`-labelled."""
         folds = pd.read_csv(self.folds_file, dtype={"image_id": str, "group": str})
         return folds.loc[folds["part"] == part, "image_id"].tolist()
 

@@ -119,15 +119,15 @@ def test_an_image_that_has_changed_since_the_labels_were_read(tmp_path: Path, co
 # --- batches
 
 
-def test_images_of_different_sizes_are_padded_with_their_edge_and_no_defect() -> None:
-    small = torch.tensor([[[1, 2], [3, 4]]], dtype=torch.uint8), torch.ones(2, 2, 2, dtype=torch.uint8)
-    wide = torch.arange(5, dtype=torch.uint8).reshape(1, 1, 5), torch.ones(2, 1, 5, dtype=torch.uint8)
+def test_images_and_masks_of_different_sizes_are_padded_with_their_edge() -> None:
+    small = torch.tensor([[[1, 2], [3, 4]]], dtype=torch.uint8), torch.tensor([[[0, 0], [0, 1]]] * 2).byte()
+    wide = torch.arange(5, dtype=torch.uint8).reshape(1, 1, 5), torch.tensor([[[0, 1, 1, 0, 0]]] * 2).byte()
     pixels, masks = collate([small, wide], multiple=3)
     assert pixels.dtype == masks.dtype == torch.uint8
     assert pixels[0, 0].tolist() == [[1, 2, 2, 2, 2, 2], [3, 4, 4, 4, 4, 4], [3, 4, 4, 4, 4, 4]]
     assert pixels[1, 0].tolist() == [[0, 1, 2, 3, 4, 4]] * 3
-    assert masks[0, 1].tolist() == [[1, 1, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [0] * 6]
-    assert masks[1, 0].tolist() == [[1, 1, 1, 1, 1, 0], [0] * 6, [0] * 6]
+    assert masks[0, 1].tolist() == [[0] * 6, [0, 1, 1, 1, 1, 1], [0, 1, 1, 1, 1, 1]]
+    assert masks[1, 0].tolist() == [[0, 1, 1, 0, 0, 0]] * 3
 
 
 def test_images_that_fit_are_left_as_they_are() -> None:

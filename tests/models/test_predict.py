@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor, nn
 
 from sever.errors import InputError
+from sever.models.network import Outputs
 from sever.models.predict import Predictor, axis_tiles
 
 
@@ -41,9 +42,32 @@ def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-def make(network: nn.Module, **changes: object) -> Predictor:
+class MapsOnly(nn.Module):
+    """What a network of mask logits alone looks like to the Predictor."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels_nchw: Tensor) -> Outputs:
+        return Outputs(self.network(pixels_nchw))
+
+
+def make_predictor(network: nn.Module, **changes: object) -> Predictor:
     usual: dict[str, object] = {"tile": (64, 64), "tile_overlap": 8, "size_multiple": 8, "batch_size": 3}
     return Predictor(network, torch.sigmoid, **(usual | changes))  # type: ignore[arg-type]
+
+
+def make(network: nn.Module, **changes: object) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
+    """A Predictor of maps."""
+    predictor = make_predictor(MapsOnly(network), **changes)
+
+    def predict(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        answers = predictor(images)
+        assert all(answer.label_probs_c is None for answer in answers)
+        return [answer.probs_chw for answer in answers if answer.probs_chw is not None]
+
+    return predict
 
 
 @settings(deadline=None)
@@ -234,6 +258,56 @@ def test_images_are_left_alone(image_hwc: np.ndarray) -> None:
     before = image_hwc.copy()
     make(Pointwise(), flips=("both",))([image_hwc])
     np.testing.assert_array_equal(image_hwc, before)
+
+
+# --- labels of whole images -------------------------------------------------------------------------------------------
+
+
+class Brightest(nn.Module):
+    """Two classes from the brightest and the top left pixel, and maps of the pixels where asked for."""
+
+    def __init__(self, maps: bool = False) -> None:
+        super().__init__()
+        self.maps = maps
+        self.passes = 0
+
+    def forward(self, pixels_nchw: Tensor) -> Outputs:
+        self.passes += len(pixels_nchw)
+        scaled = pixels_nchw.float() / 255
+        labels = torch.stack([scaled.amax(dim=(1, 2, 3)), scaled[:, 0, 0, 0]], dim=1)
+        return Outputs(scaled if self.maps else None, labels)
+
+
+def sigmoid(values: object) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-np.asarray(values, dtype=np.float64))))
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_a_large_image_shows_what_any_of_its_tiles_shows(maps: bool) -> None:
+    image_hwc = np.zeros((100, 150, 1), np.uint8)
+    image_hwc[95, 20] = 255
+    image_hwc[0, 80, 0] = 51  # a top left pixel of the tile that starts there, not of the image
+    network = Brightest(maps)
+    # Of 150 columns ceil((150 - 8) / 56) = 3 tiles of 56 pixels, at 0, 48 and 96; so no tile starts at 80.
+    large, small = make_predictor(network)([image_hwc, np.full((8, 8, 1), 102, np.uint8)])
+    np.testing.assert_allclose(large.label_probs_c, sigmoid([1, 0]), atol=1e-6)
+    np.testing.assert_allclose(small.label_probs_c, sigmoid([0.4, 0.4]), atol=1e-6)
+    assert network.passes == 2 * 3 + 1
+    image_hwc[48, 96] = 51  # rows: two tiles of up to 64, of 56 pixels at 0 and 48
+    (again,) = make_predictor(network)([image_hwc])
+    np.testing.assert_allclose(again.label_probs_c, sigmoid([1, 0.2]), atol=1e-6)
+    assert again.label_probs_c is not None
+    assert again.label_probs_c.dtype == np.float32
+    assert (again.probs_chw is not None) == maps
+
+
+def test_flips_average_labels() -> None:
+    image_hwc = np.array([[[0], [51]], [[102], [153]]], np.uint8)
+    predictor = make_predictor(Brightest(maps=True), flips=("width", "height", "both"), size_multiple=2)
+    (answer,) = predictor([image_hwc])
+    corner = sigmoid([0, 0.2, 0.4, 0.6]).mean()
+    np.testing.assert_allclose(answer.label_probs_c, [sigmoid(0.6), corner], atol=1e-6)
+    np.testing.assert_allclose(answer.probs_chw, sigmoid(image_hwc.transpose(2, 0, 1) / 255), atol=1e-6)
 
 
 @pytest.mark.parametrize(

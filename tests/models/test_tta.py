@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import get_args
 
@@ -12,7 +13,19 @@ from hypothesis import strategies as st
 
 from sever.config import Flip
 from sever.errors import InputError
-from sever.models.tta import FLIPS, flip_average
+from sever.models.tta import FLIPS, Probabilities
+from sever.models.tta import flip_average as average_answers
+
+
+def flip_average(
+    forward: Callable[[torch.Tensor], torch.Tensor], pixels_nchw: torch.Tensor, flips: Sequence[str]
+) -> torch.Tensor:
+    """Of a network that only gives maps."""
+    maps, labels = average_answers(lambda pixels: Probabilities(forward(pixels)), pixels_nchw, flips)
+    assert labels is None
+    assert maps is not None
+    return maps
+
 
 flip_lists = st.sampled_from([list(names) for count in range(4) for names in combinations(FLIPS, count)])
 
@@ -67,6 +80,20 @@ def test_flipping_the_input_flips_the_answer() -> None:
         for dims in FLIPS.values():
             turned = flip_average(network, pixels.flip(dims), flips)
             torch.testing.assert_close(turned, probs.flip(dims))
+
+
+def test_labels_are_averaged_and_not_turned() -> None:
+    # A network whose label is the level of the top left pixel, and whose map is the pixels themselves.
+    def forward(pixels_nchw: torch.Tensor) -> Probabilities:
+        return Probabilities(pixels_nchw, pixels_nchw[:, :, 0, 0])
+
+    pixels = torch.tensor([[[[0.1, 0.2], [0.3, 0.8]]]])
+    maps, labels = average_answers(forward, pixels, ["width", "both"])
+    torch.testing.assert_close(maps, pixels)
+    torch.testing.assert_close(labels, torch.tensor([[(0.1 + 0.2 + 0.8) / 3]]))
+    alone = average_answers(lambda pixels: Probabilities(None, forward(pixels).labels), pixels, ["width", "both"])
+    assert alone.maps is None
+    torch.testing.assert_close(alone.labels, labels)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""`sever blend`: several models into one, from their out-of-fold maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.app import app
+from sever.cli.options import AsJson, Output
+from sever.errors import InputError
+
+
+@app.command()
+def blend(
+    output: Output,
+    member: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--member",
+            "-m",
+            help="Folder of a cross-validation or a blend, or saved/NAME (the newest); repeatable. A classifier's "
+            "label probabilities become part of the gate.",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="mean (default), rms, power, geometric, median, maximum, vote, rank.")
+    ] = None,
+    weight: Annotated[
+        list[float] | None, typer.Option(help="Weight of a member; once a member with maps, in their order.")
+    ] = None,
+    power: Annotated[float | None, typer.Option(help="Of --kind power: 1 is the mean, 2 the root mean square.")] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="greedy: choose the weights by forward selection, where that beats the equal mean."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="YAML of experiments/ensembles/, in place of all of these.")
+    ] = None,
+    saved: Annotated[Path, typer.Option(help="With --recipe: the folder of all runs.")] = Path("saved"),
+    seed: Annotated[int, typer.Option(help="Of --select greedy.", min=0)] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Replace another blend in the output folder.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Blend several models' out-of-fold evidence, and compare the blend with its members. No network runs.
+
+    The output folder is a model, too: `sever predict -r FOLDER` blends the members' networks in the same way. An
+    interrupted blend goes on where it stopped.
+
+    Examples: `sever blend -m saved/unet -m saved/fpn -o saved/unet-fpn`,
+    `sever blend --recipe experiments/ensembles/severstal-2019-unet.yml -o saved/severstal-2019-unet`
+    """
+    given = [member, kind, weight, power, select]
+    if (recipe is None) == (not member) or (recipe is not None and any(given)):
+        raise InputError("give either -m MEMBER (two or more) with --kind, --weight, --power, --select, or --recipe")
+    from sever.pipeline.blend import Order, make_blend, order_blend
+    from sever.pipeline.blend_recipe import read_recipe
+    from sever.pipeline.blend_scores import compare, render
+
+    if recipe is not None:
+        order = read_recipe(recipe, saved, seed)
+    else:
+        combined = order_blend(kind or "mean", weight or [], power)
+        order = Order(tuple(member or ()), combined, select or "none", seed=seed)
+    comparison = compare(make_blend(order, output, overwrite))
+    print(json.dumps(comparison, indent=2) if as_json else render(comparison))

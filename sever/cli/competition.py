@@ -1,0 +1,160 @@
+"""The competition on Kaggle, end to end: download, upload, kernel, submit. Needs the extra `sever[kaggle]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.app import app
+from sever.cli.options import RunPath
+from sever.config import KaggleSettings, load_kaggle
+from sever.errors import InputError
+
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="YAML with owner, licence, competition ...; by default kaggle.yml.")
+]
+Competition = Annotated[str | None, typer.Option(help="Name of the competition, as in its address.")]
+Owner = Annotated[str | None, typer.Option(help="Account that owns it; by default the one that is signed in.")]
+Title = Annotated[str | None, typer.Option(help="Title on Kaggle; by default made from the model's name.")]
+WaitMinutes = Annotated[float, typer.Option("--wait", help="Minutes to wait for Kaggle; 0 does not wait.", min=0)]
+
+
+def _settings(file: Path | None, **options: object) -> KaggleSettings:
+    return load_kaggle(file, {name: value for name, value in options.items() if value is not None})
+
+
+@app.command()
+def download(
+    name: Annotated[str | None, typer.Argument(help="Name of a competition, as in its address.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="A data set in place of a competition: OWNER/NAME.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to unpack into; by default data/raw/NAME.")
+    ] = None,
+    settings: SettingsFile = None,
+) -> None:
+    """Download and unpack a competition's data, or a data set. Goes on where it stopped; a second time does nothing.
+
+    Examples: `sever download`, `sever download --dataset OWNER/NAME -o data/raw/extra`
+    """
+    if name is not None and dataset is not None:
+        raise InputError("give a competition's NAME or --dataset OWNER/NAME, not both")
+    wanted_name = dataset or name or _settings(settings).competition
+    from sever.pipeline.download import Wanted, download_data
+
+    print(download_data(Wanted(wanted_name, dataset is not None), output))
+
+
+@app.command()
+def upload(
+    run: Annotated[
+        Path | None, typer.Option("--run", "-r", help="A run, a checkpoint, or the folder of a cross-validation.")
+    ] = None,
+    epoch: Annotated[
+        list[int] | None, typer.Option("--epoch", "-e", help="With a run: checkpoint of this epoch; repeatable.")
+    ] = None,
+    blend: Annotated[Path | None, typer.Option(help="A blend's folder: its recipe, weights, gate and rules.")] = None,
+    wheel: Annotated[bool, typer.Option("--wheel", help="The wheel of sever itself, for kernels.")] = False,
+    with_dependencies: Annotated[
+        bool, typer.Option("--with-dependencies", help="With --wheel: also what it needs, but for torch.")
+    ] = False,
+    python: Annotated[
+        str | None, typer.Option(help="With --with-dependencies: for this Python on Linux, e.g. 3.11.")
+    ] = None,
+    source: Annotated[Path | None, typer.Option(help="With --wheel: a checkout of sever, or a wheel of it.")] = None,
+    title: Title = None,
+    slug: Annotated[str | None, typer.Option(help="Name in the address; by default made from the title.")] = None,
+    notes: Annotated[str | None, typer.Option(help="What is new in this version.")] = None,
+    owner: Owner = None,
+    licence: Annotated[str | None, typer.Option(help="Kaggle's name of the licence, e.g. CC0-1.0.")] = None,
+    public: Annotated[bool | None, typer.Option("--public/--private", help="Who can see it.")] = None,
+    wait: WaitMinutes = 30.0,
+    settings: SettingsFile = None,
+) -> None:
+    """Upload checkpoints, an ensemble or sever itself as a data set; a new version where there is one of that name.
+
+    Examples: `sever upload -r saved/lite0-unet -e 12 -e 20`, `sever upload --blend saved/final`, `sever upload --wheel`
+    """
+    if [run is not None, blend is not None, wheel].count(True) != 1:
+        raise InputError("give one of -r RUN, --blend FOLDER and --wheel")
+    if not wheel and (with_dependencies or python or source):
+        raise InputError("--with-dependencies, --python and --source go with --wheel")
+    chosen = _settings(settings, owner=owner, licence=licence, public=public)
+    from sever.pipeline.upload import Names, upload_model, upload_wheels
+
+    names = Names(title, slug, notes)
+    if wheel:
+        done = upload_wheels(chosen, names, wait, source, with_dependencies, python)
+    else:
+        path = run or blend
+        assert path is not None
+        done = upload_model(path, epoch or (), chosen, names, wait)
+    print(f"{done.ref}\n{'created' if done.created else 'new version'}: {done.url}")
+
+
+@app.command()
+def kernel(
+    run: RunPath,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the kernel.")] = Path("kernel"),
+    push: Annotated[bool, typer.Option("--push", help="Send it to Kaggle, which runs it, and wait for that.")] = False,
+    model: Annotated[str | None, typer.Option(help="Data set of the model; by default `sever upload -r`'s.")] = None,
+    wheels: Annotated[
+        str | None, typer.Option(help="Data set of the wheels; by default `sever upload --wheel`'s.")
+    ] = None,
+    title: Title = None,
+    minutes: Annotated[float | None, typer.Option(help="How long it may take.", min=1)] = None,
+    gpu: Annotated[bool, typer.Option(help="Whether it gets a GPU.")] = True,
+    competition: Competition = None,
+    owner: Owner = None,
+    wait: WaitMinutes = 120.0,
+    settings: SettingsFile = None,
+) -> None:
+    """Make an inference kernel that needs no internet and keeps to its time, from a model that was uploaded.
+
+    Example: `sever kernel -r saved/final -o kernel --push`
+    """
+    chosen = _settings(settings, owner=owner, competition=competition, minutes=minutes)
+    from sever.pipeline.kernel import Sources, make_kernel, push_kernel
+
+    folder = make_kernel(run, output, chosen, Sources(model, wheels), title, gpu)
+    print(folder)
+    if push:
+        pushed = push_kernel(folder, wait)
+        print(f"{pushed}: {pushed.status}")
+
+
+@app.command()
+def submit(
+    file: Annotated[Path, typer.Argument(help="The submission's CSV; with --kernel, a copy of what the kernel wrote.")],
+    competition: Competition = None,
+    name: Annotated[str | None, typer.Option(help="Name in `sever leaderboard`; by default folder and time.")] = None,
+    message: Annotated[str, typer.Option("--message", "-m", help="What is new in it.")] = "",
+    sample: Annotated[
+        Path | None, typer.Option(help="The sample to compare with; by default the one in --data.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="The competition's data; by default data/raw/COMPETITION.")] = None,
+    kernel: Annotated[
+        str | None, typer.Option(help="For a code competition: OWNER/NAME/VERSION of the kernel to submit.")
+    ] = None,
+    blend: Annotated[Path | None, typer.Option(help="The blend or cross-validation that it came from.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
+    wait: WaitMinutes = 120.0,
+    ledger: Annotated[Path, typer.Option(help="The leaderboard's file.")] = Path("saved") / "leaderboard.jsonl",
+    settings: SettingsFile = None,
+) -> None:
+    """Check a submission against the sample, send it, wait for its score, and record it in `sever leaderboard`.
+
+    Example: `sever submit out/submission.csv -m "gated blend"`
+    """
+    chosen = _settings(settings, competition=competition)
+    from sever.deliver.kaggle.submit import KernelVersion
+    from sever.pipeline.submit import Entry, check_file, default_name
+    from sever.pipeline.submit import submit as submit_entry
+
+    version = KernelVersion.parse(kernel) if kernel is not None else None
+    checked = check_file(file, chosen.competition, sample, data, chosen.overlap_allowed)
+    print(f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect")
+    if not dry_run:
+        entry = Entry(file, chosen.competition, name or default_name(file), message, version, blend)
+        print(submit_entry(entry, wait, ledger))

@@ -1,0 +1,71 @@
+"""`sever crossval`: train the folds, keep their maps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.app import app
+from sever.cli.options import AsJson, Device, PrecisionOption, SkipBad
+from sever.config import load_config
+from sever.errors import InputError
+
+
+@app.command()
+def crossval(
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Experiment YAML; give several to run one after another."),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", "-r", help="Go on with this cross-validation: finished folds stay.")
+    ] = None,
+    fold: Annotated[
+        int | None,
+        typer.Option(help="With -r: do this fold only (counted from 0), e.g. on a machine of its own.", min=0),
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Override folds.count.", min=2)] = None,
+    jobs: Annotated[
+        int, typer.Option(help="Folds at a time, each a process of its own; 0: one a GPU, or one a four cores.", min=0)
+    ] = 0,
+    saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
+    seed: Annotated[int | None, typer.Option(help="Override train.seed.")] = None,
+    precision: PrecisionOption = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+    device: Device = "auto",
+) -> None:
+    """Train every fold, and keep what each network says of the images that it has not seen: the out-of-fold evidence.
+
+    In saved/NAME/TIMESTAMP/: a run a fold, probs/ID.png, pairs.csv (the score table), labels.csv of a classifier.
+    Blends, rules and submissions are chosen on it. The folds are folds.count groups of the whole data set, whatever
+    folds.scheme says.
+
+    Examples: `sever crossval -c experiments/neu-grouped.yml`, `sever crossval -r saved/neu-grouped`
+    """
+    if bool(config) == (run is not None):
+        raise InputError("give either -c CONFIG (one or more) to start, or -r FOLDER to go on")
+    if run is None and fold is not None:
+        raise InputError("--fold is one of a cross-validation that has begun: give its folder with -r")
+    if run is not None and any(value is not None for value in (folds, seed, precision)):
+        raise InputError("a cross-validation keeps its own settings: leave --folds, --seed and --precision out")
+    overrides = {
+        "folds.count": folds,
+        "train.seed": seed,
+        "train.precision": precision,
+        "data.skip_bad": skip_bad or None,
+    }
+    experiments = [load_config(path, overrides) for path in config or []]  # all are checked before the first trains
+    from sever.pipeline.crossval import crossvalidate, render, run_fold, start
+    from sever.store import Evidence
+
+    if run is not None and fold is not None:
+        run_fold(Evidence.find(run), fold, device)
+        return
+    started = [Evidence.find(run)] if run is not None else (start(experiment, saved) for experiment in experiments)
+    for evidence in started:
+        result = crossvalidate(evidence, device, jobs)
+        print(json.dumps(result.scores, indent=2) if as_json else render(result))

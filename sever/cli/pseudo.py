@@ -1,0 +1,70 @@
+"""`sever pseudo`: label what is sure enough."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.app import app
+from sever.cli.options import AsJson, Device, Flip, Include, Output, PrecisionOption, RunPath, SkipBad, Split
+
+
+class By(StrEnum):
+    confidence = "confidence"
+    gate = "gate"
+    agreement = "agreement"
+
+
+@app.command()
+def pseudo(
+    run: RunPath,
+    output: Output,
+    images: Annotated[Path | None, typer.Option(help="Folder of images of any layout, searched recursively.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, in place of --images.")] = None,
+    split: Annotated[Split, typer.Option(help="With --data: which images.")] = Split.test,
+    by: Annotated[
+        By,
+        typer.Option(
+            help="How to be sure: by the probabilities of the pixels, by the gate (image classifier) that agrees with "
+            "the masks, or by the Dice among the members of a blend or cross-validation."
+        ),
+    ] = By.confidence,
+    min_present: Annotated[
+        float | None, typer.Option(help="Least confidence of a class that is drawn, 0..1; each --by has its default.")
+    ] = None,
+    min_empty: Annotated[
+        float | None, typer.Option(help="Least confidence of a class that is not drawn, 0..1.")
+    ] = None,
+    include: Include = None,
+    flip: Annotated[
+        list[Flip] | None, typer.Option(help="Also average this flip; repeatable; `none` for no flip at all.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a batch.", min=1)] = None,
+    sheet: Annotated[int, typer.Option(help="Draw about this many of the kept images into sheet.png.", min=0)] = 12,
+    skip_bad: SkipBad = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace the maps of another run in the output folder.")] = False,
+    as_json: AsJson = False,
+    precision: PrecisionOption = None,
+    device: Device = "auto",
+) -> None:
+    """Label the images that a model is sure of: pseudo.csv (with Confidence), pseudo.json and sheet.png.
+
+    An image is kept only if every class is sure, drawn or not. Train with them by the section `pseudo` of an
+    experiment. An interrupted prediction goes on; other limits on the same images run no network.
+
+    Example: `sever pseudo -r saved/lite0-unet --images my/images -o sure`
+    """
+    from sever.decide.pseudo_labels import Sureness
+    from sever.pipeline.inspection import How
+    from sever.pipeline.predict import Source
+    from sever.pipeline.pseudo import label_images, render
+
+    sureness = Sureness(by.value, min_present, min_empty)
+    source = Source(images, data, split.value, tuple(include or ()), skip_bad)
+    flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
+    report = label_images(run, source, output, sureness, How(device, precision, flips, batch_size), sheet, overwrite)
+    print(json.dumps(report, indent=2) if as_json else render(report, output))

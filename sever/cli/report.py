@@ -1,0 +1,44 @@
+"""`sever report`: one HTML file to look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.app import app
+from sever.cli.options import AsJson, Device, PrecisionOption
+
+
+@app.command()
+def report(
+    candidate: Annotated[
+        Path, typer.Argument(help="Folder of a cross-validation or a blend, or a run (its validation images).")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The page to write, a .html; by default report.html in that folder."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="An older report (.html or .json) to compare with; by default the one that is replaced."),
+    ] = None,
+    images: Annotated[int, typer.Option(help="How many images each gallery shows.", min=0, max=20)] = 4,
+    as_json: AsJson = False,
+    precision: PrecisionOption = None,
+    device: Device = "auto",
+) -> None:
+    """Write one HTML file that opens without a network: scores, curves, calibration, gate, images, errors, changes.
+
+    The numbers lie beside it as JSON. From stored maps where there is out-of-fold evidence; a plain run predicts its
+    validation images first.
+
+    Examples: `sever report saved/neu-grouped -o report.html`, `sever report blends/a --against old/report.html`
+    """
+    from sever.pipeline.inspection import How
+    from sever.pipeline.report import summary, write_report
+
+    written = write_report(candidate, output, against, How(device, precision), images)
+    print(json.dumps(summary(written.numbers), indent=2) if as_json else written.page)

@@ -1,0 +1,47 @@
+"""`sever tune`: rules chosen on out-of-fold evidence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.app import app
+from sever.cli.options import AsJson
+
+
+@app.command()
+def tune(
+    run: Annotated[
+        Path,
+        typer.Option("--run", "-r", help="A candidate: the folder of a cross-validation or a blend, or saved/NAME."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File for the rules; tune.json goes beside it. Default: CANDIDATE/rules-tuned.json."
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.", min=2)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    allow_worse: Annotated[
+        bool, typer.Option("--allow-worse", help="Also take rules that make some class worse beyond noise.")
+    ] = False,
+    apply: Annotated[
+        bool,
+        typer.Option(
+            "--apply", help="Put the chosen rules into the candidate; its old ones stay as rules-before.json."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Choose thresholds, smallest areas and the gate out of fold; the default rules stay where no gain is beyond noise.
+
+    Example: `sever tune -r saved/lite0-unet -o rules.json`
+    """
+    from sever.pipeline.tune import TuneOptions, render, tune_candidate
+
+    report = tune_candidate(run, TuneOptions(output, draws, seed, allow_worse, apply))
+    print(json.dumps(report, indent=2) if as_json else render(report))

@@ -1,0 +1,22 @@
+"""Settings of what goes to Kaggle: whose account, under which names, on what terms; knows no credentials."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sever.config.base import Settings
+
+
+class KaggleSettings(Settings):
+    """`sever upload`, `kernel` and `submit` read them from kaggle.yml, where there is one; options win over them."""
+
+    owner: str | None = Field(
+        None, description="Account or organisation that owns what is uploaded; null means the one that is signed in."
+    )
+    licence: str = Field("other", description="Kaggle's name of the licence of uploaded weights, e.g. CC0-1.0.")
+    public: bool = Field(False, description="Whether uploads can be seen by everybody.")
+    competition: str = Field("severstal-steel-defect-detection", description="Name of the competition.")
+    minutes: float = Field(
+        55.0, gt=0, description="How long a kernel may take (the 2019 competition: 60), a spare for its start left out."
+    )
+    overlap_allowed: bool = Field(False, description="Whether a pixel may belong to several classes in a submission.")

@@ -1,0 +1,104 @@
+"""Whether a submission is what the competition asks for, before it costs one of the day; knows no account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sever.data.run_table import find_run_faults, names_every_pair, read_run_table
+from sever.deliver.submission import ANY_SIZE, SHOWN
+from sever.errors import InputError
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a good submission holds: images by the sample, rows, and pairs of image and class with a defect."""
+
+    images: int
+    rows: int
+    defective_pairs: int
+
+
+def check_submission(
+    path: Path, sample: Path, pixels: Mapping[str, int] | None = None, overlap_allowed: bool = False
+) -> Checked:
+    """Compare a submission with the competition's sample: form, images, rows, order, run lengths, overlaps.
+
+    In the combined form the rows are the sample's, one for one. In the separate form (defects only) images are among
+    the sample's, and classes too unless the sample names a single class throughout, as a placeholder. `pixels` is
+    height times width by image; without it, the end of runs is not checked. Unless `overlap_allowed`, a pixel belongs
+    to one class at most. Raises InputError with the first faults.
+    """
+    given, wanted = read_run_table(path), read_run_table(sample)
+    every_pair = names_every_pair(sample)
+    if names_every_pair(path) != every_pair:
+        form, option = ("ImageId_ClassId", "combined") if every_pair else ("ImageId,ClassId", "separate")
+        raise InputError(
+            f"{path} has the other form of CSV than {sample}, which has {form}; predict with --form {option}"
+        )
+    if every_pair:
+        _raise_unless_same_rows(path, sample, _keys(given), _keys(wanted))
+    else:
+        _raise_unless_known(path, sample, given, wanted)
+    sizes = {image_id: (pixels or {}).get(image_id, ANY_SIZE) for image_id in given["image_id"]}
+    _refuse(path, "rows with wrong run lengths", find_run_faults(given, sizes))
+    if not overlap_allowed:
+        _refuse(path, "images in which classes overlap", overlaps(given))
+    defective = int((given["runs"] != "").sum())
+    return Checked(wanted["image_id"].nunique(), len(given), defective)
+
+
+def overlaps(rows: pd.DataFrame) -> list[str]:
+    """Where two classes of an image claim one pixel, in words. Run lengths are proper ones."""
+    found = []
+    for image_id, group in rows[rows["runs"] != ""].groupby("image_id", sort=False):
+        if len(group) > 1:
+            fault = _overlap(group["class_index"].tolist(), group["runs"].tolist())
+            found += [f"{image_id}: {fault}"] if fault else []
+    return found
+
+
+def _overlap(class_indices: Sequence[int], texts: Sequence[str]) -> str | None:
+    runs = [np.array(text.split(), dtype=np.int64).reshape(-1, 2) for text in texts]
+    classes = np.repeat(np.array(class_indices) + 1, [len(each) for each in runs])
+    starts, lengths = np.concatenate(runs).T
+    order = np.argsort(starts, kind="stable")
+    starts, ends, classes = starts[order], (starts + lengths)[order], classes[order]
+    at = np.flatnonzero(ends[:-1] > starts[1:])
+    if not len(at):
+        return None
+    first = int(at[0])
+    return f"classes {classes[first]} and {classes[first + 1]} at pixel {starts[first + 1]}"
+
+
+def _keys(rows: pd.DataFrame) -> list[str]:
+    return [f"{image_id}_{index + 1}" for image_id, index in zip(rows["image_id"], rows["class_index"], strict=True)]
+
+
+def _raise_unless_same_rows(path: Path, sample: Path, given: list[str], wanted: list[str]) -> None:
+    there, needed = set(given), set(wanted)
+    _refuse(path, f"rows that {sample.name} doesn't have", [key for key in given if key not in needed])
+    _refuse(path, f"rows too few, by {sample.name}", [key for key in wanted if key not in there])
+    for number, (ours, theirs) in enumerate(zip_longest(given, wanted), start=2):
+        if ours != theirs:
+            raise InputError(f"{path} has the rows of {sample} in another order: line {number} is {ours}, not {theirs}")
+
+
+def _raise_unless_known(path: Path, sample: Path, given: pd.DataFrame, wanted: pd.DataFrame) -> None:
+    images = set(wanted["image_id"])
+    _refuse(path, f"images that {sample.name} doesn't have", [name for name in given["image_id"] if name not in images])
+    classes = set(wanted["class_index"])
+    if len(classes) > 1:
+        faults = [key for key, index in zip(_keys(given), given["class_index"], strict=True) if index not in classes]
+        _refuse(path, f"rows of a class that {sample.name} doesn't have", faults)
+
+
+def _refuse(path: Path, what: str, faults: Sequence[object]) -> None:
+    if faults:
+        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+        raise InputError(f"{path} has {len(faults)} {what}: {'; '.join(map(str, faults[:SHOWN]))}{more}")

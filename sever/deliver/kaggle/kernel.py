@@ -1,0 +1,142 @@
+"""The folder of an offline inference kernel, pushed and waited for; knows no networks. What runs there is script.py."""
+
+from __future__ import annotations
+
+import json
+import pprint
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sever.deliver.kaggle.client import Kaggle
+from sever.deliver.kaggle.upload import LONGEST_NAME, raise_unless_slug, slug_of
+from sever.errors import InputError
+from sever.files import atomic_folder, write_json, write_text
+
+SCRIPT = Path(__file__).with_name("script.py")
+METADATA, CODE = "kernel-metadata.json", "main.py"
+_MARK = "SETTINGS: dict[str, Any] = {}"
+_ENDED = ("complete", "error", "cancel_acknowledged")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One inference kernel. `model` and `wheels` are data sets OWNER/NAME; `minutes` is what the competition gives."""
+
+    owner: str
+    title: str
+    model: str
+    wheels: str
+    competition: str
+    minutes: float
+    form: str | None = None
+    gpu: bool = True
+
+    @property
+    def slug(self) -> str:
+        return slug_of(self.title)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A version of a kernel that Kaggle has taken; `status` is how its run ended, or how far it is."""
+
+    ref: str
+    version: int
+    url: str
+    status: str
+
+    def __str__(self) -> str:
+        return f"{self.ref}/{self.version}"
+
+
+def write_kernel(folder: Path, kernel: Kernel) -> Path:
+    """Write kernel-metadata.json and main.py, ready for `kaggle kernels push` too; returns `folder`."""
+    raise_unless_slug("kernel", kernel.slug)
+    if folder.exists() and not (folder / METADATA).is_file() and any(folder.iterdir()):
+        raise InputError(f"-o {folder} holds something other than a kernel; give another folder")
+    settings = {
+        "competition": kernel.competition,
+        "model": kernel.model,
+        "wheels": kernel.wheels,
+        "minutes": kernel.minutes,
+        "form": kernel.form,
+    }
+    source = SCRIPT.read_text(encoding="utf-8")
+    assert source.count(_MARK) == 1
+    stated = _MARK.replace("{}", pprint.pformat(settings, sort_dicts=False))
+    with atomic_folder(folder) as temporary:
+        write_json(temporary / METADATA, _metadata(kernel))
+        write_text(temporary / CODE, source.replace(_MARK, stated))
+    return folder
+
+
+def push(kaggle: Kaggle, folder: Path) -> Pushed:
+    """Send a kernel's folder, which runs it. Raises InputError, also where Kaggle doesn't know one of its sources."""
+    ref = json.loads((folder / METADATA).read_text(encoding="utf-8"))["id"]
+    what = f"cannot push kernel {ref}"
+    kaggle.api.config_values.setdefault("username", kaggle.owner)
+    response = kaggle.call(what, lambda: kaggle.api.kernels_push(str(folder)), repeatable=False)
+    if response.error:
+        raise InputError(f"{what}: Kaggle says: {kaggle.redact(response.error)}")
+    unknown = [
+        *(response.invalid_dataset_sources or []),
+        *(response.invalid_competition_sources or []),
+    ]
+    if unknown:
+        raise InputError(
+            f"{what}: Kaggle has no {', '.join(unknown)} that this account may use; upload the model and the wheels "
+            "first (`sever upload`), accept the competition's rules, and push again"
+        )
+    return Pushed(ref, int(response.version_number), response.url, "queued")
+
+
+def wait_for_kernel(
+    kaggle: Kaggle, pushed: Pushed, seconds: float, tell: Callable[[str], None], every: float = 20.0
+) -> Pushed:
+    """Ask until the run has ended, or the time is over. Raises InputError when the run failed."""
+    end, told = kaggle.patience.clock() + seconds, pushed.status
+    while True:
+        status, failure = _status(kaggle, pushed)
+        if status in ("error", "cancel_acknowledged"):
+            said = f": {kaggle.redact(failure)}" if failure else ""
+            raise InputError(f"kernel {pushed} ended with {status}{said}; its log is at {pushed.url}")
+        if status in _ENDED or kaggle.patience.clock() >= end:
+            return Pushed(pushed.ref, pushed.version, pushed.url, status)
+        if status != told:
+            tell(f"kernel {pushed}: {status}")
+            told = status
+        kaggle.patience.sleep(every)
+
+
+def kernel_title(name: str) -> str:
+    """A title that Kaggle takes, of a run's or a blend's name."""
+    return f"sever {name}"[:LONGEST_NAME].rstrip(" -_")
+
+
+def _metadata(kernel: Kernel) -> dict[str, object]:
+    return {
+        "id": f"{kernel.owner}/{kernel.slug}",
+        "title": kernel.title,
+        "code_file": CODE,
+        "language": "python",
+        "kernel_type": "script",
+        "is_private": True,
+        "enable_gpu": kernel.gpu,
+        "enable_tpu": False,
+        "enable_internet": False,
+        "dataset_sources": list(dict.fromkeys([kernel.model, kernel.wheels])),
+        "competition_sources": [kernel.competition],
+        "kernel_sources": [],
+        "model_sources": [],
+    }
+
+
+def _status(kaggle: Kaggle, pushed: Pushed) -> tuple[str, str]:
+    from kagglesdk.kernels.types.kernels_api_service import ApiGetKernelSessionStatusRequest
+
+    request = ApiGetKernelSessionStatusRequest()
+    request.user_name, request.kernel_slug = pushed.ref.split("/")
+    ask = kaggle.client.kernels.kernels_api_client.get_kernel_session_status
+    response = kaggle.call(f"cannot ask how kernel {pushed} is doing", lambda: ask(request))
+    return str(response.status.name).lower(), str(response.failure_message or "")

@@ -1,0 +1,43 @@
+"""A report's numbers as JSON inside its page, put in and taken out again; knows not what they mean."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from sever.errors import InputError
+
+FORM = "sever-report 1"
+_OPENING = '<script type="application/json" id="report-numbers">'
+_EMBEDDED = re.compile(re.escape(_OPENING) + r"(.*?)</script>", re.DOTALL)
+
+
+def embed(numbers: dict[str, Any]) -> Markup:
+    """The numbers as a script element that no browser runs."""
+    text = json.dumps(numbers, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # "<" inside a string could end the element early; as an escape it is the same JSON.
+    return Markup(_OPENING + text.replace("<", "\\u003c") + "</script>")
+
+
+def read_numbers(path: Path) -> dict[str, Any]:
+    """The numbers of a report: its .html, or the .json beside it. Raises InputError for anything else."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the report {path}: {error}; {_NEEDED}") from error
+    found = _EMBEDDED.search(text)
+    try:
+        numbers = json.loads(found[1] if found else text)
+    except ValueError as error:
+        raise InputError(f"{path} holds no numbers of a report ({error}); {_NEEDED}") from error
+    if not isinstance(numbers, dict) or numbers.get("form") != FORM:
+        given = numbers.get("form") if isinstance(numbers, dict) else None
+        raise InputError(f"{path} is of the form {given!r}, not {FORM!r}; {_NEEDED}")
+    return numbers
+
+
+_NEEDED = "give an .html or .json that `sever report` wrote with this version, or leave --against out"

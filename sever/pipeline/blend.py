@@ -1,0 +1,227 @@
+"""`sever blend`: the out-of-fold evidence of several models into that of their blend, image by image; runs no network.
+
+The members' maps come from disk, so they are on 8-bit levels before they are blended; the networks of a blend that is
+loaded with `load_model` are blended by the same function before their one rounding. That is all the two differ in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sever.config import RuleSettings, parse_rules
+from sever.decide.ensemble import Blend
+from sever.decide.postprocess import dequantise, quantise
+from sever.decide.ranks import LEVELS, count_levels, ranks_of
+from sever.errors import InputError
+from sever.files import write_json
+from sever.pipeline.blend_members import Member, mean_label_probs, open_members
+from sever.pipeline.blend_weights import choose_weights
+from sever.pipeline.evidence import open_evidence, write_score_table
+from sever.pipeline.progress import meter, tell
+from sever.pipeline.streams import read_ahead
+from sever.store import Evidence, ProbabilityStore, read_json
+
+# Images whose maps wait to be written, all their members' maps together; two threads work on one each.
+WAITING = 4
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to blend and how. `rules` replace the first member's (only what is in there); `select`: none or greedy."""
+
+    members: tuple[Path, ...]
+    blend: Blend = field(default_factory=Blend)
+    select: str = "none"
+    rules: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.select not in ("none", "greedy"):
+            raise InputError(f"unknown way to select {self.select!r}; allowed: none, greedy")
+        if self.select == "greedy" and (self.blend.kind != "mean" or self.blend.weights):
+            raise InputError("--select greedy finds the weights of a mean: leave --kind and --weight out")
+
+
+def order_blend(kind: str, weights: Sequence[float], power: float | None) -> Blend:
+    """A Blend as it was asked for. Raises InputError where what was said doesn't go together."""
+    if kind == "power" and power is None:
+        raise InputError("a blend of kind power needs its --power, e.g. 2 for the root mean square or 4")
+    if kind != "power" and power is not None:
+        raise InputError(f"--power belongs to --kind power, not to {kind}")
+    return Blend(kind, tuple(weights)) if power is None else Blend(kind, tuple(weights), power)
+
+
+def make_blend(order: Order, output: Path, overwrite: bool = False) -> Evidence:
+    """Write the evidence of the blend to `output`; maps that an interrupted `make_blend` left are not made again.
+
+    Raises InputError for members that don't fit together, and for a folder that holds anything else.
+    """
+    members = open_members(order.members, output)
+    segmenters = [member for member in members if member.has_maps]
+    order.blend.shares(len(segmenters))  # told before the work
+    evidence = Evidence(output)
+    asked = _describe(order, members, output)
+    _claim(evidence, asked, overwrite)
+    rules = _rules(order, segmenters[0])
+    found = _find_out(evidence, order, asked, members, rules)
+    blend = Blend.from_dict(found["blend"])
+    kept = [member for member, chosen in zip(segmenters, found["keep"], strict=True) if chosen]
+    fill_maps(evidence.maps, kept, blend)
+    if not evidence.about_file.is_file():
+        _write_tables(evidence, members, rules)
+        gates = [member for member in members if not member.has_maps]
+        write_json(evidence.about_file, _about(order, kept + gates, blend, output))
+    if not evidence.pairs_file.is_file():
+        write_score_table(open_evidence(output))
+    return evidence
+
+
+def _describe(order: Order, members: Sequence[Member], output: Path) -> dict[str, Any]:
+    """All that the stored maps depend on."""
+    blend = order.blend.as_dict()
+    return {
+        "members": [_seen_from(output, member) for member in members],
+        "maps_sha256": [_digest(member) for member in members],
+        "kind": blend["kind"],
+        "weights": blend["weights"],
+        "power": blend["power"],
+        "select": order.select,
+        "seed": order.seed,
+        "rules": order.rules,
+    }
+
+
+def _seen_from(output: Path, member: Member) -> str:
+    return os.path.relpath(member.folder.resolve(), output.resolve())
+
+
+def _digest(member: Member) -> str:
+    """Of the images' folds and their maps' sizes: other maps of the very same sizes would be a wonder."""
+    maps, folds = member.evidence.maps, member.folds["fold"]
+    sizes = [maps.path(image_id).stat().st_size if member.has_maps else 0 for image_id in member.image_ids]
+    lines = [str(line) for line in zip(member.image_ids, folds, sizes, strict=True)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _claim(evidence: Evidence, asked: dict[str, Any], overwrite: bool) -> None:
+    """Make sure that what lies in the folder already belongs to this blend, or nothing is there."""
+    if evidence.folder.exists() and not evidence.folder.is_dir():
+        raise InputError(f"-o {evidence.folder} is a file; give a folder")
+    if not evidence.blend_file.is_file():
+        if evidence.about_file.exists() or evidence.maps.folder.exists():
+            raise InputError(f"{evidence.folder} holds maps that no blend wrote; give another -o")
+        write_json(evidence.blend_file, {"asked": asked})
+        return
+    if read_json(evidence.blend_file)["asked"] == asked:
+        return
+    if not overwrite:
+        raise InputError(
+            f"{evidence.folder} holds another blend, or its members have changed since ({evidence.blend_file}); give "
+            "another -o, or --overwrite to replace it"
+        )
+    for file in (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file):
+        file.unlink(missing_ok=True)
+    for image_id in list(evidence.maps):
+        evidence.maps.path(image_id).unlink()
+    write_json(evidence.blend_file, {"asked": asked})
+
+
+def _rules(order: Order, first: Member) -> RuleSettings:
+    values = read_json(first.evidence.rules_file)
+    gate = values.get("gate", {}) | order.rules.get("gate", {})
+    return parse_rules(values | order.rules | {"gate": gate}, f"rules of {first.name}, with those asked for")
+
+
+def _find_out(
+    evidence: Evidence, order: Order, asked: dict[str, Any], members: Sequence[Member], rules: RuleSettings
+) -> dict[str, Any]:
+    """What a look at all maps says: weights, ranks, and which members have a part; kept, so that it is done once."""
+    known = dict(read_json(evidence.blend_file))
+    if "blend" in known:
+        return known
+    segmenters = [member for member in members if member.has_maps]
+    blend, keep, selection = order.blend, [True] * len(segmenters), None
+    if order.select == "greedy":
+        selection = choose_weights(members, rules, order.seed)
+        counts = selection["counts"]
+        # A member without weight that has a label head stays, for the gate was heard when weights were chosen.
+        keep = [bool(count) or member.has_labels for count, member in zip(counts, segmenters, strict=True)]
+        blend = replace(blend, weights=tuple(float(count) for count, kept in zip(counts, keep, strict=True) if kept))
+    if blend.kind == "rank":
+        blend = replace(blend, ranks=_gather_ranks(segmenters))
+    found = {"asked": asked, "blend": blend.as_dict(), "keep": keep, "selection": selection}
+    write_json(evidence.blend_file, found)
+    return found
+
+
+def _gather_ranks(members: Sequence[Member]) -> tuple[tuple[tuple[float, ...], ...], ...]:
+    """Ranks (M, C, 256) of every member's levels, in one pass over its maps."""
+    tables = []
+    for member in members:
+        counts = np.zeros((member.num_classes, LEVELS), np.int64)
+        with meter(f"ranks of {member.name}", len(member.folds)) as progress:
+            for image_counts in read_ahead(lambda image: count_levels(member.read(image)), member.image_ids, WAITING):  # noqa: B023
+                counts += image_counts
+                progress.advance()
+        tables.append(tuple(tuple(row) for row in ranks_of(counts).tolist()))
+    return tuple(tables)
+
+
+def fill_maps(maps: ProbabilityStore, members: Sequence[Member], blend: Blend) -> None:
+    """Blend every image that has no map yet; at most two images, with all their members' maps, are in memory."""
+    image_ids = members[0].image_ids
+    todo = [image_id for image_id in image_ids if image_id not in maps]
+
+    def blend_one(image_id: str) -> None:
+        maps.write(image_id, quantise(blend(_read_all(members, image_id))))
+
+    with meter("blend", len(image_ids), done=len(image_ids) - len(todo)) as progress:
+        for _ in read_ahead(blend_one, todo, WAITING):
+            progress.advance()
+
+
+def _read_all(members: Sequence[Member], image_id: str) -> list[np.ndarray]:
+    levels = [member.read(image_id) for member in members]
+    for member, levels_chw in zip(members, levels, strict=True):
+        if levels_chw.shape != levels[0].shape:
+            raise InputError(
+                f"the maps of {image_id} differ in size: {_size(levels[0])} in {members[0].folder}, "
+                f"{_size(levels_chw)} in {member.folder}; the images must have changed between them"
+            )
+    return [dequantise(levels_chw) for levels_chw in levels]
+
+
+def _size(levels_chw: np.ndarray) -> str:
+    return "x".join(map(str, levels_chw.shape[1:]))
+
+
+def _write_tables(evidence: Evidence, members: Sequence[Member], rules: RuleSettings) -> None:
+    """Folds, the gate as the mean of all label probabilities, and the rules."""
+    first = members[0]
+    evidence.write_table(evidence.folds_file, first.folds)
+    label_probs_nc = mean_label_probs(members, first.image_ids)
+    if label_probs_nc is not None:
+        evidence.write_label_probs(first.image_ids, label_probs_nc)
+        if rules.gate.kind == "none":
+            tell("the label probabilities are kept, but gate.kind in rules.json is none, so they change no mask yet")
+    write_json(evidence.rules_file, rules.model_dump(mode="json"))
+
+
+def _about(order: Order, members: Sequence[Member], blend: Blend, output: Path) -> dict[str, Any]:
+    first = members[0].evidence.about()
+    return {
+        "kind": "blend",
+        "name": order.name or output.resolve().name,
+        "class_names": first["class_names"],
+        "members": [_seen_from(output, member) for member in members],
+        "blend": {key: value for key, value in blend.as_dict().items() if key != "ranks"},
+        "data": first["data"],
+    }

@@ -1,0 +1,95 @@
+"""A blend beside its members: Dice of each, and whether the lead is more than noise; reads score tables only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sever.decide.bootstrap import paired_interval
+from sever.store import Evidence, read_json
+
+
+def compare(evidence: Evidence) -> dict[str, Any]:
+    """Mean Dice of the blend and of every member, each under its own rules, and the paired difference to the best."""
+    about, kept = evidence.about(), [Evidence(folder) for folder in evidence.members()]
+    members = [member for member in kept if any(member.maps.folder.rglob("*.png"))]
+    pairs = evidence.read_pairs()
+    blend_nc, groups = _dice(pairs, pairs), pairs.drop_duplicates("image_id")["group"].to_numpy()
+    scores = [_dice(member.read_pairs(), pairs) for member in members]
+    best = int(np.argmax([score.mean() for score in scores]))
+    weights = about["blend"]["weights"] or [1.0] * len(members)
+    rules = [read_json(each.rules_file) for each in (evidence, *members)]
+    return {
+        "folder": str(evidence.folder),
+        "name": about["name"],
+        "images": len(blend_nc),
+        "classes": about["class_names"],
+        "blend": about["blend"],
+        "members": [
+            {"name": member.about()["name"], "folder": str(member.folder), "weight": weight} | _means(score)
+            for member, weight, score in zip(members, weights, scores, strict=True)
+        ],
+        "gates": [str(member.folder) for member in kept if member not in members],
+        "same_rules": all(each == rules[0] for each in rules),
+        **_means(blend_nc),
+        "best_member": members[best].about()["name"],
+        "gain": asdict(paired_interval(blend_nc, scores[best], groups)),
+        "selection": read_json(evidence.blend_file)["selection"],
+    }
+
+
+def _dice(pairs: pd.DataFrame, like: pd.DataFrame) -> np.ndarray:
+    """(N, C) Dice, images in the order of `like`."""
+    table = pairs.pivot(index="image_id", columns="class_id", values="dice")
+    return table.loc[like["image_id"].drop_duplicates()].to_numpy(dtype=np.float64)
+
+
+def _means(dice_nc: np.ndarray) -> dict[str, Any]:
+    return {"dice": float(dice_nc.mean()), "dice_per_class": dice_nc.mean(axis=0).tolist()}
+
+
+def render(comparison: dict[str, Any]) -> str:
+    """The comparison as a table that a person reads, and what follows from it in words."""
+    table = Table(title=f"Out of fold, {comparison['images']} images")
+    for heading in ("", "weight", "Dice", *comparison["classes"]):
+        table.add_column(escape(heading), justify="left" if not heading else "right")
+    for member in comparison["members"]:
+        table.add_row(escape(_called(member, comparison)), f"{member['weight']:g}", *_figures(member))
+    table.add_section()
+    table.add_row(f"{comparison['blend']['kind']} of them", "", *_figures(comparison), style="bold")
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join([captured.get().rstrip(), *_words(comparison), comparison["folder"]])
+
+
+def _called(member: dict[str, Any], comparison: dict[str, Any]) -> str:
+    """The name; where several members share it (other seeds of one experiment), with the last part of the folder."""
+    shared = sum(each["name"] == member["name"] for each in comparison["members"]) > 1
+    return f"{member['name']}/{member['folder'].rpartition('/')[2]}" if shared else str(member["name"])
+
+
+def _figures(scores: dict[str, Any]) -> list[str]:
+    return [f"{value:.4f}" for value in (scores["dice"], *scores["dice_per_class"])]
+
+
+def _words(comparison: dict[str, Any]) -> list[str]:
+    gain, selection = comparison["gain"], comparison["selection"]
+    verdict = "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "no difference beyond noise"
+    lines = [f"blend - {comparison['best_member']}, the best member: {_interval(gain)}: {verdict}"]
+    if selection is not None:
+        taken = "taken" if selection["taken"] else "not taken, the equal mean stays"
+        lines.append(f"greedy weights - equal mean, out of fold: {_interval(selection['gain'])}: {taken}")
+    if not comparison["same_rules"]:
+        lines.append("each is scored under its own rules.json, and these differ")
+    return lines
+
+
+def _interval(interval: dict[str, float]) -> str:
+    return f"{interval['mean']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]"

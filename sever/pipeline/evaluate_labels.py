@@ -1,0 +1,73 @@
+"""Scores of image labels beside, or in place of, those of masks: what `sever evaluate` says of a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sever.data.table import ImageTable
+from sever.decide.label_metrics import LABEL_THRESHOLD, LabelSheet
+from sever.files import atomic_path, write_json
+from sever.pipeline.inspection import LoadedModel, image_reader, label_table
+from sever.pipeline.progress import meter
+
+
+def evaluate_labels(
+    loaded: LoadedModel, table: ImageTable, output: Path | None, source: dict[str, str]
+) -> dict[str, Any]:
+    """Score a model that draws no masks; with `output` also write scores.json and images.csv there."""
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)  # told before the work, not after it, where that can't be
+    sheet = LabelSheet(table.num_classes)
+    image_ids, shown = table.image_ids, table.has_class()
+    read = image_reader(loaded.config, loaded.facts)
+    with meter("evaluate", len(table)) as progress:
+        for row, probs_c in label_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
+            sheet.add(image_ids[row], probs_c, shown[row])
+            progress.advance()
+    evaluation = source | {"classes": list(table.class_names)} | sheet.as_dict()
+    if output is not None:
+        write_json(output / "scores.json", evaluation)
+        with atomic_path(output / "images.csv") as temporary:
+            _images(sheet, table.class_names).to_csv(temporary, index=False)
+    return evaluation
+
+
+def _images(sheet: LabelSheet, class_names: tuple[str, ...]) -> pd.DataFrame:
+    """One row an image: its probabilities, and what it shows."""
+    probs = pd.DataFrame(sheet.probs_nc, columns=[f"prob_{name}" for name in class_names])
+    truth = pd.DataFrame(sheet.truth_nc.astype(int), columns=[f"shows_{name}" for name in class_names])
+    return pd.concat([pd.Series(sheet.image_ids, name="image_id"), probs, truth], axis=1)
+
+
+def render_labels(classes: list[str], scores: dict[str, Any]) -> str:
+    """The scores of image labels as a table that a person reads; `scores`: LabelSheet.as_dict."""
+    table = Table(title=f"labels of {scores['images']} images, {len(classes)} classes")
+    headings = ("class", "AP", "AUC", "F1", "images with it", "found", "missed", "false alarms")
+    for heading in headings:
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for index, name in enumerate(classes):
+        numbers = (scores[f"label_{kind}_per_class"][index] for kind in ("ap", "auc", "f1"))
+        table.add_row(escape(name), *map(_number, numbers), *_counts(scores["has_defect_per_class"][index]))
+    table.add_section()
+    means = (scores[f"label_{kind}"] for kind in ("ap", "auc", "f1"))
+    table.add_row("mean / any", *map(_number, means), *_counts(scores["has_defect"]))
+    console = Console(width=100, file=None, record=False)
+    with console.capture() as capture:
+        console.print(table)
+        console.print(f"AP: average precision. Found: with a probability of {LABEL_THRESHOLD} or more.")
+        console.print(f"Rightly said to show a defect or none: {_number(scores['defect_accuracy'])} of the images.")
+    return capture.get().rstrip()
+
+
+def _counts(seen: dict[str, int]) -> list[str]:
+    return [str(count) for count in (seen["tp"] + seen["fn"], seen["tp"], seen["fn"], seen["fp"])]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,87 @@
+"""A few plain numbers an image, to tell kinds of images apart and train from test; knows no labels and no networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sever.data.images import read_image
+from sever.pipeline.progress import meter
+from sever.pipeline.streams import read_ahead
+
+FEATURES = ("grey", "spread", "dark_tail", "bright_tail", "gradient_x", "gradient_y", "fine_noise", "dark_margin")
+# A column or row at the border belongs to a dark margin if it is darker than this share of the image's bright tail.
+MARGIN_DARKNESS = 0.15
+# An image may count at most this many times as much as an average one, or this many times less.
+MOST_WEIGHT = 10.0
+
+
+def image_features(image_hw: np.ndarray) -> np.ndarray:
+    """(8,) FEATURES of one grey image: levels 0..1, mean steps between neighbours, share of dark border."""
+    levels_hw = image_hw.astype(np.float32) / 255
+    dark, bright = np.quantile(levels_hw, (0.05, 0.95))
+    steps_x, steps_y = (np.abs(np.diff(levels_hw, axis=axis)) for axis in (1, 0))
+    fine_hw = levels_hw - cv2.blur(levels_hw, (3, 3))
+    return np.array(
+        [
+            levels_hw.mean(),
+            levels_hw.std(),
+            dark,
+            bright,
+            steps_x.mean() if steps_x.size else 0,
+            steps_y.mean() if steps_y.size else 0,
+            fine_hw.std(),
+            max(_margin_share(levels_hw.mean(axis=axis), bright) for axis in (0, 1)),
+        ]
+    )
+
+
+def folder_features(paths: Sequence[Path], significant_bits: int = 16) -> np.ndarray:
+    """(N, 8) FEATURES of image files, a few in memory at a time."""
+
+    def read(path: Path) -> np.ndarray:
+        return image_features(read_image(path, 1, significant_bits)[..., 0])
+
+    rows = []
+    with meter("look at images", len(paths)) as progress:
+        for row in read_ahead(read, paths, depth=8):
+            rows.append(row)
+            progress.advance()
+    return np.stack(rows)
+
+
+def clusters(features_nf: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """(N,) the cluster, 0.., of each image by k-means of its standardised features."""
+    scaled_nf = StandardScaler().fit_transform(features_nf)
+    count = min(count, len(np.unique(scaled_nf, axis=0)))
+    return KMeans(count, n_init=4, random_state=seed).fit_predict(scaled_nf)
+
+
+def likeness_to_test(train_nf: np.ndarray, test_nf: np.ndarray) -> tuple[np.ndarray, float]:
+    """(N,) weights, mean 1, that make training images look like test images, and how well the two are told apart.
+
+    The weight is the odds of "test" by a logistic regression, times train over test images (density ratio by
+    classification: Bickel, Brueckner and Scheffer 2009). The second value is its area under the ROC curve: 0.5 says
+    that train and test look alike.
+    """
+    features_nf = np.concatenate([train_nf, test_nf])
+    is_test_n = np.repeat([0, 1], [len(train_nf), len(test_nf)])
+    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
+    test_probs_n = model.fit(features_nf, is_test_n).predict_proba(features_nf)[:, 1]
+    odds_n = test_probs_n[: len(train_nf)] / (1 - test_probs_n[: len(train_nf)] + 1e-12)
+    weights_n = np.clip(odds_n / odds_n.mean(), 1 / MOST_WEIGHT, MOST_WEIGHT)
+    return weights_n / weights_n.mean(), float(roc_auc_score(is_test_n, test_probs_n))
+
+
+def _margin_share(lines: np.ndarray, bright: float) -> float:
+    """Share of lines (rows or columns, their mean level) at either end that are dark without a break."""
+    lit = np.flatnonzero(lines >= MARGIN_DARKNESS * bright)
+    return 1 - (lit[-1] - lit[0] + 1) / len(lines) if lit.size and bright > 0 else 0.0

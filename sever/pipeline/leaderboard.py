@@ -1,0 +1,242 @@
+"""`sever leaderboard`: what was submitted when, from which blend, rules and commit, and how it scored.
+
+Kept as records that are only added to: a submission, then scores of it as they become known; a later score replaces
+an earlier one of the same kind, and the file keeps both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sever.deliver.charts import draw_course
+from sever.errors import InputError
+from sever.pipeline.candidates import read_columns
+from sever.store import Evidence
+from sever.store.ledger import Record, append_record, read_ledger
+
+LEDGER = Path("saved") / "leaderboard.jsonl"
+SCORE_KINDS = ("cv", "public", "private")
+# What a blend decided by, in this order; its maps are left out, for they are large and the score table follows them.
+FINGERPRINTED = ("evidence.json", "folds.csv", "labels.csv", "pairs.csv", "rules.json")
+GIT_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One submission with the scores known of it. Hashes are SHA-256; `time` is ISO 8601 with its offset."""
+
+    name: str
+    time: str
+    submission: str
+    submission_sha256: str
+    blend: str | None = None
+    blend_sha256: str | None = None
+    rules: str | None = None
+    rules_sha256: str | None = None
+    commit: str | None = None
+    uncommitted_changes: bool | None = None
+    message: str = ""
+    cv: float | None = None
+    public: float | None = None
+    private: float | None = None
+
+
+def record_submission(
+    name: str,
+    submission: Path,
+    *,
+    blend: Path | None = None,
+    rules: Path | None = None,
+    cv: float | None = None,
+    public: float | None = None,
+    private: float | None = None,
+    message: str = "",
+    ledger: Path = LEDGER,
+) -> Submission:
+    """Record a submission that is made now; with a blend, `rules` are its own and `cv` its mean Dice, unless given.
+
+    Raises InputError for a name that is taken, a missing file, a score outside 0..1, or a damaged ledger.
+    """
+    scores = _checked({"cv": cv, "public": public, "private": private})
+    if not name.strip():
+        raise InputError("a submission needs a name to find it by")
+    evidence = None if blend is None else Evidence.find(blend)
+    if evidence is not None:
+        rules = rules or evidence.rules_file
+        if scores["cv"] is None:
+            scores["cv"] = float(read_columns(evidence.pairs_file, ("dice",))["dice"].mean())
+    commit, changed = _git_state()
+    made = Submission(
+        name,
+        _now(),
+        str(submission),
+        _hash_file(submission),
+        None if evidence is None else str(evidence.folder),
+        None if evidence is None else fingerprint_evidence(evidence),
+        None if rules is None else str(rules),
+        None if rules is None else _hash_file(rules),
+        commit,
+        changed,
+        message,
+        **scores,
+    )
+
+    def make(records: list[Record]) -> Record:
+        if name in _submissions(records, ledger):
+            raise InputError(f"{ledger} has a submission {name} already; take another name, or add scores to that one")
+        return {"record": "submission"} | asdict(made)
+
+    append_record(ledger, make)
+    return made
+
+
+def record_scores(
+    name: str, *, public: float | None = None, private: float | None = None, ledger: Path = LEDGER
+) -> Submission:
+    """Add scores that became known later; returns the submission with them.
+
+    Raises InputError for an unknown name, no score at all, a score outside 0..1, or a damaged ledger.
+    """
+    scores = {
+        kind: score for kind, score in _checked({"public": public, "private": private}).items() if score is not None
+    }
+    if not scores:
+        raise InputError("there is no score to record: give a public or a private one")
+
+    def make(records: list[Record]) -> Record:
+        known = _submissions(records, ledger)
+        if name not in known:
+            names = ", ".join(known) or "none yet"
+            raise InputError(f"{ledger} has no submission {name}; it has {names}")
+        return {"record": "scores", "name": name, "time": _now()} | scores
+
+    append_record(ledger, make)
+    return next(found for found in course(ledger) if found.name == name)
+
+
+def course(ledger: Path = LEDGER) -> list[Submission]:
+    """All submissions in the order in which they were made, each with its latest scores."""
+    return list(_submissions(read_ledger(ledger), ledger).values())
+
+
+def draw(output: Path, ledger: Path = LEDGER) -> None:
+    """The three scores over time, as a PNG. Raises InputError where nothing has a score yet."""
+    made = course(ledger)
+    scores = {kind: [_or_nan(getattr(found, kind)) for found in made] for kind in SCORE_KINDS}
+    if all(math.isnan(score) for column in scores.values() for score in column):
+        raise InputError(f"{ledger} has no score to draw yet; add one with `sever leaderboard score`")
+    draw_course(output, [datetime.fromisoformat(found.time) for found in made], scores)
+
+
+def render(made: list[Submission]) -> str:
+    """A table that a person reads; the best score of each kind has a star."""
+    best = {
+        kind: max((score for found in made if (score := getattr(found, kind)) is not None), default=None)
+        for kind in SCORE_KINDS
+    }
+    console = Console(width=130, file=None, record=False)
+    table = Table(title=f"{len(made)} submissions")
+    for heading in ("name", "when", *SCORE_KINDS, "blend", "commit", "message"):
+        table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
+    for found in made:
+        table.add_row(
+            escape(found.name),
+            found.time[:16].replace("T", " "),
+            *(_score_text(getattr(found, kind), best[kind]) for kind in SCORE_KINDS),
+            escape(found.blend or "-"),
+            _commit_text(found),
+            escape(found.message),
+        )
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()
+
+
+def fingerprint_evidence(evidence: Evidence) -> str:
+    """SHA-256 over the small files of a blend or cross-validation; the same folder copied elsewhere has the same."""
+    digest = hashlib.sha256()
+    for name in FINGERPRINTED:
+        file = evidence.folder / name
+        if file.is_file():
+            digest.update(f"{name} {_hash_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _submissions(records: list[Record], ledger: Path) -> dict[str, Submission]:
+    """By name; the fields of a record that this version does not know are an error and not dropped."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, record in enumerate(records, start=1):
+        values = {key: value for key, value in record.items() if key != "record"}
+        unknown = set(values) - {field.name for field in fields(Submission)}
+        name = values.get("name")
+        kind = record.get("record")
+        if kind == "submission" and not unknown and {"name", "time", "submission", "submission_sha256"} <= set(values):
+            found[str(name)] = values
+        elif kind == "scores" and not unknown and name in found:
+            found[str(name)] |= {key: values[key] for key in SCORE_KINDS if key in values}
+        else:
+            raise InputError(
+                f"{ledger}, line {number} is no record of a submission or of its scores; mend or delete it"
+            )
+    return {name: Submission(**values) for name, values in found.items()}
+
+
+def _checked(scores: Mapping[str, float | None]) -> dict[str, float | None]:
+    for kind, score in scores.items():
+        if score is not None and not 0 <= score <= 1:
+            raise InputError(f"a {kind} score lies between 0 and 1; given {score}")
+    return dict(scores)
+
+
+def _hash_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _git_state() -> tuple[str | None, bool | None]:
+    """The commit of the folder that we stand in, and whether tracked files differ from it; None outside git."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    return (commit.strip(), None if changes is None else bool(changes.strip())) if commit else (None, None)
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says; None where there is no git or no repository with a commit."""
+    command = ["git", "--no-optional-locks", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _or_nan(score: float | None) -> float:
+    return math.nan if score is None else score
+
+
+def _score_text(score: float | None, best: float | None) -> str:
+    return "-" if score is None else f"{score:.5f}{' *' if score == best else ''}"
+
+
+def _commit_text(found: Submission) -> str:
+    if found.commit is None:
+        return "-"
+    return found.commit[:8] + ("+changes" if found.uncommitted_changes else "")

@@ -1,0 +1,112 @@
+"""A model as few files that Kaggle takes: what predicting needs, in one archive; unpacked, `load_model` reads it.
+
+sever.json   what is inside: kind, name, version of sever, `start` (which path in the archive -r means), and every
+             file of the archive with its size and SHA-256
+model.zip    a run with the chosen checkpoints, a cross-validation with its folds' last ones, or a blend with all
+             its members; rules and gate included, data, maps and the state of training left out
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sever import __version__
+from sever.errors import InputError
+from sever.files import write_json
+from sever.pipeline.inspection import evidence_members
+from sever.store import Evidence, Run, find_run
+
+ABOUT, ARCHIVE = "sever.json", "model.zip"
+_RUN_FILES = ("config.yml", "dataset.json", "rules.json")
+_CHECKPOINT_FILES = ("model.safetensors", "state.json")
+
+
+def pack_model(path: Path, folder: Path, epochs: Sequence[int] = ()) -> dict[str, Any]:
+    """Write sever.json and model.zip of what `path` means into `folder`; returns what sever.json says.
+
+    `epochs` (from 1) choose checkpoints of a run; without, it is the one that `path` names, or the best.
+    """
+    staged = folder / "model"
+    kind, start = _stage(path, staged, epochs)
+    files = {file.relative_to(staged).as_posix(): file for file in sorted(staged.rglob("*")) if file.is_file()}
+    about = {
+        "format": 1,
+        "kind": kind,
+        "name": model_name(path),
+        "sever": __version__,
+        "start": start,
+        "files": {name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for name, file in files.items()},
+    }
+    with zipfile.ZipFile(folder / ARCHIVE, "w", zipfile.ZIP_STORED) as archive:  # weights don't compress
+        for name, file in files.items():
+            archive.write(file, name)
+    shutil.rmtree(staged)
+    write_json(folder / ABOUT, about)
+    return about
+
+
+def model_name(path: Path) -> str:
+    """The experiment's name, or the blend's."""
+    if Evidence.is_at(path):
+        return str(Evidence.find(path).about()["name"])
+    run, _ = find_run(path)
+    return run.folder.resolve().parent.name
+
+
+def _stage(path: Path, target: Path, epochs: Sequence[int] = ()) -> tuple[str, str]:
+    """Copy what predicting needs; returns its kind, and which path under `target` means it."""
+    if not Evidence.is_at(path):
+        run, checkpoint = find_run(path)
+        chosen = _chosen(run, checkpoint, epochs)
+        _stage_run(run, chosen, target)
+        return "run", f"checkpoints/{chosen[0].name}" if len(chosen) == 1 else "."
+    if epochs:
+        raise InputError(f"{path} is no single run; -e chooses checkpoints of a run, all else goes as a whole")
+    evidence = Evidence.find(path)
+    about, members = evidence.about(), evidence_members(evidence)[0]
+    names = [f"members/{at}-{member.resolve().name}" for at, member in enumerate(members)]
+    if about["kind"] != "blend":
+        names = [f"fold-{fold}" for fold in about["folds"]]
+    starts = [_stage(member, target / name)[1] for name, member in zip(names, members, strict=True)]
+    if about["kind"] == "blend":
+        about |= {"members": [str(PurePosixPath(name) / start) for name, start in zip(names, starts, strict=True)]}
+    for file in (evidence.rules_file, evidence.folder / "blend.json"):
+        if file.is_file():
+            shutil.copy2(file, target)
+    write_json(target / "evidence.json", about)
+    return str(about["kind"]), "."
+
+
+def _chosen(run: Run, named: Path | None, epochs: Sequence[int]) -> list[Path]:
+    if not epochs:
+        return [named or run.best()]
+    if named is not None:
+        raise InputError(f"{named} is a checkpoint already; leave -e out, or give the run's folder")
+    there = run.epochs()
+    missing = [epoch for epoch in epochs if epoch not in there]
+    if missing:
+        raise InputError(
+            f"{run.folder} has no checkpoint of epoch {', '.join(map(str, missing))}; it has "
+            f"{', '.join(map(str, there)) or 'none'} (train.keep_every and train.keep_best say which are kept)"
+        )
+    return [run.epoch_folder(epoch) for epoch in sorted(set(epochs))]
+
+
+def _stage_run(run: Run, checkpoints: Sequence[Path], target: Path) -> None:
+    for checkpoint in checkpoints:
+        folder = target / "checkpoints" / checkpoint.name
+        folder.mkdir(parents=True)
+        for name in _CHECKPOINT_FILES:
+            shutil.copy2(checkpoint / name, folder)
+    for name in _RUN_FILES:
+        shutil.copy2(run.folder / name, target)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,254 @@
+"""`sever pseudo`: what a model says of unlabelled images, and of that the images that are sure enough to learn from.
+
+It predicts as `sever predict` does, into the same files, and goes on where it was stopped; trying other limits on the
+same images runs no network.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sever.data import rle
+from sever.data.mixing import write_pseudo_labels
+from sever.data.table import ImageTable
+from sever.decide.inspector import Predict, Seen
+from sever.decide.postprocess import dequantise, quantise
+from sever.decide.pseudo_labels import Guess, Sureness, Verdict
+from sever.deliver.pictures import Sample, picture_sheet
+from sever.errors import InputError
+from sever.files import atomic_path, write_json
+from sever.pipeline.inspection import How, LoadedModel, image_reader, load_model
+from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, read_levels
+from sever.pipeline.progress import meter, tell
+from sever.pipeline.skipped import report_skipped
+from sever.pipeline.streams import read_ahead
+from sever.store import LabelStore, ProbabilityStore
+
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One image of the table with its masks as run lengths, one a class."""
+
+    row: int
+    image_id: str
+    runs: tuple[str, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class MapsWithMembers(ProbabilityStore):
+    """Maps of several networks as one, kept together with each network's own.
+
+    What a network says is overheard (`listen`) on its way into the blend, so that none runs twice. The blend's map is
+    written last: where it is, the others are.
+    """
+
+    members: tuple[ProbabilityStore, ...] = ()
+    heard: tuple[deque[np.ndarray], ...] = field(default=(), compare=False)
+
+    @staticmethod
+    def of(folder: Path, num_members: int) -> MapsWithMembers:
+        members = tuple(ProbabilityStore(folder / "members" / str(index)) for index in range(num_members))
+        return MapsWithMembers(folder / "probs", members, tuple(deque[np.ndarray]() for _ in members))
+
+    def listen(self, predict: Predict, index: int) -> Predict:
+        def overheard(images: Sequence[np.ndarray]) -> list[Seen]:
+            answers = predict(images)
+            self.heard[index].extend(quantise(seen.probs_chw) for seen in answers if seen.probs_chw is not None)
+            return answers
+
+        return overheard
+
+    def __contains__(self, image_id: str) -> bool:
+        return super().__contains__(image_id) and all(image_id in member for member in self.members)
+
+    def write(self, image_id: str, levels_chw: np.ndarray) -> None:
+        for member, heard in zip(self.members, self.heard, strict=True):
+            member.write(image_id, heard.popleft())
+        super().write(image_id, levels_chw)
+
+
+def label_images(
+    model: Path,
+    source: Source,
+    output: Path,
+    sureness: Sureness,
+    how: How,
+    sheet_images: int = 0,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Write pseudo.csv, pseudo.json and sheet.png of the images of `source` that are sure; returns the report.
+
+    Raises InputError for a model that can't tell how sure it is by the measure that is asked for.
+    """
+    loaded = load_model(model, how)
+    _raise_unless_it_can_tell(loaded, sureness)
+    table, skipped = source.read(loaded)
+    maps, listening = _maps_of(output, loaded, table, sureness)
+    claim(output, manifest_of(loaded, source), overwrite)
+    for name in ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png"):  # an earlier one's, maybe of other images
+        (output / name).unlink(missing_ok=True)
+    report_skipped(skipped, output / "skipped.csv")
+    gate = fill_maps(maps, LabelStore(output), listening, table)
+    judged = list(_judge(maps, gate, loaded, table, sureness))
+    kept = [image for image in judged if image.verdict.keep]
+    with atomic_path(output / "pseudo.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        write_pseudo_labels(file, ((image.image_id, image.runs, image.verdict.confidence_c.tolist()) for image in kept))
+    report = {"model": str(loaded.folder), "images_from": source.describe()}
+    report |= _summarise(judged, loaded.facts.class_names, sureness)
+    write_json(output / "pseudo.json", report)
+    if not kept:
+        tell(_nothing_kept(judged, sureness))
+    elif sheet_images:
+        _draw_sheet(output / "sheet.png", kept, loaded, table, sheet_images)
+    return report
+
+
+def render(report: dict[str, Any], output: Path) -> str:
+    """The report as a table, and where the labels lie."""
+    table = Table(title=f"{report['kept']} of {report['given']} images kept by {report['by']}")
+    for heading in ("", "images", "kept", "mean confidence", "in doubt"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for row in report["per_class"]:
+        mean = "" if row["mean_confidence"] is None else f"{row['mean_confidence']:.3f}"
+        doubt = "" if row["in_doubt"] is None else str(row["in_doubt"])
+        table.add_row(escape(row["name"]), str(row["given"]), str(row["kept"]), mean, doubt)
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table)
+    limits = f"drawn classes from {report['min_present']:g}, empty ones from {report['min_empty']:g}"
+    note = f"sure enough: {limits}; in doubt: images left out because of this class"
+    return f"{captured.get()}{note}\n{output / 'pseudo.csv'}"
+
+
+def _raise_unless_it_can_tell(loaded: LoadedModel, sureness: Sureness) -> None:
+    """Told before any image is predicted."""
+    if not loaded.draws_masks:
+        raise InputError(f"{loaded.folder} is an image classifier, which draws no masks; give a segmenter or a blend")
+    if sureness.by == "gate" and not loaded.labels_images:
+        raise InputError(
+            f"--by gate needs an image classifier, but {loaded.folder} has none; give a blend with one, a segmenter "
+            "with model.label_head, or choose --by confidence"
+        )
+
+
+def _maps_of(
+    output: Path, loaded: LoadedModel, table: ImageTable, sureness: Sureness
+) -> tuple[ProbabilityStore, LoadedModel]:
+    """Where the maps go, and the model that fills it: by agreement, with the maps of every network that draws."""
+    if sureness.by != "agreement":
+        return ProbabilityStore(output / "probs"), loaded
+    image_hwc = image_reader(loaded.config, loaded.facts)(table.path(0))
+    predictors = list(loaded.inspector.predictors)
+    drawing = [at for at, predict in enumerate(predictors) if predict([image_hwc])[0].probs_chw is not None]
+    if len(drawing) < 2:
+        raise InputError(
+            f"--by agreement needs several networks that draw masks, but {loaded.folder} has {len(drawing)}; give a "
+            "blend or a cross-validation, or choose --by confidence"
+        )
+    maps = MapsWithMembers.of(output, len(drawing))
+    for index, at in enumerate(drawing):
+        predictors[at] = maps.listen(predictors[at], index)
+    return maps, replace(loaded, inspector=replace(loaded.inspector, predictors=tuple(predictors)))
+
+
+def _judge(
+    maps: ProbabilityStore, gate: Gate, loaded: LoadedModel, table: ImageTable, sureness: Sureness
+) -> Iterator[Judged]:
+    inspector, classes, image_ids = loaded.inspector, loaded.facts.num_classes, table.image_ids
+    members = maps.members if isinstance(maps, MapsWithMembers) else ()
+
+    def judge(row: int) -> Judged:
+        image_id = image_ids[row]
+        gate_probs_c = gate.get(image_id)
+        levels_chw = read_levels(maps, table, row, classes)
+        masks_chw = inspector.masks(levels_chw, gate_probs_c)
+        own = [inspector.masks(read_levels(member, table, row, classes), gate_probs_c) for member in members]
+        verdict = sureness.judge(Guess(dequantise(levels_chw), masks_chw, gate_probs_c, own))
+        return Judged(row, image_id, tuple(rle.encode_masks(masks_chw)), verdict)
+
+    with meter("judge", len(table)) as progress:
+        for judged in read_ahead(judge, range(len(table)), depth=8):
+            yield judged
+            progress.advance()
+
+
+def _summarise(judged: Sequence[Judged], class_names: Sequence[str], sureness: Sureness) -> dict[str, Any]:
+    """How many were given and kept, of each class and clean, and how sure those kept are."""
+    verdicts = [image.verdict for image in judged]
+    kept = [verdict for verdict in verdicts if verdict.keep]
+    rows = []
+    for index, name in enumerate(class_names):
+        sure = [float(verdict.confidence_c[index]) for verdict in kept if verdict.shown_c[index]]
+        given = sum(bool(verdict.shown_c[index]) for verdict in verdicts)
+        in_doubt = sum(not verdict.sure_c[index] for verdict in verdicts)
+        rows.append(_row(name, given, sure, in_doubt))
+    sure = [verdict.confidence for verdict in kept if verdict.is_clean]
+    rows.append(_row(CLEAN, sum(verdict.is_clean for verdict in verdicts), sure, None))
+    min_present, min_empty = sureness.limits
+    return {
+        "by": sureness.by,
+        "min_present": min_present,
+        "min_empty": min_empty,
+        "given": len(verdicts),
+        "kept": len(kept),
+        "mean_confidence": _mean([verdict.confidence for verdict in kept]),
+        "per_class": rows,
+    }
+
+
+def _row(name: str, given: int, sure: Sequence[float], in_doubt: int | None) -> dict[str, Any]:
+    return {"name": name, "given": given, "kept": len(sure), "mean_confidence": _mean(sure), "in_doubt": in_doubt}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _nothing_kept(judged: Sequence[Judged], sureness: Sureness) -> str:
+    best = max(judged, key=lambda image: image.verdict.confidence)
+    min_present, min_empty = sureness.limits
+    return (
+        f"warning: no image is sure enough by {sureness.by} (drawn classes {min_present:g}, empty ones {min_empty:g}); "
+        f"the surest is {best.image_id} with {best.verdict.confidence:.3f}; lower --min-present or --min-empty, or use "
+        "a better model"
+    )
+
+
+def _draw_sheet(path: Path, kept: Sequence[Judged], loaded: LoadedModel, table: ImageTable, sheet_images: int) -> None:
+    """Of each class, and of clean images, a few of those kept, from the least to the most sure; none twice."""
+    read, samples, drawn = image_reader(loaded.config, loaded.facts), [], set[int]()
+    groups = {name: group for name, group in _groups(kept, loaded.facts.class_names).items() if group}
+    for name, group in groups.items():
+        fresh = sorted((sure, image.image_id, image.row) for sure, image in group if image.row not in drawn)
+        number = min(len(fresh), max(1, sheet_images // len(groups)))
+        for at in np.linspace(0, len(fresh) - 1, number).round().astype(int):
+            sure, image_id, row = fresh[at]
+            drawn.add(row)
+            runs, (height, width) = next(image.runs for _, image in group if image.row == row), table.size(row)
+            masks_chw = np.stack([rle.decode(text, height, width) for text in runs])
+            title, heading = f"{image_id}  {sure:.3f} sure", f"{name}: {len(group)} kept, the least sure first"
+            samples.append(Sample(title, read(table.path(row)), None, masks_chw, heading))
+    picture_sheet(path, samples, loaded.facts.class_names)
+
+
+def _groups(kept: Sequence[Judged], class_names: Sequence[str]) -> dict[str, list[tuple[float, Judged]]]:
+    """The images that show each class, with how sure that class is; last the clean ones."""
+    groups = {
+        f"class {name}" if name.isdecimal() else name: [
+            (float(image.verdict.confidence_c[at]), image) for image in kept if image.verdict.shown_c[at]
+        ]
+        for at, name in enumerate(class_names)
+    }
+    return groups | {CLEAN: [(image.verdict.confidence, image) for image in kept if image.verdict.is_clean]}

@@ -1,0 +1,228 @@
+"""`sever report`: one HTML page about out-of-fold evidence or a run's validation images, and its numbers.
+
+Every map is looked at once; what is kept of an image are counts and run lengths, so that memory hardly grows.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+import sever
+from sever.config import DataSettings, RuleSettings
+from sever.data import rle
+from sever.data.images import read_image
+from sever.data.layouts import read_table
+from sever.data.table import ImageTable
+from sever.decide.postprocess import quantise
+from sever.decide.rules import resolve_rules
+from sever.deliver.pictures import palette
+from sever.deliver.report import (
+    FORM,
+    Picture,
+    draw_picture,
+    read_numbers,
+    render_page,
+    rules_in_words,
+    verdict_in_words,
+)
+from sever.errors import InputError
+from sever.files import write_json, write_text
+from sever.pipeline.evidence import open_evidence
+from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
+from sever.pipeline.progress import meter
+from sever.pipeline.report_changes import changes
+from sever.pipeline.report_images import choose_images, gallery_numbers
+from sever.pipeline.report_numbers import Numbers, report_numbers
+from sever.pipeline.report_tally import Seen, Tally
+from sever.store import Evidence, Run, find_run, fingerprint, read_json
+
+PICTURE_BYTES = 3_600_000  # that all pictures together may take, of the page's 5 MB
+KINDS = {
+    "crossval": "Out-of-fold evidence of a cross-validation",
+    "blend": "Out-of-fold evidence of a blend",
+    "run": "Validation images of a training run",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written: the page, and `numbers` (also in the .json beside it)."""
+
+    page: Path
+    numbers: Numbers
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a report's images come from; `seen` goes over them once, in the order of `table`."""
+
+    folder: Path
+    kind: str
+    name: str
+    data: DataSettings
+    table: ImageTable
+    folds_n: np.ndarray | None
+    rules: RuleSettings
+    checkpoints: tuple[Path, ...]
+    members: tuple[str, ...]
+    seen: Callable[[], Iterator[Seen]]
+
+
+def write_report(path: Path, output: Path | None, against: Path | None, how: How, images: int = 4) -> Report:
+    """Write the page and its numbers; by default report.html in the folder that `path` means.
+
+    `against`: an older report, by default the one that is about to be replaced. `images`: how many a gallery shows.
+    Raises InputError for what can't be read, before anything is computed.
+    """
+    source = open_source(path, how)
+    page = output or source.folder / "report.html"
+    if page.suffix != ".html" or page.is_dir():
+        raise InputError(f"-o {page} is no name for a page; give a file that ends in .html")
+    older = against or (page if page.exists() else None)
+    before = read_numbers(older) if older else None
+    tally = Tally(resolve_rules(source.rules, source.table.num_classes))
+    with meter("report", len(source.table)) as progress:
+        for seen in source.seen():
+            tally.add(seen)
+            progress.advance()
+    numbers = _numbers(source, tally, before, images)
+    text = render_page(numbers, _pictures(source, tally, numbers))
+    write_json(page.with_suffix(".json"), numbers)
+    write_text(page, text)
+    return Report(page, numbers)
+
+
+def summary(numbers: Numbers) -> Numbers:
+    """The numbers without the long list of every image's scores."""
+    return {name: value for name, value in numbers.items() if name != "pairs"}
+
+
+def open_source(path: Path, how: How) -> Source:
+    """Evidence, or a run with its validation images. Raises InputError for anything else."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a run, or the folder of a cross-validation or a blend")
+    return _from_evidence(path) if Evidence.is_at(path) else _from_run(path, how)
+
+
+def _from_evidence(path: Path) -> Source:
+    opened = open_evidence(path)
+    evidence, table, about = opened.evidence, opened.table, opened.evidence.about()
+    if len(table) and table.image_id(0) not in evidence.maps:
+        raise InputError(
+            f"{evidence.folder} has no probability maps (probs/); a report needs those of a segmenter. Evidence of an "
+            "image classifier gets its report as a gate, in a blend with segmenters"
+        )
+
+    def seen() -> Iterator[Seen]:
+        for row, levels_chw, masks_chw in opened.masks():
+            yield Seen(table.image_id(row), levels_chw, masks_chw, table.mask(row), opened.gate(row))
+
+    return Source(
+        folder=evidence.folder,
+        kind=about["kind"],
+        name=opened.name,
+        data=DataSettings.model_validate(about["data"]),
+        table=table,
+        folds_n=opened.folds_n,
+        rules=opened.rules,
+        checkpoints=tuple(_checkpoints(evidence)),
+        members=tuple(map(str, about.get("members", ()))),
+        seen=seen,
+    )
+
+
+def _checkpoints(path: Evidence) -> Iterator[Path]:
+    """Those that are still there: evidence can be looked at without its weights."""
+    if path.about()["kind"] == "blend":
+        for member in path.members():
+            if Evidence.is_at(member):
+                yield from _checkpoints(Evidence.find(member))
+    else:
+        latest = [Run(path.fold_folder(fold)).latest() for fold in path.about()["folds"]]
+        yield from (checkpoint for checkpoint in latest if checkpoint is not None)
+
+
+def _from_run(path: Path, how: How) -> Source:
+    run, _ = find_run(path)
+    loaded = load_model(path, how)
+    if not loaded.draws_masks:
+        raise InputError(
+            f"{path} is an image classifier, which draws no masks; score it with: sever evaluate -r {path}"
+        )
+    everything, _ = read_table(loaded.config.data)
+    table = everything.select(run.part("validation"))
+
+    def seen() -> Iterator[Seen]:
+        read = image_reader(loaded.config, loaded.facts)
+        for each in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
+            found, true_chw = each.inspection, table.mask(each.row)
+            levels_chw = quantise(found.probs_chw)
+            yield Seen(table.image_id(each.row), levels_chw, found.masks_chw, true_chw, found.gate_probs_c)
+
+    return Source(
+        folder=run.folder,
+        kind="run",
+        name=loaded.config.name,
+        data=loaded.config.data,
+        table=table,
+        folds_n=None,
+        rules=RuleSettings.model_validate(read_json(run.rules_file)),
+        checkpoints=loaded.checkpoints,
+        members=(),
+        seen=seen,
+    )
+
+
+def _numbers(source: Source, tally: Tally, before: Numbers | None, images: int) -> Numbers:
+    table, groups = source.table, source.table.frame["group"].tolist()
+    numbers: Numbers = {"form": FORM, "about": _about(source)}
+    numbers |= report_numbers(tally, table.class_names, groups, source.folds_n)
+    numbers["galleries"] = gallery_numbers(choose_images(tally, images), tally, table.class_names)
+    numbers["pairs"] = {"image_ids": tally.sheet.image_ids, "dice": tally.sheet.dice().round(6).tolist()}
+    numbers["changes"] = changes(before, numbers, groups) if before else None
+    numbers["about"]["verdict"] = verdict_in_words(numbers)
+    return numbers
+
+
+def _about(source: Source) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "kind": KINDS[source.kind],
+        "source": str(source.folder),
+        "members": list(source.members),
+        "data": str(source.data.root),
+        "made": time.strftime("%Y-%m-%d %H:%M"),
+        "rules": source.rules.model_dump(mode="json"),
+        "rules_in_words": rules_in_words(source.rules, source.table.class_names),
+        "weights": [{"checkpoint": str(path), "sha256": fingerprint(path)} for path in source.checkpoints],
+        "versions": {
+            "sever": sever.__version__,
+            "Python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "OpenCV": cv2.__version__,
+        },
+    }
+
+
+def _pictures(source: Source, tally: Tally, numbers: Numbers) -> dict[str, Picture]:
+    """Every image of the galleries, with as many bytes as each may take."""
+    wanted = [image["image_id"] for gallery in numbers["galleries"] for image in gallery["images"]]
+    rows = {image_id: row for row, image_id in enumerate(tally.sheet.image_ids)}
+    colours, most_bytes = palette(source.table.num_classes), PICTURE_BYTES // (2 * max(1, len(wanted)))
+    pictures = {}
+    for image_id in wanted:
+        row = rows[image_id]
+        image_hwc = read_image(source.table.path(row), 3, source.data.significant_bits)
+        drawn_chw = np.stack([rle.decode(runs, *source.table.size(row)) for runs in tally.runs[row]])
+        pictures[image_id] = draw_picture(image_hwc, source.table.mask(row), drawn_chw, colours, most_bytes)
+    return pictures

@@ -1,0 +1,270 @@
+"""`sever tune`: rules searched on out-of-fold evidence, kept only where held-out folds show a gain beyond noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sever.config import RuleSettings
+from sever.decide.bootstrap import Interval, mean_interval
+from sever.decide.inspector import Inspector
+from sever.decide.metrics import dice_pairs, pair_counts
+from sever.decide.rules import ClassRules, Rules, resolve_rules
+from sever.decide.tuning import Grid, RuleTable, Tuning, Verdict, curves, judge, rule_grid, table_row, tune
+from sever.errors import InputError
+from sever.files import write_json
+from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
+from sever.pipeline.progress import meter, tell
+
+RULES_FILE = "rules-tuned.json"
+REPORT_FILE = "tune.json"
+BEFORE_FILE = "rules-before.json"
+TUNED = ("pixel_threshold", "label_threshold", "min_pixels", "gate_threshold")
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """`output`: the file for the rules, by default rules-tuned.json in the candidate's folder; the report tune.json
+    lies beside it. `apply`: the candidate's own rules and score table are replaced too."""
+
+    output: Path | None = None
+    draws: int = 1000
+    seed: int = 0
+    allow_worse: bool = False
+    apply: bool = False
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Dice (N, C) of really drawn masks: by the default rules, by those that the other folds chose, by those of all."""
+
+    default_nc: np.ndarray
+    held_out_nc: np.ndarray
+    found_nc: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What was searched, what was found, and how it did on held-out folds."""
+
+    default: Rules
+    grid: Grid
+    table: RuleTable
+    tuning: Tuning
+    drawn: _Drawn
+    verdict: Verdict
+    refused: tuple[int, ...] = ()
+
+    @property
+    def chosen(self) -> Rules:
+        return self.tuning.found if self.verdict.adopts else self.default
+
+
+def tune_candidate(path: Path, options: TuneOptions) -> dict[str, Any]:
+    """Search, judge, write; returns the report. Raises InputError for evidence that can't be tuned on."""
+    opened = open_evidence(path)
+    output = options.output or opened.evidence.folder / RULES_FILE
+    _raise_unless_usable(opened, output)
+    search = _search(opened, options)
+    settings = as_settings(search.chosen, opened.rules)
+    report = _report(opened, search, options, output)
+    write_json(output, settings.model_dump(mode="json"))
+    write_json(output.with_name(REPORT_FILE), report)
+    if options.apply and search.verdict.adopts:
+        _apply(opened, settings)
+    return report
+
+
+def as_settings(rules: Rules, before: RuleSettings) -> RuleSettings:
+    """`before` with the tuned values of `rules`; what is equal for all classes stays a list all the same."""
+
+    def each(name: str) -> list[Any]:
+        return [getattr(entry, name) for entry in rules.classes]
+
+    values = before.model_dump(mode="json")
+    labels = [
+        entry.pixel_threshold if entry.label_threshold is None else entry.label_threshold for entry in rules.classes
+    ]
+    has_labels = any(label is not None for label in each("label_threshold"))
+    values |= {
+        "pixel_threshold": each("pixel_threshold"),
+        "label_threshold": labels if has_labels else None,  # equal to pixel_threshold it asks for nothing
+        "min_pixels": each("min_pixels"),
+        "gate": {"kind": rules.gate_kind, "threshold": each("gate_threshold"), "factor": rules.gate_factor},
+    }
+    return RuleSettings.model_validate(values)
+
+
+def _raise_unless_usable(opened: OpenEvidence, output: Path) -> None:
+    folder, folds = opened.evidence.folder, np.unique(opened.folds_n)
+    if len(folds) < 2:
+        raise InputError(
+            f"{folder} has evidence of {len(folds)} fold{'' if len(folds) == 1 else 's'}; rules are chosen on some "
+            "folds and judged on the others, so at least two are needed: let `sever crossval` train more"
+        )
+    maps = opened.evidence.maps
+    missing = [image_id for image_id in opened.table.image_ids if image_id not in maps]
+    if missing:
+        raise InputError(
+            f"{maps.folder} lacks the probability maps of {len(missing)} of {len(opened.table)} images "
+            f"({', '.join(missing[:3])}); run its `sever crossval` or `sever blend` again"
+        )
+    if output.resolve() == opened.evidence.rules_file.resolve():
+        raise InputError(f"{output} holds the candidate's own rules: leave -o out and give --apply to replace them")
+    if output.name in (REPORT_FILE, BEFORE_FILE) or output.is_dir():
+        raise InputError(f"-o {output} can't be the file for the rules; give another name, such as {RULES_FILE}")
+
+
+def _search(opened: OpenEvidence, options: TuneOptions) -> _Search:
+    default = resolve_rules(opened.rules, opened.num_classes)
+    heights, widths = (opened.table.frame[name].to_numpy() for name in ("height", "width"))
+    grid = rule_grid(default, int(np.median(heights * widths)), opened.gate_probs_nc is not None)
+    table = _table(opened, default, grid)
+
+    def search(refused: tuple[int, ...]) -> _Search:
+        tuning = tune(table, opened.folds_n, default, grid, refused)
+        drawn = _draw(opened, default, tuning)
+        verdict = judge(drawn.held_out_nc, drawn.default_nc, _groups(opened), options.draws, options.seed)
+        return _Search(default, grid, table, tuning, drawn, verdict, refused)
+
+    found = search(())
+    while found.verdict.worse and not options.allow_worse:
+        found = search(_more_refused(found, opened.table.class_names))
+    return found
+
+
+def _more_refused(found: _Search, class_names: Sequence[str]) -> tuple[int, ...]:
+    """Classes that lose keep their default. Then others may lose, since classes compete for pixels and share a gate;
+    where a class loses with its default too, because of the others' rules, all classes keep theirs."""
+    refused = {*found.refused, *found.verdict.worse}
+    if refused == set(found.refused):
+        refused = set(range(len(class_names)))
+    tell(f"keeps its default, else worse beyond noise: {', '.join(class_names[index] for index in sorted(refused))}")
+    return tuple(sorted(refused))
+
+
+def _table(opened: OpenEvidence, default: Rules, grid: Grid) -> RuleTable:
+    rows = []
+    with meter("count pixels", len(opened.table)) as progress:
+        for row, levels_chw in opened.maps():
+            truth_chw = opened.table.mask(row)
+            rows.append(table_row(levels_chw, truth_chw, default, grid.thresholds, opened.gate(row)))
+            progress.advance()
+    return RuleTable.of(rows, grid.thresholds, opened.gate_probs_nc)
+
+
+def _draw(opened: OpenEvidence, default: Rules, tuning: Tuning) -> _Drawn:
+    dice = []
+    with meter("draw masks", len(opened.table)) as progress:
+        for row, levels_chw in opened.maps():
+            truth_chw = opened.table.mask(row)
+            each_way = (default, tuning.by_fold[int(opened.folds_n[row])], tuning.found)
+            masks = [Inspector((), rules).masks(levels_chw, opened.gate(row)) for rules in each_way]
+            dice.append([dice_pairs(pair_counts(masks_chw, truth_chw)) for masks_chw in masks])
+            progress.advance()
+    return _Drawn(*np.stack(dice, axis=1))
+
+
+def _groups(opened: OpenEvidence) -> list[Any]:
+    return list(opened.table.frame["group"].tolist())
+
+
+def _apply(opened: OpenEvidence, settings: RuleSettings) -> None:
+    """The old rules are safe first, and the new ones come last: an interrupted change is repeated by the next."""
+    evidence = opened.evidence
+    write_json(evidence.folder / BEFORE_FILE, opened.rules.model_dump(mode="json"))
+    write_score_table(opened, settings)
+    write_json(evidence.rules_file, settings.model_dump(mode="json"))
+
+
+def _report(opened: OpenEvidence, search: _Search, options: TuneOptions, output: Path) -> dict[str, Any]:
+    names = opened.table.class_names
+    verdict, found = search.verdict, search.tuning.found
+    groups = _groups(opened)
+    default_score = mean_interval(search.drawn.default_nc, groups, options.draws, options.seed)
+    return {
+        "candidate": str(opened.evidence.folder),
+        "name": opened.name,
+        "images": len(opened.table),
+        "groups": len({group for group in groups if isinstance(group, str) and group}),
+        "folds": len(search.tuning.by_fold),
+        "draws": options.draws,
+        "seed": options.seed,
+        "adopted": verdict.adopts,
+        "applied": options.apply and verdict.adopts,
+        "conclusion": verdict.sentence([names[index] for index in search.refused]),
+        "rules": str(output),
+        "gain": asdict(verdict.gain),
+        "dice_default": asdict(default_score),
+        "dice_found_in_sample": float(search.drawn.found_nc.mean()),
+        "gate": {"default": _gate(search.default), "found": _gate(found), "chosen": _gate(search.chosen)},
+        "classes": [_class_report(opened, search, index) for index in range(len(names))],
+    }
+
+
+def _class_report(opened: OpenEvidence, search: _Search, index: int) -> dict[str, Any]:
+    found = search.tuning.found
+    moved = curves(search.table, opened.folds_n, search.default, search.grid, found, index)
+    return {
+        "name": opened.table.class_names[index],
+        "images_with_it": int(np.count_nonzero(search.table.true_nc[:, index])),
+        "default": _tuned_values(search.default.classes[index]),
+        "found": _tuned_values(found.classes[index]),
+        "chosen": _tuned_values(search.chosen.classes[index]),
+        "by_fold": {str(fold): _tuned_values(rules.classes[index]) for fold, rules in search.tuning.by_fold.items()},
+        "gain": asdict(search.verdict.gain_by_class[index]),
+        "refused": index in search.refused,
+        # Around `found`: the score of the class when one value moves, and that of its neighbourhood.
+        "curves": {
+            name: [{"value": value, "dice": dice, "plateau": robust} for value, dice, robust in line]
+            for name, line in moved.items()
+        },
+    }
+
+
+def _tuned_values(each: ClassRules) -> dict[str, Any]:
+    return {name: getattr(each, name) for name in TUNED}
+
+
+def _gate(rules: Rules) -> dict[str, Any]:
+    return {"kind": rules.gate_kind, "factor": rules.gate_factor}
+
+
+def render(report: dict[str, Any]) -> str:
+    """The report as a table that a person reads, with the conclusion below."""
+    gates = [report["gate"][which] for which in ("default", "chosen")]
+    vetoes = any(gate["kind"] == "veto" for gate in gates)
+    names = TUNED[: 4 if vetoes else 3]
+    table = Table(title=f"{report['name']}: {report['images']} images, {report['folds']} folds; default -> chosen")
+    for heading in ("class", "images with it", *(name.replace("_", " ") for name in names), "held-out gain in Dice"):
+        justify: Literal["left", "right"] = "left" if heading == "class" else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading.endswith("Dice"))
+    for each in report["classes"]:
+        values = [_change(each, name, gates) for name in names]
+        gain = "refused" if each["refused"] else str(Interval(**each["gain"]))
+        table.add_row(escape(each["name"]), str(each["images_with_it"]), *values, gain)
+    table.add_section()
+    table.add_row("all", "", *[""] * len(names), str(Interval(**report["gain"])))
+    console = Console(width=120, file=None)
+    with console.capture() as capture:
+        console.print(table)
+    gate = " -> ".join(dict.fromkeys(_gate_words(each) for each in gates))
+    return f"{capture.get().rstrip()}\ngate: {gate}\n{report['conclusion']}\nrules: {report['rules']}"
+
+
+def _change(each: dict[str, Any], name: str, gates: Sequence[dict[str, Any]]) -> str:
+    values = [each[which][name] for which in ("default", "chosen")]
+    if name == "gate_threshold":  # it means something under a veto only
+        values = [value if gate["kind"] == "veto" else None for value, gate in zip(values, gates, strict=True)]
+    return " -> ".join(dict.fromkeys("-" if value is None else f"{value:g}" for value in values))
+
+
+def _gate_words(gate: dict[str, Any]) -> str:
+    return f"soft, factor {gate['factor']:g}" if gate["kind"] == "soft" else str(gate["kind"])

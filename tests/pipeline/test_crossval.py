@@ -1,0 +1,148 @@
+"""`sever crossval`: every image by the network that has not seen it, resumable fold by fold, folds side by side."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from sever.cli import main
+from sever.data.layouts import read_table
+from sever.decide.postprocess import quantise
+from sever.pipeline import crossval
+from sever.pipeline.evidence import open_evidence, score_table
+from sever.pipeline.inspection import How, fold_checkpoint, image_reader, load_model
+from sever.store import Evidence, Run
+
+
+def sever(*words: object) -> int:
+    """Exit code of a command line."""
+    sys.argv = ["sever", *map(str, words)]
+    try:
+        main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0)
+    return 0
+
+
+@pytest.fixture
+def experiment(tiny_experiment: Path) -> Path:
+    """Two folds, one epoch."""
+    values = yaml.safe_load(tiny_experiment.read_text())
+    values |= {"folds": {"count": 2}, "train": values["train"] | {"epochs": 1}}
+    tiny_experiment.write_text(yaml.safe_dump(values))
+    return tiny_experiment
+
+
+def test_every_map_is_by_the_network_that_has_not_seen_the_image(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sever("crossval", "-c", experiment, "--saved", tmp_path / "saved", "--json") == 0
+    scores = json.loads(capsys.readouterr().out)
+    evidence = Evidence.find(tmp_path / "saved" / "tiny")
+    opened = open_evidence(evidence.folder)
+    assert sorted(opened.table.image_ids) == sorted(evidence.maps)
+
+    for fold in (0, 1):
+        held_out = set(opened.table.take(np.flatnonzero(opened.folds_n == fold)).image_ids)
+        run = Run(evidence.fold_folder(fold))
+        assert held_out.isdisjoint(run.part("train"))
+        assert held_out == set(run.part("validation"))
+        # The second implementation: this fold's network, asked again.
+        loaded = load_model(fold_checkpoint(evidence, fold), How("cpu"))
+        row = int(np.flatnonzero(opened.folds_n == fold)[0])
+        image_hwc = image_reader(loaded.config, loaded.facts)(opened.table.path(row))
+        (live,) = loaded.inspector.inspect([image_hwc])
+        np.testing.assert_array_equal(quantise(live.probs_chw), opened.levels(row))
+
+    pairs = evidence.read_pairs()
+    assert len(pairs) == len(opened.table) * opened.num_classes
+    assert scores["dice"] == pytest.approx(pairs["dice"].mean())
+    again = score_table(opened).drop(columns="group")
+    pd.testing.assert_frame_equal(pairs.drop(columns="group"), again, check_dtype=False, rtol=1e-5)
+
+
+def test_finished_folds_stay_when_it_goes_on(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "saved"
+    train_run = crossval.train_run
+    trained: list[int] = []
+
+    def interrupted(config: object, make_run: Callable[[], Run], device: str) -> Run:
+        trained.append(len(trained))
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return train_run(config, make_run, device)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(crossval, "train_run", interrupted)
+    assert sever("crossval", "-c", experiment, "--saved", saved) != 0
+    evidence = Evidence.find(saved / "tiny")
+    assert crossval.is_done(evidence, 0)
+    assert not crossval.is_done(evidence, 1)
+    before = {image_id: evidence.maps.path(image_id).stat().st_mtime_ns for image_id in evidence.maps}
+    assert sever("crossval", "-r", saved / "tiny") == 0
+    assert len(trained) == 3  # the first fold was not trained again
+    after = {image_id: evidence.maps.path(image_id).stat().st_mtime_ns for image_id in evidence.maps}
+    assert before.items() <= after.items()
+    assert evidence.pairs_file.is_file()
+    capsys.readouterr()
+
+
+def test_folds_side_by_side_give_what_one_after_another_gives(experiment: Path, tmp_path: Path) -> None:
+    for jobs in (1, 2):
+        assert (
+            sever("crossval", "-c", experiment, "--saved", tmp_path / str(jobs), "--jobs", jobs, "--device", "cpu") == 0
+        )
+    one, two = (Evidence.find(tmp_path / str(jobs) / "tiny") for jobs in (1, 2))
+    pd.testing.assert_frame_equal(one.read_pairs(), two.read_pairs())
+    assert (two.folder / "fold-0.log").read_text()
+
+
+def test_a_failing_fold_says_what_happened(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sever.config import load_config
+
+    evidence = crossval.start(load_config(experiment), tmp_path / "saved")
+    config = yaml.safe_load((evidence.folder / "config.yml").read_text())
+    config["model"]["encoder"] = "resnet-eighteen"
+    (evidence.folder / "config.yml").write_text(yaml.safe_dump(config))
+    assert sever("crossval", "-r", evidence.folder, "--jobs", 2, "--device", "cpu") == 2
+    error = capsys.readouterr().err
+    assert "fold" in error
+    assert "resnet-eighteen" in error
+    assert "again" in error
+
+
+def test_the_folds_answer_as_one(experiment: Path, tmp_path: Path) -> None:
+    assert sever("crossval", "-c", experiment, "--saved", tmp_path / "saved") == 0
+    evidence = Evidence.find(tmp_path / "saved" / "tiny")
+    together = load_model(evidence.folder, How("cpu"))
+    table, _ = read_table(together.config.data)
+    image_hwc = image_reader(together.config, together.facts)(table.path(0))
+    folds = [load_model(fold_checkpoint(evidence, fold), How("cpu")).inspector for fold in (0, 1)]
+    mean = np.mean([inspector.see([image_hwc])[0].probs_chw for inspector in folds], axis=0)
+    np.testing.assert_allclose(together.inspector.see([image_hwc])[0].probs_chw, mean, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["crossval"], "give either -c CONFIG"),
+        (["crossval", "-c", "{experiment}", "--fold", "1"], "--fold is one of"),
+        (["crossval", "-r", "{saved}"], "no out-of-fold evidence"),
+        (["crossval", "-r", "{saved}", "--seed", "1"], "keeps its own settings"),
+    ],
+)
+def test_wrong_words(
+    words: list[str], told: str, experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sever(*(word.format(experiment=experiment, saved=tmp_path) for word in words)) == 2
+    assert told in capsys.readouterr().err

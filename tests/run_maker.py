@@ -1,0 +1,77 @@
+"""A run without training: a tiny network with random weights, in the folders that `sever train` leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sever.config import RuleSettings, dump_config, parse_config
+from sever.files import write_json, write_text
+from sever.pipeline.inspection import DatasetFacts, new_network
+from sever.store import Run, save_weights
+
+FACTS = DatasetFacts(("1", "2", "3", "4"), (0.35,), (0.15,))
+
+
+def make_run(
+    folder: Path, data_root: Path, seed: int = 0, epochs: tuple[int, ...] = (1,), **predict: Any
+) -> Path:
+    """Write a run's folder, saved/NAME/TIMESTAMP, with a checkpoint of each of the epochs; returns `folder`."""
+    config = parse_config(
+        {
+            "name": folder.parent.name,
+            "data": {"root": str(data_root)},
+            "model": {"encoder": "resnet18", "weights": "none", "decoder_channels": [8, 8, 8, 4, 4]},
+            "train": {"precision": "no"},
+            "predict": predict,
+            "rules": {"min_pixels": 0},
+        },
+        "make_run",
+    )
+    run = Run(folder)
+    folder.mkdir(parents=True)
+    write_text(run.config_file, dump_config(config))
+    names = {"class_names": list(FACTS.class_names), "mean": list(FACTS.mean), "std": list(FACTS.std)}
+    write_json(run.dataset_file, names)
+    # Random weights say about a half everywhere: this threshold makes masks of it that are neither empty nor full.
+    rules = RuleSettings(min_pixels=(0,) * FACTS.num_classes)
+    write_json(run.rules_file, rules.model_dump(mode="json"))
+    for epoch in epochs:
+        torch.manual_seed(1000 * seed + epoch)
+        weights = {name: value.contiguous() for name, value in new_network(config, FACTS, False).state_dict().items()}
+        position = {"epoch": epoch, "batch": 0, "best_epoch": max(epochs) - 1}
+        save_weights(run.epoch_folder(epoch), weights, {"position": position})
+    return folder
+
+
+def make_blend(folder: Path, members: list[Path], weights: tuple[float, ...] = (), power: float = 2.0) -> Path:
+    """Write what predicting needs of a blend's folder; returns `folder`."""
+    import os
+
+    about = {
+        "kind": "blend",
+        "name": folder.name,
+        "class_names": list(FACTS.class_names),
+        "members": [os.path.relpath(member, folder) for member in members],
+        "blend": {"kind": "mean", "weights": list(weights), "power": power},
+    }
+    write_json(folder / "evidence.json", about)
+    write_json(folder / "rules.json", RuleSettings(min_pixels=(5,) * 4).model_dump(mode="json"))
+    return folder
+
+
+def make_crossval(folder: Path, data_root: Path, folds: int = 2, seed: int = 0) -> Path:
+    """Write what predicting needs of a cross-validation's folder; returns `folder`."""
+    for fold in range(folds):
+        make_run(folder / f"fold-{fold}", data_root, seed=seed + fold)
+    about = {
+        "kind": "crossval",
+        "name": folder.parent.name,
+        "class_names": list(FACTS.class_names),
+        "folds": list(range(folds)),
+    }
+    write_json(folder / "evidence.json", about)
+    write_json(folder / "rules.json", RuleSettings(min_pixels=(7,) * 4).model_dump(mode="json"))
+    return folder
