@@ -15,9 +15,7 @@ from sever.store import Run, save_weights
 FACTS = DatasetFacts(("1", "2", "3", "4"), (0.35,), (0.15,))
 
 
-def make_run(
-    folder: Path, data_root: Path, seed: int = 0, epochs: tuple[int, ...] = (1,), **predict: Any
-) -> Path:
+def make_run(folder: Path, data_root: Path, seed: int = 0, epochs: tuple[int, ...] = (1,), **predict: Any) -> Path:
     """Write a run's folder, saved/NAME/TIMESTAMP, with a checkpoint of each of the epochs; returns `folder`."""
     config = parse_config(
         {

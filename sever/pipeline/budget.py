@@ -7,6 +7,7 @@ slow, the images that the time does not reach are called clean, which is still a
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,8 @@ class Effort:
 
     def describe(self) -> list[str]:
         """What is left out, a line each; none for the full effort."""
-        return [f"flip {name}" for name in self.without_flips] + [f"model {path}" for path in self.without]
+        whole = [path for path in self.without if not set(path.parents) & set(self.without)]
+        return [f"flip {name}" for name in self.without_flips] + [f"model {os.path.normpath(path)}" for path in whole]
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,10 @@ class Budget:
             if member.path not in effort.without
         ]
         return self.other_seconds + sum(passes)
+
+    def affordable(self, images: int) -> int:
+        """How many more of all `images` the time allows at the present effort."""
+        return int(max(0.0, self.left(images)) / max(self.image_seconds(self.effort), 1e-9))
 
     def settle(self, images_left: int, images: int) -> bool:
         """Take the greatest effort, from the present one down, that ends in time; True where it changes."""

@@ -81,8 +81,7 @@ def inspect_within(
     clock, batch, row, chunk = budget.clock, loaded.config.predict.batch_size, 0, 0
     read = image_reader(loaded.config, loaded.facts)
     inspector = loaded.inspector
-    while row < len(table) and not (budget.measured and budget.left(images) <= 0):
-        count = _chunk_images(budget, chunk, batch, images)
+    while row < len(table) and (count := _chunk_images(budget, chunk, batch, images)):
         rows = range(row, min(row + count, len(table)))
         timed, start = _Timed(clock), clock()
         for seen in inspect_table(timed.wrap(inspector, _parts(budget)), table.take(list(rows)), read, batch):
@@ -103,13 +102,14 @@ def _parts(budget: Budget) -> list[int]:
 
 
 def _chunk_images(budget: Budget, chunk: int, batch: int, images: int) -> int:
-    """How many images until the clock is looked at again: few at first, and no more than a quarter of what is left."""
+    """How many images until the clock is looked at again: few at first, later a quarter of what the time allows, but
+    a batch where that can be; none when it allows no more."""
     if chunk == 0:
         return WARM_BATCHES * batch
     if not budget.measured:
         return FIRST_BATCHES * batch
-    affordable = int(0.25 * budget.left(images) / max(budget.image_seconds(budget.effort), 1e-9))
-    return max(1, min(max(MOST_IMAGES, batch), affordable))
+    affordable = budget.affordable(images)
+    return min(max(MOST_IMAGES, batch), affordable, max(batch, affordable // 4))
 
 
 def _after_seconds(inspector: Inspector, inspection: Inspection, clock: Callable[[], float]) -> float:

@@ -185,7 +185,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         start = int(re.match(r"bytes (\d+)-", place)[1]) if place else 0
         assert start <= len(upload.content), "a hole in the file"
-        upload.content = upload.content[:start] + self.rfile.read(length if fault.cut is None else fault.cut)
+        upload.content = upload.content[:start] + self.rfile.read(
+            length if fault.cut is None else min(length, fault.cut)
+        )
         if fault.cut is not None:
             self._hang_up()
             return

@@ -58,20 +58,19 @@ def test_a_token_that_was_revoked(world: World, monkeypatch: pytest.MonkeyPatch)
     assert "KGAT_old" not in str(caught.value)
 
 
-def test_a_wrong_key_is_told_without_the_key(
-    world: World, patience: Patience, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_key_is_told_without_the_key(world: World, patience: Patience, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_KEY", "wr0ng-key-42")
-    with sign_in(patience) as kaggle, pytest.raises(InputError, match=r"does not accept these credentials \(401\)") as caught:
+    with (
+        sign_in(patience) as kaggle,
+        pytest.raises(InputError, match=r"does not accept these credentials \(401\)") as caught,
+    ):
         ask_score(kaggle, 7)
     # The server's message is an echo of the header.
     shown = "".join(traceback.format_exception(caught.value))
     assert "wr0ng-key-42" not in shown
 
 
-def test_without_the_extra_one_is_told_what_to_install(
-    nowhere_home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_the_extra_one_is_told_what_to_install(nowhere_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = builtins.__import__
 
     def lacking(name: str, *arguments: Any) -> Any:
@@ -119,7 +118,11 @@ def test_what_passes_is_tried_again(
         (Fault("GetSubmission", 500, times=99), r"a fault of its own \(500\)", 4),
         (Fault("GetSubmission", 429, times=99), r"too many requests \(429\)", 4),
         (Fault("GetSubmission", 429, times=99, headers={"Retry-After": "7200"}), "asks to wait 120 minutes", 1),
-        (Fault("GetSubmission", 400, times=99, message="Odd number"), r"refuses it \(400\); Kaggle says: Odd number", 1),
+        (
+            Fault("GetSubmission", 400, times=99, message="Odd number"),
+            r"refuses it \(400\); Kaggle says: Odd number",
+            1,
+        ),
         (Fault("GetSubmission", 404, times=99), r"\(404\)", 1),
         (Fault("GetSubmission", cut=0, times=99), "cut or refused, 4 times", 4),
     ],

@@ -232,9 +232,7 @@ def test_a_folder_with_something_else_in_it(steel: World, tmp_path: Path, patien
     assert steel.count("DownloadDataFiles") == 0
 
 
-def test_no_secret_is_printed_or_written(
-    steel: World, tmp_path: Path, patience: Patience, silent: io.StringIO
-) -> None:
+def test_no_secret_is_printed_or_written(steel: World, tmp_path: Path, patience: Patience, silent: io.StringIO) -> None:
     steel.faults.append(Fault("GET /storage", cut=100_000))
     steel.faults.append(Fault("GET /storage", cut=0, times=99))
     with pytest.raises(InputError):
@@ -280,5 +278,7 @@ def test_progress_adds_up(tmp_path: Path) -> None:
     archive.write_bytes(WHOLE)
     assert unpack(archive, tmp_path / "out", lambda title, total, done: Count(total)) == 3
     assert counted == [(3, 3)]
-    assert hashlib.md5((tmp_path / "out" / "train_images" / "a.jpg").read_bytes()).digest() == hashlib.md5(NOISE).digest()
+    assert (
+        hashlib.md5((tmp_path / "out" / "train_images" / "a.jpg").read_bytes()).digest() == hashlib.md5(NOISE).digest()
+    )
     shutil.rmtree(tmp_path / "out")

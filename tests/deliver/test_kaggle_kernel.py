@@ -66,7 +66,12 @@ def test_the_kernel_predicts_offline_what_sever_predict_does(
     python = fresh_python(tmp_path / "fresh")
     done = subprocess.run(
         [*isolation(), str(python), str(script)],
-        env={"SEVER_INPUT": str(inputs), "SEVER_WORKING": str(working), "OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]},
+        env={
+            "SEVER_INPUT": str(inputs),
+            "SEVER_WORKING": str(working),
+            "OMP_NUM_THREADS": "1",
+            "PATH": os.environ["PATH"],
+        },
         cwd=working,
         capture_output=True,
         text=True,

@@ -220,7 +220,8 @@ def test_what_kaggle_itself_refuses(world: World, patience: Patience, folder: Pa
 
 
 @pytest.mark.parametrize(
-    ("slug", "title"), [("short", "a good title"), ("no_underscores", "a good title"), ("x" * 51, "a good title"), ("good-slug", "tiny")]
+    ("slug", "title"),
+    [("short", "a good title"), ("no_underscores", "a good title"), ("x" * 51, "a good title"), ("good-slug", "tiny")],
 )
 def test_names_that_kaggle_would_refuse(slug: str, title: str) -> None:
     with pytest.raises(InputError, match="6 to 50"):
@@ -292,7 +293,9 @@ def test_dependencies_come_too_but_for_torch(tmp_path: Path, monkeypatch: pytest
 
 def fake_wheel(folder: Path, name: str, needs: list[str]) -> None:
     stem = name.replace("-", "_")
-    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.0\n" + "".join(f"Requires-Dist: {need}\n" for need in needs)
+    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.0\n" + "".join(
+        f"Requires-Dist: {need}\n" for need in needs
+    )
     tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     info = f"{stem}-9.0.dist-info"
     files = {f"{info}/METADATA": about.encode(), f"{info}/WHEEL": tags.encode(), f"{info}/RECORD": b""}
