@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sever.config import RuleSettings, dump_config, parse_config
+from sever.config import RuleSettings, dump_config, parse_config, parse_rules
 from sever.files import write_json, write_text
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.store import Run, save_weights
 
+NETWORK = {"encoder": "mobilenet_v2", "weights": "none", "decoder_channels": [8, 8, 8, 4, 4]}
 FACTS = DatasetFacts(("1", "2", "3", "4"), (0.35,), (0.15,))
 
 
-def make_run(folder: Path, data_root: Path, seed: int = 0, epochs: tuple[int, ...] = (1,), **predict: Any) -> Path:
+def make_run(
+    folder: Path,
+    data_root: Path,
+    seed: int = 0,
+    epochs: tuple[int, ...] = (1,),
+    model: dict[str, Any] | None = None,
+    **predict: Any,
+) -> Path:
     """Write a run's folder, saved/NAME/TIMESTAMP, with a checkpoint of each of the epochs; returns `folder`."""
     config = parse_config(
         {
             "name": folder.parent.name,
             "data": {"root": str(data_root)},
-            "model": {"encoder": "resnet18", "weights": "none", "decoder_channels": [8, 8, 8, 4, 4]},
+            "model": model or NETWORK,
             "train": {"precision": "no"},
             "predict": predict,
             "rules": {"min_pixels": 0},
@@ -33,7 +42,7 @@ def make_run(folder: Path, data_root: Path, seed: int = 0, epochs: tuple[int, ..
     write_text(run.config_file, dump_config(config))
     names = {"class_names": list(FACTS.class_names), "mean": list(FACTS.mean), "std": list(FACTS.std)}
     write_json(run.dataset_file, names)
-    # Random weights say about a half everywhere: this threshold makes masks of it that are neither empty nor full.
+    # Random weights say about a half everywhere, so that masks are neither empty nor full.
     rules = RuleSettings(min_pixels=(0,) * FACTS.num_classes)
     write_json(run.rules_file, rules.model_dump(mode="json"))
     for epoch in epochs:
@@ -44,19 +53,20 @@ def make_run(folder: Path, data_root: Path, seed: int = 0, epochs: tuple[int, ..
     return folder
 
 
-def make_blend(folder: Path, members: list[Path], weights: tuple[float, ...] = (), power: float = 2.0) -> Path:
+def make_blend(
+    folder: Path, members: list[Path], weights: tuple[float, ...] = (), gate: dict[str, Any] | None = None
+) -> Path:
     """Write what predicting needs of a blend's folder; returns `folder`."""
-    import os
-
     about = {
         "kind": "blend",
         "name": folder.name,
         "class_names": list(FACTS.class_names),
         "members": [os.path.relpath(member, folder) for member in members],
-        "blend": {"kind": "mean", "weights": list(weights), "power": power},
+        "blend": {"kind": "mean", "weights": list(weights), "power": 2.0},
     }
     write_json(folder / "evidence.json", about)
-    write_json(folder / "rules.json", RuleSettings(min_pixels=(5,) * 4).model_dump(mode="json"))
+    rules = parse_rules({"min_pixels": [5] * 4, "gate": gate or {}}, "make_blend")
+    write_json(folder / "rules.json", rules.model_dump(mode="json"))
     return folder
 
 

@@ -128,7 +128,8 @@ def test_a_bad_configuration_is_told_before_anything_heavy_is_imported(tmp_path:
 
 
 ROOT = Path(__file__).parents[1]
-SHIPPED = [*sorted((ROOT / "experiments").glob("*.yml")), ROOT / "sever" / "pipeline" / "demo.yml"]
+EXPERIMENTS = [path for path in (ROOT / "experiments").rglob("*.yml") if path.parent.name in ("experiments", "chain")]
+SHIPPED = sorted([*EXPERIMENTS, *(ROOT / "sever" / "pipeline").glob("demo-*.yml")])
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)

@@ -3,8 +3,8 @@
 One file a group of commands; importing it here puts its commands into the application.
 """
 
-from sever.cli import blend, competition, config, crossval, leaderboard, main_job, pseudo, report, select, tune
-from sever.cli.app import app, main
+from sever.cli import blend, competition, config, crossval, leaderboard, main_job, pseudo, report, run, select, tune
+from sever.cli.application import app, main
 
 __all__ = [
     "app",
@@ -17,6 +17,7 @@ __all__ = [
     "main_job",
     "pseudo",
     "report",
+    "run",
     "select",
     "tune",
 ]

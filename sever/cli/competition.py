@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sever.cli.app import app
+from sever.cli.application import app
 from sever.cli.options import RunPath
 from sever.config import KaggleSettings, load_kaggle
 from sever.errors import InputError

@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from sever.cli.app import app
+from sever.cli.application import app
 from sever.cli.options import (
     Configs,
 )

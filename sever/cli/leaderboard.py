@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sever.cli.app import app
+from sever.cli.application import app
 from sever.cli.options import AsJson
 
 board = typer.Typer(help="What was submitted when, from which blend, rules and commit, and how it scored.")

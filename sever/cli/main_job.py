@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sever.cli.app import app
+from sever.cli.application import app
 from sever.cli.options import (
     AsJson,
     CsvForm,
@@ -202,11 +202,13 @@ def evaluate(
 def demo(
     output: Output = Path("demo"),
     config: Annotated[
-        Path, typer.Option("--config", "-c", help="Experiment YAML, in place of the one that comes with sever.")
-    ] = Path(__file__).parents[1] / "pipeline" / "demo.yml",
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Experiment YAML, in place of those that come with sever; repeatable."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
-    """The main job on synthetic strip, from nothing to scored masks, in a few minutes on two cores."""
+    """The whole story on synthetic strip, from nothing to chosen and scored masks, in a few minutes on two cores."""
     from sever.pipeline.demo import run_demo
 
-    print(run_demo(load_config(config), output, device))
+    configs = config or sorted((Path(__file__).parents[1] / "pipeline").glob("demo-*.yml"), reverse=True)
+    print(run_demo([load_config(path) for path in configs], output, device))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sever.cli.app import app
+from sever.cli.application import app
 from sever.cli.options import AsJson
 
 

@@ -14,6 +14,7 @@ from sever.config.loading import (
     load_config,
     load_ensemble,
     load_kaggle,
+    load_story,
     parse_config,
     parse_rules,
     with_overrides,
@@ -32,6 +33,7 @@ from sever.config.model import (
     TrainSettings,
 )
 from sever.config.rules import GateSettings, RuleSettings
+from sever.config.story import PublishedSettings, StageSettings, StorySettings
 
 __all__ = [
     "LABEL_LOSSES",
@@ -54,15 +56,19 @@ __all__ = [
     "Precision",
     "PredictSettings",
     "PseudoSettings",
+    "PublishedSettings",
     "RuleSettings",
     "SamplingSettings",
     "Settings",
+    "StageSettings",
+    "StorySettings",
     "TrainSettings",
     "dump_config",
     "json_schema",
     "load_config",
     "load_ensemble",
     "load_kaggle",
+    "load_story",
     "parse_config",
     "parse_rules",
     "with_overrides",

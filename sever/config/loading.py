@@ -14,6 +14,7 @@ from sever.config.ensemble import EnsembleSettings
 from sever.config.experiment import ExperimentConfig
 from sever.config.kaggle import KaggleSettings
 from sever.config.rules import RuleSettings
+from sever.config.story import StorySettings
 from sever.errors import InputError
 
 KAGGLE_FILE = Path("kaggle.yml")
@@ -44,6 +45,15 @@ def load_kaggle(path: Path | None, overrides: dict[str, Any]) -> KaggleSettings:
     except ValidationError as error:
         faults = [_explain(fault, KaggleSettings) for fault in _innermost(error.errors())]
         raise InputError("\n".join(f"{path or 'options'}: {fault}" for fault in faults)) from error
+
+
+def load_story(path: Path) -> StorySettings:
+    """Read and validate a story for `sever run`. Raises InputError as `load_config` does."""
+    try:
+        return StorySettings.model_validate(_read_yaml(path))
+    except ValidationError as error:
+        faults = [_explain(fault, StorySettings) for fault in _innermost(error.errors())]
+        raise InputError("\n".join(f"{path}: {fault}" for fault in faults)) from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

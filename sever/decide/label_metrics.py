@@ -91,8 +91,8 @@ class LabelSheet:
 
     def confusion(self) -> Confusion:
         """Is there a defect of any class in the image?"""
-        called_n, true_n = (np.logical_or.reduce(nc, axis=1) for nc in (self.probs_nc >= LABEL_THRESHOLD, self.truth_nc))
-        return count_confusion(called_n, true_n)
+        called_nc = self.probs_nc >= LABEL_THRESHOLD
+        return count_confusion(*(np.logical_or.reduce(labels_nc, axis=1) for labels_nc in (called_nc, self.truth_nc)))
 
     def defect_accuracy(self) -> float:
         """Share of the images of which it is rightly said whether they show any defect."""

@@ -1,52 +1,70 @@
-"""`sever demo`: the main job on embedded data, from nothing to scored and drawn masks."""
+"""`sever demo`: the whole story on embedded data, from nothing to chosen, scored and drawn masks."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from sever.config import ExperimentConfig
 from sever.data.synthetic import SynthSettings
 from sever.errors import InputError
+from sever.pipeline import blend_scores, select_words, tune
+from sever.pipeline.blend import Order, make_blend
+from sever.pipeline.crossval import crossvalidate, start
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
 from sever.pipeline.inspection import How
 from sever.pipeline.predict import Source, predict_images
 from sever.pipeline.progress import tell
+from sever.pipeline.report import write_report
+from sever.pipeline.select import SelectSettings, select_submissions
 from sever.pipeline.synth import synthesize
-from sever.pipeline.train import train_experiment
 
 # Half the competition's height and width, to learn something in minutes; classes as often as there.
-STRIP = SynthSettings(train=1000, test=150, height=128, width=800, seed=2019)
+STRIP = SynthSettings(train=320, test=100, height=128, width=800, seed=2019)
 MARKER = ".sever-demo"
 
 
-def run_demo(config: ExperimentConfig, output: Path, device: str) -> str:
-    """Make strip, train on it, predict the held-out images, score and draw them; returns what to print at the end.
+def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> str:
+    """Make strip, cross-validate a model or several on it, blend, tune, choose, predict the held-out images, score.
 
-    Everything lands in `output`, replacing an earlier demo's results. Raises InputError where `output` holds
-    anything else.
+    Everything lands in `output`, replacing an earlier demo's results; returns what to print at the end. Raises
+    InputError where `output` holds anything else.
     """
-    start = time.monotonic()
+    started = time.monotonic()
     _clear(output)
     data = output / "data"
-    tell(f"1/4  making {STRIP.train} images of synthetic steel strip to learn from, and {STRIP.test} to be judged on")
+    _headline(
+        1, f"making {STRIP.train} images of synthetic steel strip to learn from, and {STRIP.test} to be judged on"
+    )
     synthesize(data, STRIP)
-    tell(f"2/4  training {config.model.architecture} on {config.model.encoder}")
-    config = config.model_copy(update={"data": config.data.model_copy(update={"root": data})})
-    run = train_experiment(config, output / "saved", device)
-    tell("3/4  predicting the test images")
-    predict_images(run.folder, Source(images=None, data=data), output, "combined", How(device))
-    tell("4/4  scoring and drawing")
-    truth = Truth(data, labels=data / "test_labels.csv")
-    evaluation = evaluate_submission(output / "submission.csv", truth, output)
+    candidates = []
+    for config in configs:
+        _headline(2, f"cross-validating {config.model.architecture} on {config.model.encoder}")
+        config = config.model_copy(update={"data": config.data.model_copy(update={"root": data})})
+        candidates.append(crossvalidate(start(config, output / "saved"), device, jobs=1).folder)
+    _headline(3, "blending the models' out-of-fold maps")
+    blend = make_blend(Order(tuple(candidates)), output / "saved" / "demo-blend")
+    candidates.append(blend.folder)
+    compared = blend_scores.render(blend_scores.compare(blend))
+    _headline(4, "choosing thresholds, smallest areas and the gate on some folds, judging them on the others")
+    tuned = tune.render(tune.tune_candidate(blend.folder, tune.TuneOptions(apply=True)))
+    _headline(5, "choosing which two of the candidates to submit")
+    chosen = select_words.render(select_submissions(candidates, SelectSettings(draws=500)))
+    _headline(6, "predicting the test images with the blend, scoring and drawing")
+    predict_images(blend.folder, Source(images=None, data=data), output, "combined", How(device))
+    evaluation = evaluate_submission(output / "submission.csv", Truth(data, labels=data / "test_labels.csv"), output)
+    write_report(blend.folder, output / "report.html", None, How(device))
     gain = evaluation["dice"] - evaluation["dice_all_empty"]
     return "\n".join(
         [
+            *(f"{title}\n{text}\n" for title, text in _told(compared, tuned, chosen)),
+            f"On the {STRIP.test} test images, which nothing above has seen:",
             render(evaluation),
             f"Mean Dice {evaluation['dice']:.4f}; an empty submission scores {evaluation['dice_all_empty']:.4f} "
-            f"({gain:+.4f}); {time.monotonic() - start:.0f} s in all.",
-            f"In {output}/: submission.csv, scores.json, images.csv, and sheet.png, which is worth a look.",
+            f"({gain:+.4f}); {time.monotonic() - started:.0f} s in all.",
+            f"In {output}/: report.html and sheet.png, worth a look; submission.csv, scores.json, images.csv.",
             "",
             "Next, on your own images (docs/howto.md says how to lay them out):",
             "  set data.root in experiments/lite0-unet.yml, then",
@@ -54,6 +72,18 @@ def run_demo(config: ExperimentConfig, output: Path, device: str) -> str:
             "  .venv/bin/sever predict -r saved/lite0-unet --images FOLDER -o out",
         ]
     )
+
+
+def _told(compared: str, tuned: str, chosen: str) -> list[tuple[str, str]]:
+    return [
+        ("Out of fold: the models and their blend", compared),
+        ("Rules, chosen on some folds and judged on the others", tuned),
+        ("Which two to submit", chosen),
+    ]
+
+
+def _headline(stage: int, text: str) -> None:
+    tell(f"{stage}/6  {text}")
 
 
 def _clear(output: Path) -> None:

@@ -111,6 +111,8 @@ def predict_images(
     ):  # an earlier prediction's, maybe of other images
         (output / name).unlink(missing_ok=True)
     report_skipped(skipped, output / "skipped.csv")
+    if budget and not loaded.draws_masks:
+        raise InputError("--minutes is for what draws masks; networks that only label images are predicted whole")
     if not loaded.draws_masks:
         return _predict_labels(labels, loaded, table)
     see = partial(inspect_within, budget, run, how, loaded, images=len(table)) if budget else None

@@ -1,8 +1,8 @@
 """A Kaggle of our own on loopback: the client's wire format, storage, and the faults of both. Tests only.
 
-Calls are POST /api/v1/SERVICE/METHOD with JSON; a download answers 302 to storage, which knows ETag, Range and If-Range;
-an upload asks for an address first, and PUTs there by the protocol of resumable uploads. Addresses in storage carry a
-made-up signature, so that tests can look for it where it must not be.
+Calls are POST /api/v1/SERVICE/METHOD with JSON; a download answers 302 to storage, which knows ETag, Range and
+If-Range; an upload asks for an address first, and PUTs there by the protocol of resumable uploads. Addresses in storage
+carry a made-up signature, so that tests can look for it where it must not be.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Fault:
 
     status: an HTTP error in place of the answer. cut: bytes of the body after which the connection ends. longer: bytes
     by which Content-Length exceeds what is sent. headers: of the error. code_in_200: the error comes as JSON with HTTP
-    status 200. corrupt: one byte of storage's answer is another.
+    status 200. corrupt: one byte of storage's answer is another. garbage: a good answer, but a web page.
     """
 
     at: str
@@ -45,6 +45,7 @@ class Fault:
     message: str = ""
     code_in_200: bool = False
     corrupt: bool = False
+    garbage: bool = False
 
 
 @dataclass
@@ -134,6 +135,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if fault and fault.status:
             self._error(fault.status, fault.message, fault.headers, fault.code_in_200)
+            return
+        if fault and fault.garbage:
+            self._send(200, b"<html>Be right back</html>", {"Content-Type": "text/html"})
             return
         try:
             self._raise_unless_signed_in(method)

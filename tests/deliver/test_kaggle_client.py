@@ -86,7 +86,7 @@ def test_without_the_extra_one_is_told_what_to_install(nowhere_home: Path, monke
 def test_nothing_of_ours_imports_the_client_at_import() -> None:
     import subprocess
 
-    names = "client download unpack upload kernel submit check wheels".split()
+    names = ["client", "download", "unpack", "upload", "kernel", "submit", "check", "wheels"]
     lines = [f"import sever.deliver.kaggle.{name}" for name in names]
     lines += ["import sever.cli", "import sys", "assert not {'kaggle', 'kagglesdk', 'requests'} & set(sys.modules)"]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
@@ -124,6 +124,7 @@ def test_what_passes_is_tried_again(
             1,
         ),
         (Fault("GetSubmission", 404, times=99), r"\(404\)", 1),
+        (Fault("GetSubmission", garbage=True), "can't be understood", 1),
         (Fault("GetSubmission", cut=0, times=99), "cut or refused, 4 times", 4),
     ],
 )
@@ -139,9 +140,10 @@ def test_what_may_have_happened_is_not_done_twice(fault: Fault, world: World, pa
     from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
 
     world.faults.append(fault)
-    with sign_in(patience) as kaggle, pytest.raises(InputError, match="may have arrived all the same"):
+    with sign_in(patience) as kaggle:
         ask = kaggle.client.competitions.competition_api_client.get_submission
-        kaggle.call("cannot ask", lambda: ask(ApiGetSubmissionRequest()), repeatable=False)
+        with pytest.raises(InputError, match="may have arrived all the same"):
+            kaggle.call("cannot ask", lambda: ask(ApiGetSubmissionRequest()), repeatable=False)
     assert world.count("GetSubmission") == 1
 
 

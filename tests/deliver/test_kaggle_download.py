@@ -246,12 +246,12 @@ def test_no_secret_is_printed_or_written(steel: World, tmp_path: Path, patience:
         assert secret.encode() not in partly + wholly
 
 
-def no_meter(title: str, total: int, done: int) -> "Silence":
+def no_meter(title: str, total: int, done: int) -> Silence:
     return Silence()
 
 
 class Silence:
-    def __enter__(self) -> "Silence":
+    def __enter__(self) -> Silence:
         return self
 
     def __exit__(self, *arguments: object) -> None:

@@ -146,13 +146,13 @@ def script(tmp_path: Path) -> ModuleType:
 
 
 def test_settings_arrive_in_the_script(script: ModuleType) -> None:
-    assert script.SETTINGS == {
+    assert {
         "competition": COMPETITION,
         "model": f"{USER}/sever-tiny",
         "wheels": f"{USER}/sever-wheels",
         "minutes": 55.0,
         "form": None,
-    }
+    } == script.SETTINGS
 
 
 @pytest.mark.parametrize("where", ["name", "datasets/name", "datasets/owner/name"])

@@ -81,7 +81,7 @@ def test_the_separate_form_names_defects_only(tmp_path: Path) -> None:
     sample = write(tmp_path / "sample.csv", [SEPARATE, "a.jpg,1,1 1", "b.jpg,1,1 1"])  # one class: a placeholder
     given = write(tmp_path / "s.csv", [SEPARATE, "b.jpg,4,1 3"])
     assert check_submission(given, sample, {"b.jpg": 8}).defective_pairs == 1
-    with pytest.raises(InputError, match="images that sample.csv doesn't have: c.jpg"):
+    with pytest.raises(InputError, match=r"images that sample\.csv doesn't have: c\.jpg"):
         check_submission(write(tmp_path / "t.csv", [SEPARATE, "c.jpg,4,1 3"]), sample)
     with pytest.raises(InputError, match="predict with --form separate"):
         check_submission(write(tmp_path / "u.csv", GOOD), sample)

@@ -1,4 +1,4 @@
-"""Uploads by the real client: what arrives can be loaded and predicts the same, and faults on the way change nothing."""
+"""Uploads by the real client: what arrives can be loaded and predicts the same, whatever happens on the way."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from kaggle_server import SECRETS, TOKEN, USER, Fault, Naps, World, zipped
 from run_maker import make_blend, make_crossval, make_run
 
+from sever import cli
 from sever.config import KaggleSettings, load_kaggle
 from sever.data.images import read_image
 from sever.deliver.kaggle import wheels as wheels_module
@@ -32,7 +33,7 @@ SETTINGS = KaggleSettings()
 
 
 class Silence:
-    def __enter__(self) -> "Silence":
+    def __enter__(self) -> Silence:
         return self
 
     def __exit__(self, *arguments: object) -> None:
@@ -95,7 +96,7 @@ def test_several_epochs_and_a_second_version(
     upload_model(run, [1], SETTINGS, Names(), 1, patience)
     done = upload_model(run, [3, 1], SETTINGS, Names(notes="now with 3"), 1, patience)
     assert not done.created
-    first, second = world.published[done.ref]
+    _, second = world.published[done.ref]
     assert second["versionNotes"] == "now with 3"
     there = arrived(world, done.ref, tmp_path / "there")
     assert sorted(path.name for path in (there / "checkpoints").iterdir()) == ["epoch-0001", "epoch-0003"]
@@ -115,7 +116,11 @@ def test_a_blend_of_a_cross_validation_and_a_run_travels_whole(
     world: World, patience: Patience, strip_root: Path, tmp_path: Path
 ) -> None:
     members = [make_crossval(tmp_path / "folds" / "1", strip_root), make_run(tmp_path / "tiny" / "1", strip_root, 9)]
-    blend = make_blend(tmp_path / "final", members, weights=(1.0, 3.0))
+    gate = make_run(
+        tmp_path / "gate" / "1", strip_root, 4, model={"task": "classify", "encoder": "mobilenet_v2", "weights": "none"}
+    )
+    blend = make_blend(tmp_path / "final", [*members, gate], weights=(1.0, 3.0), gate={"kind": "veto"})
+    members.append(gate)
     done = upload_model(blend, (), SETTINGS, Names(), 1, patience)
     assert done.ref == f"{USER}/sever-final"
     there = arrived(world, done.ref, tmp_path / "elsewhere" / "there")
@@ -124,7 +129,8 @@ def test_a_blend_of_a_cross_validation_and_a_run_travels_whole(
     loaded = load_model(there, How("cpu"))
     assert loaded.inspector.blend.weights == (1.0, 3.0)
     assert loaded.inspector.rules.classes[0].min_pixels == 5
-    assert len(loaded.checkpoints) == 3
+    assert len(loaded.checkpoints) == 4
+    assert loaded.labels_images
     assert all(tmp_path / "elsewhere" in checkpoint.resolve().parents for checkpoint in loaded.checkpoints)
     for member in members:
         (tmp_path / f"gone-{member.parent.name}").rename(member.parent)
@@ -286,8 +292,8 @@ def test_dependencies_come_too_but_for_torch(tmp_path: Path, monkeypatch: pytest
     wheel = build_wheels(target, shelf / "sever-9.0-py3-none-any.whl", with_dependencies=True)
     assert wheel.name == "sever-9.0-py3-none-any.whl"
     assert sorted(path.name.partition("-")[0] for path in target.iterdir()) == ["pyyaml", "sever", "timm"]
+    (shelf / "timm-9.0-py3-none-any.whl").unlink()
     with pytest.raises(InputError, match="pip install failed"):
-        (shelf / "timm-9.0-py3-none-any.whl").unlink()
         build_wheels(target, shelf / "sever-9.0-py3-none-any.whl", with_dependencies=True)
 
 
@@ -314,3 +320,30 @@ def test_one_thing_at_a_time() -> None:
     done = subprocess.run([*command, "--wheel", "-r", "x"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "one of -r RUN, --blend FOLDER and --wheel" in done.stderr
+
+
+def test_the_commands(
+    world: World, strip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Settings from kaggle.yml, a data set, and a kernel that names it by default."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kaggle.yml").write_text("owner: steelworks\nlicence: CC0-1.0\ncompetition: steel\nminutes: 30\n")
+    make_run(tmp_path / "saved" / "tiny" / "1", strip_root, epochs=(1, 2))
+
+    def type_in(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["sever", *words])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code
+        return capsys.readouterr().out
+
+    shown = type_in("upload", "-r", "saved/tiny", "-e", "1", "-e", "2", "--licence", "other")
+    assert shown == "steelworks/sever-tiny\ncreated: https://www.kaggle.com/datasets/steelworks/sever-tiny\n"
+    assert world.published["steelworks/sever-tiny"][0]["licenseName"] == "other"
+    world.published["steelworks/sever-wheels"] = []
+    shown = type_in("kernel", "-r", "saved/tiny", "-o", "offline", "--push", "--minutes", "40")
+    assert shown == "offline\nsteelworks/sever-predict-tiny/1: complete\n"
+    sent = world.kernels[0]
+    assert sent["datasetDataSources"] == ["steelworks/sever-tiny", "steelworks/sever-wheels"]
+    assert sent["competitionDataSources"] == ["steel"]
+    assert "'minutes': 40.0" in sent["text"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate.utils.operations import convert_outputs_to_fp32
@@ -17,6 +18,7 @@ from sever.models.classifier import Classifier, build_classifier
 from sever.models.label_losses import build_outputs_loss
 from sever.models.losses import num_outputs
 from sever.models.network import LabelHead, Outputs, PixelNetwork
+from sever.models.predict import Predictor
 from sever.models.segmenter import Segmenter, build_segmenter
 
 ENCODERS = ["resnet18", "tf_efficientnet_lite0", "tu-mobilenetv3_small_050", "efficientnet-b0", "mit_b0"]
@@ -151,33 +153,35 @@ def test_constant_images_are_told() -> None:
         build_classifier(ModelSettings(task="classify", encoder="resnet18", weights="none"), 1, [0.5], [0.0])
 
 
-def test_a_classifier_learns_from_masks_and_tells_larger_images_apart() -> None:
-    def batch(generator: torch.Generator, side: int) -> tuple[Tensor, Tensor]:
-        """Grey noise with a bright spot (class 0), a dark one (class 1), both or none; masks of the spots."""
-        pixels = torch.randint(90, 160, (8, 1, side, side), generator=generator, dtype=torch.uint8)
-        masks = torch.zeros(8, 2, side, side, dtype=torch.uint8)
-        for image in range(8):
-            for index, level in enumerate((255, 0)):
-                if (image >> index) & 1:
-                    top, left = torch.randint(0, side - 8, (2,), generator=generator).tolist()
-                    masks[image, index, top : top + 8, left : left + 8] = 1
-                    pixels[image, 0, top : top + 8, left : left + 8] = level
-        return pixels, masks
+def spots(generator: torch.Generator, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """16 images of noise with a bright spot (class 0), a dark one (class 1), both or none; masks of the spots."""
+    pixels = torch.randint(90, 160, (16, 1, height, width), generator=generator, dtype=torch.uint8)
+    masks = torch.zeros(16, 2, height, width, dtype=torch.uint8)
+    for image in range(16):
+        for index, level in enumerate((255, 0)):
+            if (image >> index) & 1:
+                top, left = (int(torch.randint(0, side - 12, (), generator=generator)) for side in (height, width))
+                masks[image, index, top : top + 12, left : left + 12] = 1
+                pixels[image, 0, top : top + 12, left : left + 12] = level
+    return pixels, masks
 
-    generator = torch.Generator().manual_seed(0)
-    network = build_classifier(ModelSettings(task="classify", encoder="resnet18", weights="none"), 2, [0.5], [0.1])
-    loss = build_outputs_loss(LossSettings(name="bce"), ModelSettings(task="classify"))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    for _ in range(60):
-        pixels, masks = batch(generator, side=32)
+
+def test_a_classifier_learns_on_crops_and_tells_strips_apart_tile_by_tile() -> None:
+    generator, settings = torch.Generator().manual_seed(0), ModelSettings(task="classify")
+    network = classifier("tu-mobilenetv3_small_050", num_classes=2)
+    loss, steps = build_outputs_loss(LossSettings(name="bce"), settings), 120
+    optimizer = torch.optim.AdamW(network.parameters())
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / steps)
+        pixels, masks = spots(generator, 64, 64)
         optimizer.zero_grad()
         loss(network(pixels), masks)["loss"].backward()
         optimizer.step()
-    network.eval()
-    with torch.inference_mode():
-        pixels, masks = batch(generator, side=96)
-        called = labels_of(network, pixels) > 0
-    assert (called == masks.flatten(2).any(dim=2)).float().mean() > 0.85
+    pixels, masks = spots(generator, 64, 192)
+    predict = Predictor(network, torch.sigmoid, tile=(64, 64), tile_overlap=16)
+    answers = predict(list(pixels.permute(0, 2, 3, 1).numpy()))
+    called = np.stack([answer.label_probs_c for answer in answers if answer.label_probs_c is not None]) > 0.5
+    assert (called == masks.flatten(2).any(dim=2).numpy()).mean() > 0.85
 
 
 # --- the head ---------------------------------------------------------------------------------------------------------

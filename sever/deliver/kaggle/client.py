@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -102,6 +103,8 @@ class Kaggle:
                         f"{what}: {cut_words(error)}, {failures} times; run the same command again"
                     ) from None
                 self.patience.sleep(self.patience.backoff_seconds(failures))
+            except (requests.exceptions.RequestException, ValueError) as error:
+                raise InputError(f"{what}: {self._odd_words(error)}") from None
 
     def check(self, what: str, response: Any, hints: Mapping[int, str] | None = None) -> None:
         """Raise InputError where a plain HTTP answer (of storage, not of the client) is an error."""
@@ -114,14 +117,19 @@ class Kaggle:
             text = text.replace(secret, "***")
         return _QUERY.sub(r"\1", text)
 
+    def _odd_words(self, error: Exception) -> str:
+        """The client's own checks raise ValueError; JSON that is none does, too, and says nothing useful."""
+        if isinstance(error, _requests().exceptions.RequestException | json.JSONDecodeError):
+            return f"what Kaggle answers can't be understood ({type(error).__name__}); run the same command again later"
+        return self.redact(str(error))
+
     def _wait_or_raise(
         self, what: str, fault: Fault, failures: int, hints: Mapping[int, str], repeatable: bool
     ) -> None:
-        again = fault.status == TOO_MANY or (repeatable and fault.status in TRANSIENT)
         asked = fault.retry_after_seconds
         if fault.status in TRANSIENT and not repeatable:
             self._refuse(what, fault, {fault.status: f"Kaggle has a fault of its own ({fault.status}); {UNSURE}"})
-        if not again or failures >= self.patience.attempts:
+        if fault.status not in (TOO_MANY, *TRANSIENT) or failures >= self.patience.attempts:
             self._refuse(what, fault, hints)
         if asked is not None and asked > self.patience.longest_asked_seconds:
             raise InputError(f"{what}: Kaggle asks to wait {asked / 60:.0f} minutes; run the same command again then")

@@ -36,7 +36,7 @@ def mounted(name: str) -> Path:
 
 def install(wheels: Path) -> None:
     """Install sever without a network; what the wheels hold beside it is installed where it is missing here."""
-    (wheel,) = sorted(wheels.rglob("sever-*.whl"))[-1:] or [None]
+    wheel = max(wheels.rglob("sever-*.whl"), default=None)
     if wheel is None:
         sys.exit(f"{wheels} holds no wheel of sever; upload it with: sever upload --wheel")
     command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(wheel.parent), str(wheel)]
@@ -46,7 +46,7 @@ def install(wheels: Path) -> None:
 
 def model_path(uploaded: Path, scratch: Path) -> Path:
     """What `sever predict -r` takes; Kaggle unpacks archives in data sets, mostly."""
-    (about,) = sorted(uploaded.rglob("sever.json"))[:1] or [None]
+    about = min(uploaded.rglob("sever.json"), default=None)
     if about is None:
         sys.exit(f"{uploaded} holds no model of sever; upload it with: sever upload -r RUN")
     folder = about.parent / "model"
@@ -74,7 +74,9 @@ def write_submission(found: Path, sample: Path | None, form: str, submission: Pa
         wanted = [row[0] for row in csv.reader(file) if row]
     with submission.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows.get(key, [key, ""]) for key in wanted)
-    print(f"{submission}: {len(wanted) - 1} rows, {sum(key not in rows for key in wanted)} of images not read", flush=True)
+    print(
+        f"{submission}: {len(wanted) - 1} rows, {sum(key not in rows for key in wanted)} of images not read", flush=True
+    )
 
 
 def main() -> None:

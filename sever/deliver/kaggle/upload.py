@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sever.deliver.kaggle.client import CONNECT_SECONDS, READ_SECONDS, Kaggle, cut_words, cuts
+from sever.deliver.kaggle.client import CONNECT_SECONDS, READ_SECONDS, Fault, Kaggle, cut_words, cuts
 from sever.deliver.kaggle.download import MIB, ShowProgress
 from sever.deliver.kaggle.patience import TOO_MANY, TRANSIENT, Meter, asked_seconds
 from sever.errors import InputError
@@ -94,7 +94,7 @@ def dataset_status(kaggle: Kaggle, ref: str) -> str | None:
         try:
             response = kaggle.client.datasets.dataset_api_client.get_dataset_status(request)
         except HTTPError as error:
-            if error.response.status_code in (403, 404):  # Kaggle says 403 of what does not exist, too
+            if Fault.of(error.response).status in (403, 404):  # Kaggle says 403 of what does not exist, too
                 return None
             raise
         return str(response.status.name).lower()

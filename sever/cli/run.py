@@ -1,0 +1,91 @@
+"""`sever run`: a whole story, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sever.cli.application import app
+from sever.errors import InputError
+
+if TYPE_CHECKING:
+    from sever.pipeline.story import Parsed
+
+# Wrong words on a command line; the way to name it that all releases of typer have.
+WrongWords: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+@app.command()
+def run(
+    story: Annotated[Path, typer.Argument(help="YAML of the story.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print stages, commands, expected hours and what is done; run nothing.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE: set a variable of the story; repeatable.")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Do this stage and all after it again; those before it are left alone.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Do this stage alone, even if it is done.")] = None,
+) -> None:
+    """Carry out a story: command lines in stages, with all that was said on the way. Type it again to go on with it.
+
+    What is done is kept in saved/stories/NAME/state.json. A command that fails stops the story with its exit code.
+
+    Examples: `sever run experiments/severstal-2019/story.yml --dry-run`,
+    `sever run experiments/severstal-2019/story.yml --set submit=yes`
+    """
+    from sever.pipeline.story import run_story
+    from sever.pipeline.story_plan import Plan, render_plan
+    from sever.pipeline.story_state import StoryState
+
+    plan = Plan.make(story, dict(_name_and_value(text) for text in set_ or ()))
+    if dry_run:
+        print(render_plan(plan, StoryState.read(plan.saved, plan.story.name, plan.text_sha256)))
+    else:
+        print(run_story(plan, ThisProcess(), from_, only))
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise InputError(f"--set {text} is not NAME=VALUE, as --set submit=yes")
+    return name, value
+
+
+class ThisProcess:
+    """Carries out commands in this process.
+
+    Not as processes of their own: each would spend seconds on importing torch, and what a command raises arrives here
+    as it is, so that its message and its exit code stay as they were. Work that wants processes (loaders, folds side by
+    side) starts them itself. A process that dies takes the story with it; typed again, the story goes on there.
+    """
+
+    def parse(self, words: Sequence[str]) -> Parsed:
+        from sever.pipeline.story import Parsed
+
+        command: Any = typer.main.get_command(app)
+        names, rest, context = [], list(words), None
+        try:
+            while hasattr(command, "resolve_command"):
+                context = command.make_context("sever", rest, parent=context)
+                name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+                names.append(str(name))
+            context = command.make_context(" ".join(names), rest, parent=context)
+        except WrongWords as error:
+            raise InputError(error.format_message()) from error  # type: ignore[attr-defined]
+        except typer.Exit as leaving:  # no word at all, or --help
+            raise InputError("this asks for help, and runs nothing") from leaving
+        return Parsed(" ".join(names), context.params)
+
+    def run(self, words: Sequence[str]) -> None:
+        try:
+            code = typer.main.get_command(app).main(list(words), prog_name="sever", standalone_mode=False)
+        except WrongWords as error:
+            raise InputError(error.format_message()) from error  # type: ignore[attr-defined]
+        if code:
+            raise typer.Exit(code)

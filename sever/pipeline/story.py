@@ -1,0 +1,187 @@
+"""`sever run`: a story's command lines, stage after stage; goes on where it stopped. Knows not what a command does.
+
+The commands themselves come from the command line's side (`Shell`), since this room lies below it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sever.config import PublishedSettings, StageSettings, load_config, load_ensemble
+from sever.errors import InputError
+from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
+from sever.pipeline.progress import tell
+from sever.pipeline.story_plan import Plan, join_words
+from sever.pipeline.story_state import StageRecord, StoryState
+
+# Commands that make a folder saved/NAME/TIMESTAMP, and the file with which it can be gone on with by -r.
+MAKES_RUN = {"crossval": "evidence.json", "train": "config.yml"}
+KEPT_OPTIONS = ("device", "jobs")  # of the command that began it; all others stand in the folder
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A command line as the parser understands it: the command's name, and its options by their Python names."""
+
+    command: str
+    options: Mapping[str, Any]
+
+
+class Shell(Protocol):
+    """Who carries out command lines; `words` is what is typed after `sever`."""
+
+    def parse(self, words: Sequence[str]) -> Parsed:
+        """Raises InputError for words that are no command."""
+
+    def run(self, words: Sequence[str]) -> None:
+        """Returns when the command is done, raises when it is not."""
+
+
+def run_story(plan: Plan, shell: Shell, start_at: str | None = None, only: str | None = None) -> str:
+    """Carry the story on to its end; returns the scores to print, if it keeps any.
+
+    Every command line, experiment and recipe of the story is checked before the first is run. `start_at`: from this
+    stage on everything is done again; `only`: this stage alone is, even if it is done. Raises InputError, and what a
+    command raises.
+    """
+    state = StoryState.read(plan.saved, plan.story.name, plan.text_sha256)
+    chosen = _choose(plan, start_at, only)
+    with state.locked():
+        _forget(plan, state, start_at, only)
+        _check(plan, shell, chosen)
+        for stage in chosen:
+            plan.is_done(stage, state.stages.get(stage.name))
+        for stage in chosen:
+            title = f"stage {plan.position(stage.name) + 1} of {len(plan.story.stages)}, {stage.name}"
+            if why := plan.left_out(stage):
+                tell(f"{title}: {why}")
+            elif plan.is_done(stage, state.stages.get(stage.name)):
+                tell(f"{title}: done {state.stages[stage.name].ended}")
+            else:
+                tell(f"{title}: {stage.about.strip()}")
+                if only is None:  # what follows was made from what this stage left before
+                    state.forget(set(plan.names()[plan.position(stage.name) + 1 :]))
+                _run_stage(plan, state, stage, shell, title)
+    return render_scores(plan)
+
+
+def _choose(plan: Plan, start_at: str | None, only: str | None) -> tuple[StageSettings, ...]:
+    if start_at is not None and only is not None:
+        raise InputError("give either --from or --only, not both")
+    if only is not None:
+        return (plan.story.stages[plan.position(only)],)
+    return plan.story.stages[plan.position(start_at) if start_at is not None else 0 :]
+
+
+def _forget(plan: Plan, state: StoryState, start_at: str | None, only: str | None) -> None:
+    if start_at is not None:
+        state.forget(set(plan.names()[plan.position(start_at) :]))
+    if only is not None and only in state.stages and state.stages[only].is_done:
+        state.forget({only})
+
+
+def _check(plan: Plan, shell: Shell, stages: Sequence[StageSettings]) -> None:
+    """A misspelt option or setting is told now, and not after the hours before it."""
+    faults = []
+    for stage in stages:
+        for line in plan.lines(stage, "BEGUN"):
+            try:
+                parsed = shell.parse(shlex.split(line)[1:])
+                for path in parsed.options.get("config") or () if parsed.command in MAKES_RUN else ():
+                    load_config(path)
+                if parsed.command == "blend" and parsed.options["recipe"] is not None:
+                    load_ensemble(parsed.options["recipe"])
+            except InputError as error:
+                faults.append(f"stage {stage.name}, {line}: {error}")
+    if faults:
+        raise InputError("\n".join(faults))
+
+
+def _run_stage(plan: Plan, state: StoryState, stage: StageSettings, shell: Shell, title: str) -> None:
+    record = state.stages.get(stage.name) or state.put(stage.name, StageRecord(begun=_stamp()))
+    lines = plan.lines(stage, record.begun)
+    for number, line in enumerate(lines[len(record.lines) :], start=len(record.lines) + 1):
+        start = time.monotonic()
+        try:
+            words = plan.words(line)
+            record = state.stages[stage.name]
+            if record.running is not None and record.running[0] == line:
+                words = _go_on(words, shell.parse(words), record.running[1])
+            else:
+                state.put(stage.name, replace(record, running=(line, _stamp())))
+            tell(f"{title}, command {number} of {len(lines)}: sever {join_words(words)}")
+            shell.run(words)
+        except InputError as error:
+            raise InputError(f"{error}\n{_stopped(title, line)}") from error
+        except BaseException:
+            tell(_stopped(title, line))
+            raise
+        state.note_done(stage.name, line, time.monotonic() - start)
+    ended = datetime.now().astimezone().isoformat(timespec="seconds")
+    record = state.put(stage.name, replace(state.stages[stage.name], ended=ended))
+    tell(f"{title}: done in {sum(record.seconds) / 3600:.2f} h")
+
+
+def _go_on(words: list[str], parsed: Parsed, since: str) -> list[str]:
+    """The command that goes on with the folder which this one began before it was stopped; itself where there is none.
+
+    Other commands take up by themselves what they left.
+    """
+    configs = parsed.options.get("config") or ()
+    if parsed.command not in MAKES_RUN or len(configs) != 1:
+        return words
+    folder = Path(parsed.options["saved"]) / load_config(configs[0]).name
+    # Nobody else makes folders of this experiment meanwhile, and their names are the times when they were made.
+    made = sorted(file.parent for file in folder.glob(f"*/{MAKES_RUN[parsed.command]}") if file.parent.name >= since)
+    if not made:
+        return words
+    kept = [
+        word for name in KEPT_OPTIONS if name in parsed.options for word in (f"--{name}", str(parsed.options[name]))
+    ]
+    return [parsed.command, "-r", str(made[-1]), *kept]
+
+
+def _stopped(title: str, line: str) -> str:
+    return (
+        f"{title} stopped at: {line}\nmend what is said there, then type the same `sever run` again: it goes on there"
+    )
+
+
+def _stamp() -> str:
+    return time.strftime("%Y%m%d-%H%M%S")
+
+
+def render_scores(plan: Plan) -> str:
+    """The leaderboard's scores beside the published ones; empty where the story keeps none."""
+    if plan.ledger is None or not (made := course(plan.ledger)):
+        return ""
+    console = Console(width=110)
+    with console.capture() as capture:
+        console.print(_score_table(made, plan.story.published))
+    return capture.get().rstrip()
+
+
+def _score_table(made: Sequence[Submission], published: PublishedSettings | None) -> Table:
+    table = Table(title=f"Ours, beside {escape(published.source)}" if published else "Ours")
+    for heading in ("submission", *SCORE_KINDS):
+        table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
+    for score in published.scores if published else ():
+        table.add_row(escape(score.name), "-", _digits(score.public), _digits(score.private))
+    table.add_section()
+    for found in made:
+        table.add_row(escape(found.name), *(_digits(getattr(found, kind)) for kind in SCORE_KINDS))
+    return table
+
+
+def _digits(score: float | None) -> str:
+    return "-" if score is None else f"{score:.5f}"

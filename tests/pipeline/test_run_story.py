@@ -1,0 +1,502 @@
+"""`sever run`: the 2019 story whole, on a tiny competition; and a story that is stopped, changed or wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from sever import cli
+from sever.cli.run import ThisProcess
+from sever.config import load_config, load_story
+from sever.config.story import variables_in
+from sever.data.synthetic import SynthSettings, write_dataset
+from sever.errors import InputError
+from sever.pipeline import crossval
+from sever.pipeline.story import Parsed, run_story
+from sever.pipeline.story_plan import Plan, render_plan
+from sever.pipeline.story_state import StoryState
+from sever.store import Evidence, Run
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+STORY = EXPERIMENTS / "severstal-2019" / "story.yml"
+
+
+def sever(*arguments: object) -> int:
+    """Type a command; returns its exit code."""
+    sys.argv = ["sever", *map(str, arguments)]
+    try:
+        cli.main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+# The whole story
+
+
+def shrink(file: Path, data: Path, saved: Path) -> dict[str, Any]:
+    """The experiment with its name and kind, but a tiny network, tiny crops, two folds and one epoch."""
+    values = yaml.safe_load(file.read_text())
+    model = {key: values["model"][key] for key in ("task", "architecture") if key in values["model"]}
+    model |= {"encoder": "resnet18", "weights": "none", "in_channels": "mean"}
+    if model.get("architecture") == "Unet":
+        model |= {"decoder_channels": [8, 8, 8, 8, 8]}
+    small = {
+        "name": values["name"],
+        "data": {"root": str(data)},
+        "folds": {"count": 2},
+        "model": model,
+        "augment": {"recipe": "none", "crop": [64, 64]},
+        "train": {"epochs": 1, "batch_size": 5, "workers": 0, "precision": "no", "keep_best": 1},
+    }
+    if "pseudo" in values:
+        paths = {
+            "labels": values["pseudo"]["labels"].replace("saved/", f"{saved}/"),
+            "images": values["pseudo"]["images"].replace("data/raw/severstal-steel-defect-detection", str(data)),
+        }
+        small["pseudo"] = values["pseudo"] | paths | {"share": 0.2, "keep": 1.0}
+    return small
+
+
+@dataclass(frozen=True)
+class Competition:
+    """A tiny competition, and the story's experiments made tiny."""
+
+    folder: Path
+
+    @property
+    def saved(self) -> Path:
+        return self.folder / "saved"
+
+    def run(self, *options: object, **variables: object) -> int:
+        settings: dict[str, object] = {
+            "saved": self.saved,
+            "data": self.folder / "data",
+            "experiments": self.folder / "experiments",
+            "form": "combined",
+            "public_images": 4,
+            "private_images": 8,
+            "sure": 0,
+            "draws": 20,
+        }
+        words = [word for name, value in (settings | variables).items() for word in ("--set", f"{name}={value}")]
+        return sever("run", self.folder / "experiments" / "severstal-2019" / "story.yml", *words, *options)
+
+    def state(self) -> dict[str, Any]:
+        return dict(json.loads((self.saved / "stories" / "severstal-2019" / "state.json").read_text())["stages"])
+
+
+@pytest.fixture(scope="module")
+def competition(tmp_path_factory: pytest.TempPathFactory) -> Competition:
+    made = Competition(tmp_path_factory.mktemp("competition"))
+    settings = SynthSettings(train=12, test=4, height=64, width=96, frequencies="balanced", seed=3, workers=1)
+    data = write_dataset(made.folder / "data", settings)
+    for file in [*EXPERIMENTS.glob("severstal-2019-*.yml"), *EXPERIMENTS.glob("severstal-2019/*-pseudo.yml")]:
+        target = made.folder / "experiments" / file.relative_to(EXPERIMENTS)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(yaml.safe_dump(shrink(file, data, made.saved)))
+    for recipes in ("ensembles", "severstal-2019/ensembles"):
+        shutil.copytree(EXPERIMENTS / recipes, made.folder / "experiments" / recipes)
+    shutil.copy(STORY, made.folder / "experiments" / "severstal-2019")
+    return made
+
+
+class Folds:
+    """Counts the folds that are trained, one at a time in this process; `stop_at` interrupts that one's training."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.trained: list[str] = []
+        self.stop_at: int | None = None
+        self.run_fold = crossval.run_fold
+        patch.setattr(crossval, "run_fold", self.count)
+        patch.setattr(crossval, "default_jobs", lambda device: 1)
+
+    def count(self, evidence: Evidence, fold: int, device: str) -> None:
+        if len(self.trained) == self.stop_at:
+            raise KeyboardInterrupt
+        self.trained.append(f"{evidence.about()['name']} {fold}")
+        self.run_fold(evidence, fold, device)
+
+
+@pytest.fixture(scope="module")
+def told(competition: Competition) -> tuple[Competition, list[str]]:
+    """The story, interrupted in the fourth of its 28 folds, then told to its end; with the folds trained."""
+    with pytest.MonkeyPatch.context() as patch:
+        folds = Folds(patch)
+        folds.stop_at = 3
+        assert competition.run() not in (0, 2)
+        folds.stop_at = None
+        assert competition.run() == 0
+        return competition, folds.trained
+
+
+def test_every_stage_is_carried_out_once(told: tuple[Competition, list[str]]) -> None:
+    competition, trained = told
+    stages = [stage.name for stage in load_story(STORY).stages]
+    assert list(competition.state()) == [name for name in stages if name not in ("download", "upload", "submit")]
+    assert all(record["ended"] for record in competition.state().values())
+    # 6 singles, 3 copies and 5 with pseudo-labels, 2 folds each; the one that was interrupted went on where it was.
+    assert len(trained) == 28
+    folders = {path.name: len(list(path.iterdir())) for path in competition.saved.glob("severstal-2019-*-*")}
+    assert folders["severstal-2019-unet-efficientnet-b5"] == 1
+
+
+def test_the_models_with_pseudo_labels_saw_test_images(told: tuple[Competition, list[str]]) -> None:
+    competition, _ = told
+    test_images = {path.name for path in (competition.folder / "data" / "test_images").iterdir()}
+    folders = list(competition.saved.glob("severstal-2019-*-pseudo/*/fold-0"))
+    assert len(folders) == 5
+    for folder in folders:
+        assert set(Run(folder).part("pseudo")) <= test_images
+        assert Run(folder).part("pseudo")
+
+
+def test_the_ensembles_have_the_members_of_2019(told: tuple[Competition, list[str]]) -> None:
+    competition, _ = told
+    for family, wanted in {
+        "unet": {"se_resnext50": 2, "efficientnet-b5": 1},
+        "fpn": {"se_resnext50": 3, "efficientnet-b5": 1, "inceptionv4": 1},
+    }.items():
+        for suffix in ("", "-gated", "-pseudo", "-pseudo-gated"):
+            evidence = Evidence.find(competition.saved / f"severstal-2019-{family}{suffix}")
+            members = [member.resolve() for member in evidence.members()]
+            assert len(set(members)) == len(members)
+            names = [member.parent.name.removeprefix("severstal-2019-") for member in members]
+            segmenters = [
+                name.removesuffix("-pseudo").removeprefix(f"{family}-") for name in names if name != "classifier"
+            ]
+            assert pd.Series(segmenters).value_counts().to_dict() == wanted
+            assert ("classifier" in names) == suffix.endswith("gated")
+            assert any(name.endswith("-pseudo") for name in names) == ("pseudo" in suffix)
+            gate = json.loads(evidence.rules_file.read_text())["gate"]
+            assert (gate["kind"], gate["factor"]) == (("soft", 5) if suffix.endswith("gated") else ("none", 5))
+
+
+def test_two_different_submissions_are_left_and_recorded(
+    told: tuple[Competition, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    competition, _ = told
+    work = competition.saved / "severstal-2019"
+    chosen = json.loads((work / "select" / "select.json").read_text())["chosen"]
+    assert len(set(chosen)) == 2
+    lines = [json.loads(line) for line in (competition.saved / "leaderboard.jsonl").read_text().splitlines()]
+    begun = competition.state()["record"]["begun"]
+    assert [line["name"] for line in lines] == [f"{name}-{begun}" for name in chosen]
+    for line, name, place in zip(lines, chosen, ("first", "second"), strict=True):
+        pairs = Evidence.find(competition.saved / name).read_pairs()
+        assert line["cv"] == pytest.approx(pairs["dice"].mean())
+        assert len(pd.read_csv(work / place / "submission.csv")) == 4 * 4
+    for name in ("unet-gated", "fpn-gated", "unet-pseudo-gated", "fpn-pseudo-gated"):
+        assert "<html" in (work / "reports" / f"{name}.html").read_text()
+    assert (work / "course.png").is_file()
+    # Told again, it has nothing to do, and prints our scores beside those of 2019.
+    before = competition.state()
+    capsys.readouterr()
+    assert competition.run() == 0
+    shown = capsys.readouterr()
+    assert competition.state() == before
+    assert "sever crossval" not in shown.err
+    assert "0.91023" in shown.out
+    assert f"{lines[0]['cv']:.5f}" in shown.out
+
+
+def test_the_plan_says_what_is_done(told: tuple[Competition, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    competition, _ = told
+    capsys.readouterr()
+    assert competition.run("--dry-run", submit="yes") == 0
+    plan = capsys.readouterr().out
+    assert plan.count(": done 20") == len(competition.state())
+    assert "download: left out" in plan
+    assert "record: left out: submit is yes" in plan
+    assert "$ sever submit" in plan
+    assert "upload: to do, expected 2 h on Kaggle's GPU" in plan
+    assert "Expected for all that is to do: 2 h on Kaggle's GPU." in plan
+
+
+def test_the_plan_of_the_real_story_names_real_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert sever("run", STORY, "--dry-run", "--set", f"saved={tmp_path}") == 0
+    plan = capsys.readouterr().out
+    for stage in load_story(STORY).stages:
+        assert f". {stage.name}: " in plan
+    assert not list(tmp_path.iterdir())
+    named = {word for word in plan.split() if word.startswith("experiments/") and word.endswith(".yml")}
+    assert len(named) == 6 + 5 + 8
+    assert all((EXPERIMENTS.parent / name).is_file() for name in named)
+    for path in EXPERIMENTS.glob("severstal-2019/*-pseudo.yml"):
+        twin = load_config(EXPERIMENTS / f"severstal-2019-{path.stem.removesuffix('-pseudo')}.yml")
+        config = load_config(path)
+        assert config.name == f"{twin.name}-pseudo"
+        assert config.model_copy(update={"name": twin.name, "pseudo": None}) == twin
+        assert config.pseudo is not None
+        assert config.pseudo.share == 0.12
+
+
+# What a story does, with commands that are only noted
+
+
+@dataclass
+class Noted:
+    """A shell that carries nothing out; `faults` maps a command line to what it raises, once."""
+
+    faults: dict[str, BaseException] = field(default_factory=dict)
+    typed: list[str] = field(default_factory=list)
+
+    def parse(self, words: Sequence[str]) -> Parsed:
+        return ThisProcess().parse(words)
+
+    def run(self, words: Sequence[str]) -> None:
+        line = " ".join(words)
+        if line in self.faults:
+            raise self.faults.pop(line)
+        self.typed.append(line)
+
+
+def write_story(folder: Path, **changes: Any) -> Path:
+    values: dict[str, Any] = {
+        "name": "tale",
+        "about": "Three stages.",
+        "variables": {"saved": str(folder / "saved"), "seed": 1, "send": "no", "place": "{saved}/d"},
+        "reads": {"best": {"file": "{place}/choice.json", "key": "chosen.1.name"}},
+        "stages": [
+            {
+                "name": "make",
+                "about": "a",
+                "commands": ["sever synth -o {place} --seed {seed}", "sever synth -o b c/../e"],
+            },
+            {
+                "name": "look",
+                "about": "b",
+                "hours": {"A100": 2.5},
+                "commands": ["sever report {place}/{best} -o 'x y.html'"],
+            },
+            {
+                "name": "send",
+                "about": "c",
+                "only_when": {"send": "yes"},
+                "commands": ["sever submit f --name n-{begun}"],
+            },
+        ],
+    }
+    values["stages"][0]["commands"][1] = "sever synth -o b"
+    path = folder / "tale.yml"
+    path.write_text(yaml.safe_dump(values | changes, sort_keys=False))
+    (folder / "saved" / "d").mkdir(parents=True, exist_ok=True)
+    (folder / "saved" / "d" / "choice.json").write_text('{"chosen": [{"name": "p"}, {"name": "q"}]}')
+    return path
+
+
+def plan_of(folder: Path, given: dict[str, str] | None = None, **changes: Any) -> Plan:
+    return Plan.make(write_story(folder, **changes), given or {})
+
+
+def first_lines(folder: Path, seed: int = 1) -> list[str]:
+    place = f"{folder}/saved/d"
+    return [f"synth -o {place} --seed {seed}", "synth -o b", f"report {place}/q -o x y.html"]
+
+
+def test_commands_run_in_order_with_variables_and_what_a_file_decides(tmp_path: Path) -> None:
+    shell = Noted()
+    assert run_story(plan_of(tmp_path), shell) == ""
+    assert shell.typed == first_lines(tmp_path)
+    run_story(plan_of(tmp_path), shell)
+    assert shell.typed == first_lines(tmp_path)  # nothing is done twice
+
+
+@pytest.mark.parametrize("fault", [InputError("no such thing"), KeyboardInterrupt(), RuntimeError("ours")])
+def test_a_stopped_story_goes_on_at_the_command_that_failed(
+    fault: BaseException, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = first_lines(tmp_path)
+    shell = Noted({lines[1]: fault})
+    with pytest.raises(type(fault)) as raised:
+        run_story(plan_of(tmp_path), shell)
+    assert "stage 1 of 3, make stopped at: sever synth -o b" in capsys.readouterr().err + str(raised.value)
+    assert shell.typed == lines[:1]
+    run_story(plan_of(tmp_path), shell)
+    assert shell.typed == lines
+
+
+def test_from_does_a_stage_and_what_follows_again_and_only_does_it_alone(tmp_path: Path) -> None:
+    lines, shell = first_lines(tmp_path), Noted()
+    run_story(plan_of(tmp_path), shell)
+    shell.typed.clear()
+    run_story(plan_of(tmp_path), shell, only="make")
+    assert shell.typed == lines[:2]
+    shell.typed.clear()
+    run_story(plan_of(tmp_path), shell, start_at="look")
+    assert shell.typed == lines[2:]
+    shell.typed.clear()
+    run_story(plan_of(tmp_path), shell, start_at="make")
+    assert shell.typed == lines
+    with pytest.raises(InputError, match=r"no stage 'mak'; its stages are make, look, send"):
+        run_story(plan_of(tmp_path), shell, only="mak")
+    with pytest.raises(InputError, match="either --from or --only"):
+        run_story(plan_of(tmp_path), shell, "make", "make")
+
+
+def test_a_stage_that_runs_anew_makes_those_after_it_run_anew(tmp_path: Path) -> None:
+    """The stage `send` was left out; when it runs in the middle of the story, what follows is made from it again."""
+    stages = yaml.safe_load(write_story(tmp_path).read_text())["stages"]
+    order, shell = [stages[0], stages[2], stages[1]], Noted()
+    run_story(plan_of(tmp_path, stages=order), shell)
+    assert shell.typed == first_lines(tmp_path)
+    shell.typed.clear()
+    plan = plan_of(tmp_path, {"send": "yes"}, stages=order)
+    run_story(plan, shell)
+    begun = StoryState.read(plan.saved, "tale", "").stages["send"].begun
+    assert shell.typed == [f"submit f --name n-{begun}", first_lines(tmp_path)[2]]
+
+
+def test_other_commands_than_those_that_were_done_are_refused(tmp_path: Path) -> None:
+    shell = Noted()
+    run_story(plan_of(tmp_path), shell)
+    changed = plan_of(tmp_path, {"seed": "2"})
+    with pytest.raises(InputError, match=r"(?s)stage make .*--seed 1\n.*--seed 2\nsay --from make"):
+        run_story(changed, shell)
+    with pytest.raises(InputError, match="--from make"):
+        render_plan(changed, StoryState.read(changed.saved, "tale", ""))
+    assert len(shell.typed) == 3
+    run_story(changed, shell, start_at="make")
+    assert shell.typed[3:] == first_lines(tmp_path, seed=2)
+
+
+def test_a_command_line_that_was_added_or_taken_away_is_noticed(tmp_path: Path) -> None:
+    shell = Noted()
+    stages = yaml.safe_load(write_story(tmp_path).read_text())["stages"]
+    run_story(plan_of(tmp_path), shell)
+    for commands in (stages[0]["commands"][:1], [*stages[0]["commands"], "sever synth -o z"]):
+        with pytest.raises(InputError, match="stage make was carried out with other commands"):
+            run_story(plan_of(tmp_path, stages=[stages[0] | {"commands": commands}, *stages[1:]]), shell)
+
+
+def test_wrong_words_and_settings_are_told_before_anything_runs(tmp_path: Path, tiny_experiment: Path) -> None:
+    bad = tmp_path / "bad.yml"
+    bad.write_text(tiny_experiment.read_text().replace("epochs", "epoch"))
+    recipe = tmp_path / "recipe.yml"
+    recipe.write_text("name: x\nmember: []\n")
+    commands = [
+        "sever synth -o {place}",
+        "sever trian -c x",
+        "sever train --sede 3",
+        f"sever crossval -c {bad}",
+        f"sever blend --recipe {recipe} -o x",
+        "sever leaderboard",
+        "sever leaderboard ad",
+        "sever predict -r x",
+    ]
+    shell = Noted()
+    with pytest.raises(InputError) as raised:
+        run_story(plan_of(tmp_path, stages=[{"name": "s", "about": "", "commands": commands}]), shell)
+    said = str(raised.value)
+    for words in ("trian", "--sede", "epoch", "member", "leaderboard: this asks for help", "'ad'", "--output"):
+        assert words in said
+    assert not shell.typed
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        # what is wrong with the story, what the message must say
+        ({"stages": []}, "stages"),
+        ({"stages": [{"name": "a", "about": "", "commands": ["rm -r x"]}]}, "does not begin with `sever`"),
+        ({"stages": [{"name": "a", "about": "", "commands": ["sever {sede}"]}]}, "{sede}; variables known there"),
+        ({"stages": [{"name": "a", "about": "", "commands": ["sever }"]}]}, "curly bracket"),
+        ({"stages": [{"name": "a", "about": "", "comands": ["sever x"]}]}, "did you mean `commands`"),
+        ({"stages": [{"name": "a", "about": "", "commands": ["sever x"]}] * 2}, "stage a stands twice"),
+        ({"variables": {"a": "{b}", "b": "c"}}, "variables.a"),
+        ({"stages": [{"name": "a", "about": "", "only_when": {"b": "c"}, "commands": ["sever x"]}]}, "no variable b"),
+        ({"reads": {"a": {"file": "{b}", "key": "c"}}}, "reads.a.file"),
+    ],
+)
+def test_a_wrong_story_is_one_message(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as raised:
+        load_story(write_story(tmp_path, **change))
+    assert said in str(raised.value)
+
+
+def test_a_variable_that_the_story_does_not_have_and_a_file_without_the_value(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no variable sede to set; it has saved, seed, send, place"):
+        plan_of(tmp_path, {"sede": "1"})
+    plan = plan_of(tmp_path)
+    (tmp_path / "saved" / "d" / "choice.json").write_text('{"chosen": []}')
+    with pytest.raises(InputError, match=r"(?s)choice.json has no chosen.1.name, .*stage 2 of 3, look stopped at"):
+        run_story(plan, Noted())
+    run_story(plan_of(tmp_path, {"best": "mine"}), shell := Noted())  # a user may decide in the file's place
+    assert shell.typed == [f"report {tmp_path}/saved/d/mine -o x y.html"]
+
+
+def test_an_interrupted_cross_validation_goes_on_in_its_folder(tmp_path: Path, tiny_experiment: Path) -> None:
+    saved = tmp_path / "saved"
+    line = f"crossval -c {tiny_experiment} --seed 3 --saved {saved} --device cpu"
+    stages = [{"name": "s", "about": "", "commands": [f"sever {line}"]}]
+    for name in ("19990101-000000", "29990101-000000", "29990101-000000-1"):
+        (saved / "tiny" / name).mkdir(parents=True)
+    (saved / "tiny" / "19990101-000000" / "evidence.json").touch()  # somebody else's, older than the story
+    shell = Noted({line: KeyboardInterrupt()})
+    with pytest.raises(KeyboardInterrupt):
+        run_story(plan_of(tmp_path, stages=stages, reads={}), shell)
+    # It was stopped before its folder was complete: it begins anew.
+    shell.faults = {line: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        run_story(plan_of(tmp_path, stages=stages, reads={}), shell)
+    (saved / "tiny" / "29990101-000000" / "evidence.json").touch()
+    run_story(plan_of(tmp_path, stages=stages, reads={}), shell)
+    assert shell.typed == [f"crossval -r {saved}/tiny/29990101-000000 --device cpu --jobs 0"]
+
+
+def test_only_one_process_carries_a_story_on(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    with (
+        StoryState.read(plan.saved, "tale", "").locked(),
+        pytest.raises(InputError, match="another `sever run` is at work on tale"),
+    ):
+        run_story(plan, Noted())
+
+
+def test_a_damaged_state_is_told(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    run_story(plan, Noted())
+    file = tmp_path / "saved" / "stories" / "tale" / "state.json"
+    values = json.loads(file.read_text())
+    for broken, said in [
+        (values | {"version": 99}, "another release"),
+        (values | {"stages": {"make": {"begun": "x"}}}, "is damaged"),
+    ]:
+        file.write_text(json.dumps(broken))
+        with pytest.raises(InputError, match=said):
+            run_story(plan, Noted())
+
+
+def test_exit_codes_are_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2 for what the user can mend, with the command's own message; 1 for our fault, with its traceback."""
+    story = {"stages": [{"name": "s", "about": "", "commands": [f"sever train -r {tmp_path}/nowhere"]}], "reads": {}}
+    path = write_story(tmp_path, **story)
+    assert sever("run", path) == 2
+    shown = capsys.readouterr().err
+    assert f"{tmp_path}/nowhere does not exist" in shown
+    assert "stage 1 of 1, s stopped at: sever train -r" in shown
+    assert "Traceback" not in shown
+
+    def fail(path: Path, device: str) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("sever.pipeline.train.resume", fail)
+    assert sever("run", path) == 1
+    shown = capsys.readouterr().err
+    assert "stage 1 of 1, s stopped at: sever train -r" in shown
+    assert "RuntimeError: ours" in shown
+
+
+def test_variables_in_brackets_are_found() -> None:
+    assert variables_in("a {b} c{d}{b} {{e}}") == {"b", "d"}
