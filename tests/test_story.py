@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import sever
 from safetensors.numpy import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sever.cli import main
 from sever.data import rle
 from sever.store import ProbabilityStore, Run
-
-
-def sever(*arguments: object) -> int:
-    """Type a command; returns its exit code."""
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

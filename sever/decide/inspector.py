@@ -66,7 +66,8 @@ class Inspector:
     def _blended(self, seen: Sequence[Seen]) -> Seen:
         maps = [each.probs_chw for each in seen if each.probs_chw is not None]
         labels = [each.label_probs_c for each in seen if each.label_probs_c is not None]
-        return Seen(self.blend(maps) if maps else None, np.mean(labels, axis=0, dtype=np.float32) if labels else None)
+        label_probs_c = np.asarray(np.mean(labels, axis=0, dtype=np.float32)) if labels else None
+        return Seen(self.blend(maps) if maps else None, label_probs_c)
 
     def _conclude(self, seen: Seen) -> Inspection:
         assert seen.probs_chw is not None, "classifiers alone draw no masks"

@@ -27,4 +27,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # musl and others have no such call
         return False
     wanted = {_MMAP_MAX: 0, _TRIM_THRESHOLD: _LARGEST_INT, _TOP_PAD: _TOP_PAD_BYTES}
-    return all([mallopt(name, value) == 1 for name, value in wanted.items()])
+    answers = {mallopt(name, value) for name, value in wanted.items()}
+    return answers == {1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,15 @@ from sever.decide.postprocess import quantise
 from sever.errors import InputError
 from sever.files import write_json, write_text
 from sever.pipeline.evidence import open_evidence, write_score_table
-from sever.pipeline.inspection import How, LoadedModel, fold_checkpoint, image_reader, inspect_table, load_model
+from sever.pipeline.inspection import (
+    How,
+    LoadedModel,
+    fold_checkpoint,
+    image_reader,
+    inspect_table,
+    label_table,
+    load_model,
+)
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.train import resume, rules_of, train_run
 from sever.store import Evidence, Run
@@ -165,19 +173,31 @@ def _made(run: Run) -> Run:
 
 
 def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTable) -> None:
-    read, image_ids = image_reader(loaded.config, loaded.facts), table.image_ids
+    image_ids = table.image_ids
     labels: dict[int, np.ndarray] = {}
     with meter(f"fold {fold + 1}: out-of-fold maps", len(table)) as progress:
-        for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
-            evidence.maps.write(image_ids[seen.row], quantise(seen.inspection.probs_chw))
-            if seen.inspection.gate_probs_c is not None:
-                labels[seen.row] = seen.inspection.gate_probs_c
+        for row, probs_chw, label_probs_c in _answers(loaded, table):
+            if probs_chw is not None:
+                evidence.maps.write(image_ids[row], quantise(probs_chw))
+            if label_probs_c is not None:
+                labels[row] = label_probs_c
             progress.advance()
     if labels:
         Evidence(evidence.fold_folder(fold)).write_label_probs(
             image_ids, np.stack([labels[row] for row in range(len(table))])
         )
     write_json(evidence.fold_folder(fold) / "predicted.json", {"checkpoint": loaded.checkpoints[0].name})
+
+
+def _answers(loaded: LoadedModel, table: ImageTable) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
+    """Row, map and label probabilities of every image; a classifier has no maps."""
+    read, batch_size = image_reader(loaded.config, loaded.facts), loaded.config.predict.batch_size
+    if not loaded.draws_masks:
+        for row, label_probs_c in label_table(loaded.inspector, table, read, batch_size):
+            yield row, None, label_probs_c
+        return
+    for seen in inspect_table(loaded.inspector, table, read, batch_size):
+        yield seen.row, seen.inspection.probs_chw, seen.inspection.gate_probs_c
 
 
 def _gather_labels(evidence: Evidence, folds: Sequence[int]) -> None:

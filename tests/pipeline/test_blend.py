@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from command_line import sever
 from evidence_maker import make_evidence
 
-from sever import cli
 from sever.config import EnsembleSettings, RuleSettings, load_config, load_ensemble
 from sever.decide.ensemble import BLENDS, Blend
 from sever.decide.inspector import Inspector, Seen
@@ -52,16 +51,6 @@ def models(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def order(models: Path, names: str, kind: str = "mean", **settings: object) -> Order:
     return Order(tuple(models / name for name in names.split()), Blend(kind), **settings)  # type: ignore[arg-type]
-
-
-def sever(*arguments: object) -> int:
-    """Type a command; returns its exit code."""
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def stored(evidence: Evidence, image_id: str) -> np.ndarray:

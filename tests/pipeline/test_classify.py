@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from command_line import sever
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sever.cli import main
 from sever.config import DataSettings, RuleSettings
 from sever.data import rle
 from sever.data.layouts import read_table
@@ -24,16 +23,6 @@ from sever.files import write_json
 from sever.pipeline.inspection import How, image_reader, inspect_table, label_table, load_model
 from sever.pipeline.train import resume
 from sever.store import LabelStore, Run, read_json
-
-
-def sever(*arguments: object) -> int:
-    """Type a command; returns its exit code."""
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def train(folder: Path, data: Path, name: str, **sections: dict[str, Any]) -> Run:

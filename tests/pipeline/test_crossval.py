@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,24 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from command_line import sever
 
-from sever.cli import main
 from sever.data.layouts import read_table
 from sever.decide.postprocess import quantise
 from sever.pipeline import crossval
 from sever.pipeline.evidence import open_evidence, score_table
 from sever.pipeline.inspection import How, fold_checkpoint, image_reader, load_model
 from sever.store import Evidence, Run
-
-
-def sever(*words: object) -> int:
-    """Exit code of a command line."""
-    sys.argv = ["sever", *map(str, words)]
-    try:
-        main()
-    except SystemExit as leaving:
-        return int(leaving.code or 0)
-    return 0
 
 
 @pytest.fixture

@@ -13,22 +13,14 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import sever
 from evidence_maker import make_evidence
 
-from sever import cli, store
+from sever import store
 from sever.errors import InputError
 from sever.pipeline.leaderboard import course, draw, fingerprint_evidence, record_scores, record_submission
 from sever.store import Evidence
 from sever.store.ledger import append_record, read_ledger
-
-
-def sever(*arguments: object) -> int:
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture

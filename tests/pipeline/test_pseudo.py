@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from command_line import sever
 
-from sever.cli import main
 from sever.cli.pseudo import By
 from sever.config import DataSettings, PseudoSettings, RuleSettings
 from sever.data import mixing
@@ -31,16 +30,6 @@ from sever.pipeline.inspection import How, LoadedModel, load_model
 from sever.store import ProbabilityStore, Run
 
 HEAD = "ImageId,ClassId,EncodedPixels,Confidence\n"
-
-
-def sever(*arguments: object) -> int:
-    """Type a command; returns its exit code."""
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def train(experiment: Path, *more: object) -> int:

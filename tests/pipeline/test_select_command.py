@@ -11,24 +11,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import sever
 from evidence_maker import make_evidence
 
-from sever import cli
 from sever.deliver import charts
 from sever.errors import InputError
 from sever.pipeline.candidates import read_candidates
 from sever.pipeline.image_features import FEATURES, clusters, image_features, likeness_to_test
 from sever.pipeline.select import SelectSettings, select_submissions
 from sever.pipeline.select_words import as_dict, reason, render
-
-
-def sever(*arguments: object) -> int:
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from command_line import sever
 from evidence_maker import make_evidence
 
-from sever import cli
 from sever.config import RuleSettings
 from sever.data.synthetic import SynthSettings, write_dataset
 from sever.decide.rules import resolve_rules
@@ -77,15 +76,6 @@ def specks_and_a_trap(levels_chw: np.ndarray, truth_chw: np.ndarray, fold: int, 
     else:  # only a high threshold leaves out what is clean
         flat[outside[: inside.size]] = round(0.6 * 255)
         flat[outside[inside.size : 3 * inside.size]] = round(0.4 * 255)
-
-
-def sever(*arguments: object) -> int:
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def rules_in(path: Path) -> RuleSettings:

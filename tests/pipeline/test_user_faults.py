@@ -5,28 +5,18 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
 import pandas as pd
 import pytest
 import yaml
+from command_line import sever
 
-from sever import cli
+from sever.cli import application
 from sever.models.train import Trainer
 from sever.pipeline.evaluate import render
 from sever.pipeline.watch import TrainingWatcher
-
-
-def sever(*arguments: object) -> int:
-    """Type a command; returns its exit code."""
-    sys.argv = ["sever", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def edit(experiment: Path, section: str, **settings: object) -> Path:
@@ -71,7 +61,7 @@ def test_disks_are_the_users_and_the_rest_is_ours(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(application, "app", fail)
     assert sever() == code
     shown = capsys.readouterr().err
     assert said in shown
