@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,31 +173,32 @@ def _made(run: Run) -> Run:
 
 
 def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTable) -> None:
-    image_ids = table.image_ids
+    read, image_ids = image_reader(loaded.config, loaded.facts), table.image_ids
     labels: dict[int, np.ndarray] = {}
-    with meter(f"fold {fold + 1}: out-of-fold maps", len(table)) as progress:
-        for row, probs_chw, label_probs_c in _answers(loaded, table):
-            if probs_chw is not None:
-                evidence.maps.write(image_ids[row], quantise(probs_chw))
+    with meter(f"fold {fold + 1}: out-of-fold answers", len(table)) as progress:
+        for row, levels_chw, label_probs_c in _answers(loaded, table, read):
+            if levels_chw is not None:
+                evidence.maps.write(image_ids[row], levels_chw)
             if label_probs_c is not None:
                 labels[row] = label_probs_c
             progress.advance()
     if labels:
-        Evidence(evidence.fold_folder(fold)).write_label_probs(
-            image_ids, np.stack([labels[row] for row in range(len(table))])
-        )
+        by_row = np.stack([labels[row] for row in range(len(table))])
+        Evidence(evidence.fold_folder(fold)).write_label_probs(image_ids, by_row)
     write_json(evidence.fold_folder(fold) / "predicted.json", {"checkpoint": loaded.checkpoints[0].name})
 
 
-def _answers(loaded: LoadedModel, table: ImageTable) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
-    """Row, map and label probabilities of every image; a classifier has no maps."""
-    read, batch_size = image_reader(loaded.config, loaded.facts), loaded.config.predict.batch_size
+def _answers(
+    loaded: LoadedModel, table: ImageTable, read: Callable[[Path], np.ndarray]
+) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
+    """(row, levels (C, H, W) uint8, label probabilities (C,)) of every image, as far as the network has them."""
+    batch_size = loaded.config.predict.batch_size
     if not loaded.draws_masks:
         for row, label_probs_c in label_table(loaded.inspector, table, read, batch_size):
             yield row, None, label_probs_c
         return
     for seen in inspect_table(loaded.inspector, table, read, batch_size):
-        yield seen.row, seen.inspection.probs_chw, seen.inspection.gate_probs_c
+        yield seen.row, quantise(seen.inspection.probs_chw), seen.inspection.gate_probs_c
 
 
 def _gather_labels(evidence: Evidence, folds: Sequence[int]) -> None:

@@ -54,13 +54,13 @@ def run_story(plan: Plan, shell: Shell, start_at: str | None = None, only: str |
     stage on everything is done again; `only`: this stage alone is, even if it is done. Raises InputError, and what a
     command raises.
     """
-    state = StoryState.read(plan.saved, plan.story.name, plan.text_sha256)
     chosen = _choose(plan, start_at, only)
-    with state.locked():
+    _check(plan, shell, chosen)
+    with StoryState.locked(plan.saved, plan.story.name, plan.text_sha256) as state:
         _forget(plan, state, start_at, only)
-        _check(plan, shell, chosen)
         for stage in chosen:
-            plan.is_done(stage, state.stages.get(stage.name))
+            if not plan.left_out(stage):
+                plan.is_done(stage, state.stages.get(stage.name))  # told before the first of them runs
         for stage in chosen:
             title = f"stage {plan.position(stage.name) + 1} of {len(plan.story.stages)}, {stage.name}"
             if why := plan.left_out(stage):
@@ -137,7 +137,7 @@ def _go_on(words: list[str], parsed: Parsed, since: str) -> list[str]:
 
     Other commands take up by themselves what they left.
     """
-    configs = parsed.options.get("config") or ()
+    configs: Sequence[Path] = parsed.options.get("config") or ()
     if parsed.command not in MAKES_RUN or len(configs) != 1:
         return words
     folder = Path(parsed.options["saved"]) / load_config(configs[0]).name

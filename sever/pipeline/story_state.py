@@ -59,18 +59,19 @@ class StoryState:
             raise InputError(f"{state.file} is damaged ({error!r}); delete it to start anew") from error
         return state
 
+    @staticmethod
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Only one process at a time may carry the story on. Raises InputError where another one does."""
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.file.with_name("lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    def locked(saved: Path, story: str, text_sha256: str) -> Iterator[StoryState]:
+        """The state, for as long as no other process may carry the story on. Raises InputError where one does."""
+        folder = saved / "stories" / story
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when the process ends, however it does
-            yield
-        except BlockingIOError as error:
-            raise InputError(
-                f"another `sever run` is at work on {self.story} ({self.file.parent}); wait for it"
-            ) from error
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when the process ends, however it does
+            except BlockingIOError as error:
+                raise InputError(f"another `sever run` is at work on {story} ({folder}); wait for it") from error
+            yield StoryState.read(saved, story, text_sha256)
         finally:
             os.close(handle)
 

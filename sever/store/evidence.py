@@ -111,7 +111,7 @@ class Evidence:
 
     def write_table(self, file: Path, frame: pd.DataFrame) -> None:
         with atomic_path(file) as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.6g")
+            frame.to_csv(temporary, index=False, float_format="%.9g")  # float32 comes back exactly
 
     def read_label_probs(self, image_ids: list[str], num_classes: int) -> np.ndarray | None:
         """(N, C) float32 in the order of `image_ids`; None without a classifier."""

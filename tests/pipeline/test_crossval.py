@@ -135,3 +135,18 @@ def test_wrong_words(
 ) -> None:
     assert sever(*(word.format(experiment=experiment, saved=tmp_path) for word in words)) == 2
     assert told in capsys.readouterr().err
+
+
+def test_a_classifier_leaves_labels_and_no_maps(experiment: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(experiment.read_text())
+    values |= {"name": "gate", "model": {"task": "classify", "encoder": "resnet18", "weights": "none"}, "rules": {}}
+    experiment.write_text(yaml.safe_dump(values))
+    assert sever("crossval", "-c", experiment, "--saved", tmp_path / "saved") == 0
+    evidence = Evidence.find(tmp_path / "saved" / "gate")
+    ids = evidence.read_folds()["image_id"].tolist()
+    label_probs_nc = evidence.read_label_probs(ids, 4)
+    assert label_probs_nc is not None
+    assert label_probs_nc.shape == (len(ids), 4)
+    assert list(evidence.maps) == []
+    assert not evidence.pairs_file.exists()
+    assert load_model(evidence.folder, How("cpu")).draws_masks is False

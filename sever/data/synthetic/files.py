@@ -94,7 +94,8 @@ def _fill(root: Path, settings: SynthSettings, progress: Callable[[int], None]) 
     write_labels(root / "train.csv", train, runs[: settings.train], settings.csv_form)
     write_labels(root / "test_labels.csv", test, runs[settings.train :], settings.csv_form)
     blank = [["1 1"] + [""] * (statistics.NUM_CLASSES - 1)] * len(test)
-    write_labels(root / "sample_submission.csv", test, blank, settings.csv_form)
+    # By name, as the competition's own: what `sever predict` writes is in the same order.
+    write_labels(root / "sample_submission.csv", sorted(test), blank, settings.csv_form)
 
 
 def _all_runs(root: Path, settings: SynthSettings, count: int) -> Iterator[list[str]]:
