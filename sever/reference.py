@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sever.config import json_schema
+from sever.config import Settings, json_schema
+from sever.config.ensemble import EnsembleSettings
+from sever.config.kaggle import KaggleSettings
+from sever.config.story import StorySettings
 
+# Files beside experiments: how each is called, and its settings.
+OTHER_FILES: dict[str, type[Settings]] = {
+    "A recipe for `sever blend --recipe`": EnsembleSettings,
+    "`kaggle.yml`": KaggleSettings,
+    "A story for `sever run`": StorySettings,
+}
 HEAD = """# Reference: settings of an experiment
 
 Written by `sever config reference` from the settings themselves; don't edit by hand (`make docs` writes it anew).
@@ -19,7 +28,11 @@ defaults below. `sever config check -c FILE` checks one, `sever config show -c F
 def reference() -> str:
     """The whole page."""
     schema = json_schema()
-    return HEAD + "\n" + "\n\n".join(_sections("", schema, schema["$defs"])) + "\n"
+    texts = [HEAD.strip(), *_sections("", schema, schema["$defs"])]
+    for title, settings in OTHER_FILES.items():
+        schema = settings.model_json_schema()
+        texts += [f"# {title}", *_sections("", schema, schema.get("$defs", {}))]
+    return "\n\n".join(texts) + "\n"
 
 
 def _sections(name: str, definition: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
@@ -34,14 +47,15 @@ def _sections(name: str, definition: dict[str, Any], definitions: dict[str, Any]
 
 def _target(field: dict[str, Any]) -> str:
     """The section that a setting holds, or may hold, if it is one."""
-    options = [field, *field.get("anyOf", ())]
+    options = [field, *field.get("anyOf", ()), field.get("items", {}), field.get("additionalProperties", {})]
+    options = [option for option in options if isinstance(option, dict)]
     return next((str(option["$ref"]).rpartition("/")[2] for option in options if "$ref" in option), "")
 
 
 def _section(name: str, definition: dict[str, Any]) -> str:
     rows = [
         f"| `{key}` | {_allowed(field)} | {_default(field, key in definition.get('required', ()))} "
-        f"| {field['description']} |"
+        f"| {field.get('description', '')} |"
         for key, field in definition["properties"].items()
         if not _target(field)
     ]
@@ -75,6 +89,7 @@ def _allowed(field: dict[str, Any]) -> str:
     if kind == "array":
         return f"list of {_allowed(field.get('items', {'type': 'number'})) if 'items' in field else _fixed(field)}"
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true, false", "null": "null"}
+    names |= {"object": "names and values"}
     if kind == "string" and field.get("format") == "path":
         return "path"
     return names[kind] + _range(field)

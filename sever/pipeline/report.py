@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import sever
-from sever.config import DataSettings, RuleSettings
+from sever.config import DataSettings, RuleSettings, parse_rules
 from sever.data import rle
 from sever.data.images import read_image
 from sever.data.layouts import read_table
@@ -175,7 +175,7 @@ def _from_run(path: Path, how: How) -> Source:
         data=loaded.config.data,
         table=table,
         folds_n=None,
-        rules=RuleSettings.model_validate(read_json(run.rules_file)),
+        rules=parse_rules(read_json(run.rules_file), str(run.rules_file)),
         checkpoints=loaded.checkpoints,
         members=(),
         seen=seen,
