@@ -65,11 +65,13 @@ class ThisProcess:
     side) starts them itself. A process that dies takes the story with it; typed again, the story goes on there.
     """
 
+    def __init__(self) -> None:
+        self.sever: Any = typer.main.get_command(app)
+
     def parse(self, words: Sequence[str]) -> Parsed:
         from sever.pipeline.story import Parsed
 
-        command: Any = typer.main.get_command(app)
-        names, rest, context = [], list(words), None
+        command, names, rest, context = self.sever, [], list(words), None
         try:
             while hasattr(command, "resolve_command"):
                 context = command.make_context("sever", rest, parent=context)
@@ -84,7 +86,7 @@ class ThisProcess:
 
     def run(self, words: Sequence[str]) -> None:
         try:
-            code = typer.main.get_command(app).main(list(words), prog_name="sever", standalone_mode=False)
+            code = self.sever.main(list(words), prog_name="sever", standalone_mode=False)
         except WrongWords as error:
             raise InputError(error.format_message()) from error  # type: ignore[attr-defined]
         if code:

@@ -22,7 +22,7 @@ from sever.pipeline.select import SelectSettings, select_submissions
 from sever.pipeline.synth import synthesize
 
 # Half the competition's height and width, to learn something in minutes; classes as often as there.
-STRIP = SynthSettings(train=320, test=100, height=128, width=800, seed=2019)
+STRIP = SynthSettings(train=400, test=120, height=128, width=800, seed=2019)
 MARKER = ".sever-demo"
 
 
