@@ -30,7 +30,7 @@ def test_the_notebook_runs_to_its_end_and_leaves_a_submission(tmp_path: Path, mo
     notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(TINY))
 
     resources = {"metadata": {"path": str(tmp_path)}}  # the folder that it works in
-    done = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
+    done = NotebookClient(notebook, timeout=1200, kernel_name="python3", resources=resources).execute()
 
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output["output_type"] == "error"]

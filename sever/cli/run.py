@@ -74,14 +74,16 @@ class ThisProcess:
         command, names, rest, context = self.sever, [], list(words), None
         try:
             while hasattr(command, "resolve_command"):
+                if not rest:
+                    raise InputError(f"no command follows `{' '.join(['sever', *names])}`")
                 context = command.make_context("sever", rest, parent=context)
                 name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
                 names.append(str(name))
             context = command.make_context(" ".join(names), rest, parent=context)
         except WrongWords as error:
             raise InputError(error.format_message()) from error  # type: ignore[attr-defined]
-        except typer.Exit as leaving:  # no word at all, or --help
-            raise InputError("this asks for help, and runs nothing") from leaving
+        except typer.Exit as leaving:  # --help, --version
+            raise InputError("this only tells something, and runs nothing") from leaving
         return Parsed(" ".join(names), context.params)
 
     def run(self, words: Sequence[str]) -> None:

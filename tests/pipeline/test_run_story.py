@@ -382,6 +382,7 @@ def test_wrong_words_and_settings_are_told_before_anything_runs(tmp_path: Path, 
         f"sever crossval -c {bad}",
         f"sever blend --recipe {recipe} -o x",
         "sever leaderboard",
+        "sever train --help",
         "sever leaderboard ad",
         "sever predict -r x",
     ]
@@ -389,7 +390,16 @@ def test_wrong_words_and_settings_are_told_before_anything_runs(tmp_path: Path, 
     with pytest.raises(InputError) as raised:
         run_story(plan_of(tmp_path, stages=[{"name": "s", "about": "", "commands": commands}]), shell)
     said = str(raised.value)
-    for words in ("trian", "--sede", "epoch", "member", "leaderboard: this asks for help", "'ad'", "--output"):
+    for words in (
+        "trian",
+        "--sede",
+        "epoch",
+        "member",
+        "leaderboard: no command follows `sever leaderboard`",
+        "--help: this only tells",
+        "'ad'",
+        "--output",
+    ):
         assert words in said
     assert not shell.typed
 
