@@ -39,7 +39,7 @@ def test_the_notebook_runs_to_its_end_and_leaves_a_submission(tmp_path: Path, mo
     rows = pd.read_csv(tmp_path / "notebook-work" / "out" / "submission.csv")
     assert len(rows) == 4 * 4
     said = "".join(output["text"] for output in outputs if output.get("name") == "stdout")
-    assert "all empty" in said
+    assert "mean / any" in said
 
 
 def test_the_notebook_is_stored_with_its_pictures_and_without_traces_of_a_machine() -> None:

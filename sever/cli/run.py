@@ -71,7 +71,8 @@ class ThisProcess:
     def parse(self, words: Sequence[str]) -> Parsed:
         from sever.pipeline.story import Parsed
 
-        command, names, rest, context = self.sever, [], list(words), None
+        names: list[str] = []
+        command, rest, context = self.sever, list(words), None
         try:
             while hasattr(command, "resolve_command"):
                 if not rest:
