@@ -10,6 +10,7 @@ import numpy as np
 from sever.data import rle
 from sever.decide.evidence_curves import NUM_LEVELS, certainty, level_counts, threshold_dice
 from sever.decide.gate import GateEffect, gate_effects
+from sever.decide.levels import above
 from sever.decide.metrics import PairCounts, ScoreSheet, pair_counts
 from sever.decide.postprocess import draw_masks
 from sever.decide.rules import Rules
@@ -83,5 +84,10 @@ class Tally:
         bare = threshold_dice(counts_2l, THRESHOLDS_T)
         # Probabilities times a scale are above a threshold where they themselves are above threshold / scale.
         scaled = THRESHOLDS_T / max(float(effect.scale), 1e-6)
-        ruled = threshold_dice(counts_2l, scaled, effect.min_pixels if effect.is_open else math.inf)
+        is_there = effect.is_open and self._above_label_threshold(index, seen, effect)
+        ruled = threshold_dice(counts_2l, scaled, effect.min_pixels if is_there else math.inf)
         self.threshold_sums[index] += ruled, bare
+
+    def _above_label_threshold(self, index: int, seen: Seen, effect: GateEffect) -> bool:
+        threshold = self.rules.classes[index].label_threshold
+        return threshold is None or bool(above(seen.levels_chw[index], threshold, effect.scale).any())

@@ -124,7 +124,8 @@ def test_scores_are_those_of_the_score_table(page: Path, evidence: Path) -> None
 @pytest.mark.parametrize("kind", ["none", "soft", "veto", "multiply"])
 def test_at_the_chosen_area_the_curve_is_the_score(kind: Any, strip_root: Path, tmp_path: Path) -> None:
     """Whatever the gate does: the curve is drawn from masks without smallest areas, the score from those with."""
-    rules = RuleSettings(min_pixels=(20, 20, 40, 40), gate=GateSettings(kind=kind, threshold=0.3), overlap="allow")
+    gate = GateSettings(kind=kind, threshold=0.3)
+    rules = RuleSettings(label_threshold=0.9, min_pixels=(20, 20, 40, 40), gate=gate, overlap="allow")
     folder = make_evidence(tmp_path / "e", strip_root, seed=4, noise=0.2, gate=True, rules=rules)
     numbers = write_report(folder, None, None, CPU, images=0).numbers
     for each in numbers["classes"]:
