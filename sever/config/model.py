@@ -142,7 +142,18 @@ class TrainSettings(Settings):
     checkpoint_steps: int | None = Field(
         None, ge=1, description="Also write a resumable checkpoint every N steps within an epoch."
     )
-    validate_every: int = Field(1, ge=1, description="Validate every N-th epoch, and always after the last one.")
+    validate_every: int | None = Field(
+        1,
+        ge=1,
+        description="Validate every N-th epoch, and always after the last one; null never validates (`sever crossval` "
+        "predicts the held-out images anyway), so that the last checkpoint is the best.",
+    )
+
+    @model_validator(mode="after")
+    def _patience_needs_scores(self) -> TrainSettings:
+        if self.patience is not None and self.validate_every is None:
+            raise ValueError("patience waits for better scores, but validate_every: null makes none; set one of them")
+        return self
 
 
 class PredictSettings(Settings):

@@ -253,8 +253,8 @@ class Trainer:
         return every is not None and moved and batch < self.num_batches and self.position.optimizer_step % every == 0
 
     def _validate(self, watcher: Watcher, epoch: int) -> Scores | None:
-        last = epoch + 1 == self.settings.epochs
-        if not last and (epoch + 1) % self.settings.validate_every:
+        last, every = epoch + 1 == self.settings.epochs, self.settings.validate_every
+        if every is None or (not last and (epoch + 1) % every):
             return None
         shared: list[Scores | None] = [None]
         if self.accelerator.is_main_process:

@@ -110,6 +110,16 @@ def test_a_failing_fold_says_what_happened(
     assert "again" in error
 
 
+def test_without_validation_the_last_checkpoint_counts(experiment: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(experiment.read_text())
+    values["train"] |= {"epochs": 2, "validate_every": None}
+    experiment.write_text(yaml.safe_dump(values))
+    assert sever("crossval", "-c", experiment, "--saved", tmp_path / "saved") == 0
+    run = Run(Evidence.find(tmp_path / "saved" / "tiny").fold_folder(0))
+    assert "dice" not in pd.read_csv(run.history_file).columns
+    assert run.best() == run.epoch_folder(2)
+
+
 def test_the_folds_answer_as_one(experiment: Path, tmp_path: Path) -> None:
     assert sever("crossval", "-c", experiment, "--saved", tmp_path / "saved") == 0
     evidence = Evidence.find(tmp_path / "saved" / "tiny")
