@@ -61,7 +61,7 @@ def _interval_row(shape: Frame, row: Numbers, y: float) -> list[str]:
 
 
 def threshold_chart(curve: Numbers, name: str) -> Markup:
-    """Dice against the pixel threshold: with label threshold, smallest area and gate as chosen, and by the threshold alone."""
+    """Dice against the pixel threshold: with all other rules as chosen, and by the threshold alone."""
     ruled = list(zip(curve["thresholds"], curve["dice"], strict=True))
     bare = list(zip(curve["thresholds"], curve["dice_by_threshold_alone"], strict=True))
     shape = frame((0, 1), room_around([value for _, value in ruled + bare]))
