@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,7 @@ from sever.config.rules import RuleSettings
 from sever.config.story import StorySettings
 from sever.errors import InputError
 
+AnySettings = TypeVar("AnySettings", bound=BaseModel)
 KAGGLE_FILE = Path("kaggle.yml")
 
 
@@ -30,30 +31,18 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Experime
 
 def load_ensemble(path: Path) -> EnsembleSettings:
     """Read and validate the recipe of a blend. Raises InputError as `load_config` does."""
-    try:
-        return EnsembleSettings.model_validate(_read_yaml(path))
-    except ValidationError as error:
-        faults = [_explain(fault, EnsembleSettings) for fault in _innermost(error.errors())]
-        raise InputError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+    return _validated(EnsembleSettings, _read_yaml(path), str(path))
 
 
 def load_kaggle(path: Path | None, overrides: dict[str, Any]) -> KaggleSettings:
     """Settings for Kaggle from a YAML, by default kaggle.yml where there is one; `overrides` win. Raises InputError."""
     path = path or (KAGGLE_FILE if KAGGLE_FILE.is_file() else None)
-    try:
-        return KaggleSettings.model_validate((_read_yaml(path) if path else {}) | overrides)
-    except ValidationError as error:
-        faults = [_explain(fault, KaggleSettings) for fault in _innermost(error.errors())]
-        raise InputError("\n".join(f"{path or 'options'}: {fault}" for fault in faults)) from error
+    return _validated(KaggleSettings, (_read_yaml(path) if path else {}) | overrides, str(path or "options"))
 
 
 def load_story(path: Path) -> StorySettings:
     """Read and validate a story for `sever run`. Raises InputError as `load_config` does."""
-    try:
-        return StorySettings.model_validate(_read_yaml(path))
-    except ValidationError as error:
-        faults = [_explain(fault, StorySettings) for fault in _innermost(error.errors())]
-        raise InputError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+    return _validated(StorySettings, _read_yaml(path), str(path))
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -93,10 +82,14 @@ def with_overrides(values: dict[str, Any], overrides: dict[str, Any]) -> dict[st
 
 def parse_config(values: dict[str, Any], source: str) -> ExperimentConfig:
     """Validate settings that came from `source`, which is named in the InputError."""
+    return _validated(ExperimentConfig, values, source)
+
+
+def _validated(settings: type[AnySettings], values: dict[str, Any], source: str) -> AnySettings:
     try:
-        return ExperimentConfig.model_validate(values)
+        return settings.model_validate(values)
     except ValidationError as error:
-        faults = [_explain(fault) for fault in _innermost(error.errors())]
+        faults = [_explain(fault, settings) for fault in _innermost(error.errors())]
         raise InputError("\n".join(f"{source}: {fault}" for fault in faults)) from error
 
 

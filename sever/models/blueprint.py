@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -82,16 +82,9 @@ class Blueprint:
             raise ValueError(f"its last features stay at stride {stride}, not the output_stride {wanted}")
         network.train()
 
-    @contextmanager
-    def explaining_misfits(self) -> Iterator[None]:
+    def explaining_misfits(self) -> AbstractContextManager[None]:
         """Turn what SMP or timm raise for a pair that doesn't fit into an InputError that says what does."""
-        try:
-            yield
-        except InputError:
-            raise
-        except MISFITS as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".!")
-            raise InputError(self._misfit_message(reason)) from error
+        return explaining_misfits(self._misfit_message)
 
     def _misfit_message(self, reason: str) -> str:
         name, stride = self.architecture.name, self.settings.output_stride
@@ -152,3 +145,15 @@ def _fit_pyramid(decoder: Any, output_stride: int) -> None:
         doublings = int(math.log2(min(level_stride, output_stride) // 4))
         for position, step in enumerate(seg_block.block):
             step.upsample = position < doublings
+
+
+@contextmanager
+def explaining_misfits(message: Callable[[str], str]) -> Iterator[None]:
+    """Turn what SMP or timm raise into an InputError; `message` says what doesn't fit, from their reason in a line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except MISFITS as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".!")
+        raise InputError(message(reason)) from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,8 @@ from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 
 from sever.config import ModelSettings
-from sever.errors import InputError
 from sever.models.architectures import STAGES, find_encoder
-from sever.models.blueprint import MISFITS, TRIAL_SIDE, as_encoder_options
+from sever.models.blueprint import TRIAL_SIDE, as_encoder_options, explaining_misfits
 from sever.models.network import LabelHead, Outputs, PixelNetwork, check_pixels
 from sever.models.stem import recycle_stem
 from sever.models.weights import build_with_weights
@@ -74,22 +73,18 @@ class ClassifierBlueprint:
         assert label_logits.shape == (1, self.num_classes), tuple(label_logits.shape)
         network.train()
 
-    @contextmanager
-    def explaining_misfits(self) -> Iterator[None]:
+    def explaining_misfits(self) -> AbstractContextManager[None]:
         """Turn what SMP or timm raise for an encoder that doesn't do into an InputError that says what does."""
-        try:
-            yield
-        except InputError:
-            raise
-        except MISFITS as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200].rstrip(".!")
-            stride = self.settings.output_stride
-            raise InputError(
-                f"a classifier does not work with encoder {self.encoder_name}"
-                f"{f' at output_stride {stride}' if stride else ''}: {reason}. It needs an encoder that takes images "
-                "of any size and has features at strides 4, 8, 16 and 32, such as resnet34, se_resnext50_32x4d, "
-                "efficientnet-b5, tf_efficientnet_lite0 or tu-convnext_tiny, and not a plain vision transformer"
-            ) from error
+        return explaining_misfits(self._misfit_message)
+
+    def _misfit_message(self, reason: str) -> str:
+        stride = self.settings.output_stride
+        return (
+            f"a classifier does not work with encoder {self.encoder_name}"
+            f"{f' at output_stride {stride}' if stride else ''}: {reason}. It needs an encoder that takes images "
+            "of any size and has features at strides 4, 8, 16 and 32, such as resnet34, se_resnext50_32x4d, "
+            "efficientnet-b5, tf_efficientnet_lite0 or tu-convnext_tiny, and not a plain vision transformer"
+        )
 
 
 def build_classifier(

@@ -29,7 +29,7 @@ class Member:
     def open(path: Path) -> Member:
         """Raises InputError where there is no evidence, or it isn't complete."""
         evidence = Evidence.find(path)
-        has_maps = any(evidence.maps.folder.rglob("*.png"))
+        has_maps = evidence.has_maps
         member = Member(evidence, tuple(evidence.about()["class_names"]), evidence.read_folds(), has_maps)
         missing = [image_id for image_id in member.image_ids if has_maps and image_id not in evidence.maps]
         if missing or not (has_maps or evidence.labels_file.is_file()):

@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sever.decide.bootstrap import paired_interval
+from sever.pipeline.tables import as_text
 from sever.store import Evidence, read_json
 
 
 def compare(evidence: Evidence) -> dict[str, Any]:
     """Mean Dice of the blend and of every member, each under its own rules, and the paired difference to the best."""
     about, kept = evidence.about(), [Evidence(folder) for folder in evidence.members()]
-    members = [member for member in kept if any(member.maps.folder.rglob("*.png"))]
+    members = [member for member in kept if member.has_maps]
     pairs = evidence.read_pairs()
     blend_nc, groups = _dice(pairs, pairs), pairs.drop_duplicates("image_id")["group"].to_numpy()
     scores = [_dice(member.read_pairs(), pairs) for member in members]
@@ -63,10 +63,7 @@ def render(comparison: dict[str, Any]) -> str:
         table.add_row(escape(_called(member, comparison)), f"{member['weight']:g}", *_figures(member))
     table.add_section()
     table.add_row(f"{comparison['blend']['kind']} of them", "", *_figures(comparison), style="bold")
-    console = Console(width=100)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join([captured.get().rstrip(), *_words(comparison), comparison["folder"]])
+    return "\n".join([as_text(table), *_words(comparison), comparison["folder"]])
 
 
 def _called(member: dict[str, Any], comparison: dict[str, Any]) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Table
 
 from sever.config import ExperimentConfig, dump_config, load_config
@@ -36,8 +35,9 @@ from sever.pipeline.inspection import (
     load_model,
 )
 from sever.pipeline.progress import meter, tell
+from sever.pipeline.tables import as_text
 from sever.pipeline.train import resume, rules_of, train_run
-from sever.store import Evidence, Run
+from sever.store import Evidence, LabelStore, Run
 
 # A fold trained beside another on the same CPU needs a few cores of its own; below that they only get in each other's
 # way.
@@ -89,7 +89,7 @@ def crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidation
         for fold in todo:
             run_fold(evidence, fold, device)
     _gather_labels(evidence, about["folds"])
-    if len(list(evidence.maps)) == 0:
+    if not evidence.has_maps:
         return CrossValidation(evidence.folder, None)
     opened = open_evidence(evidence.folder)
     pairs = write_score_table(opened)
@@ -147,11 +147,7 @@ def summarise(pairs: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]
 
 def render(result: CrossValidation) -> str:
     """The scores as a table, and where the evidence lies."""
-    console = Console(width=100)
-    with console.capture() as captured:
-        if result.scores is not None:
-            console.print(_table(result.scores))
-    return f"{captured.get()}{result.folder}"
+    return str(result.folder) if result.scores is None else f"{as_text(_table(result.scores))}\n{result.folder}"
 
 
 def _table(scores: dict[str, Any]) -> Table:
@@ -174,17 +170,16 @@ def _made(run: Run) -> Run:
 
 def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTable) -> None:
     read, image_ids = image_reader(loaded.config, loaded.facts), table.image_ids
-    labels: dict[int, np.ndarray] = {}
+    labels: dict[str, np.ndarray] = {}
     with meter(f"fold {fold + 1}: out-of-fold answers", len(table)) as progress:
         for row, levels_chw, label_probs_c in _answers(loaded, table, read):
             if levels_chw is not None:
                 evidence.maps.write(image_ids[row], levels_chw)
             if label_probs_c is not None:
-                labels[row] = label_probs_c
+                labels[image_ids[row]] = label_probs_c
             progress.advance()
     if labels:
-        by_row = np.stack([labels[row] for row in range(len(table))])
-        Evidence(evidence.fold_folder(fold)).write_label_probs(image_ids, by_row)
+        LabelStore(evidence.fold_folder(fold)).write(labels, table.num_classes)
     write_json(evidence.fold_folder(fold) / "predicted.json", {"checkpoint": loaded.checkpoints[0].name})
 
 
@@ -203,12 +198,13 @@ def _answers(
 
 def _gather_labels(evidence: Evidence, folds: Sequence[int]) -> None:
     """One file of all folds' label probabilities, in the order of folds.csv."""
-    files = [Evidence(evidence.fold_folder(fold)).labels_file for fold in folds]
-    if not any(file.is_file() for file in files):
-        return
-    labels = pd.concat([pd.read_csv(file, dtype={"image_id": str}) for file in files]).set_index("image_id")
-    ordered = labels.loc[evidence.read_folds()["image_id"]].reset_index()
-    evidence.write_table(evidence.labels_file, ordered)
+    num_classes, probs = len(evidence.about()["class_names"]), dict[str, np.ndarray]()
+    for fold in folds:
+        probs |= LabelStore(evidence.fold_folder(fold)).read(num_classes)
+    if probs:
+        evidence.labels.write(
+            {image_id: probs[image_id] for image_id in evidence.read_folds()["image_id"]}, num_classes
+        )
 
 
 def _run_side_by_side(evidence: Evidence, folds: Sequence[int], device: str, jobs: int) -> None:

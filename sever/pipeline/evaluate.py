@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -27,6 +26,7 @@ from sever.files import atomic_path, write_json
 from sever.pipeline.evaluate_labels import evaluate_labels, render_labels
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
 from sever.pipeline.progress import meter
+from sever.pipeline.tables import as_text
 from sever.store import Evidence, Run
 
 SHEET_IMAGES = 3
@@ -172,7 +172,6 @@ def render(evaluation: dict[str, Any]) -> str:
     """The scores as a table that a person reads; of a classifier those of its labels."""
     if "dice" not in evaluation:
         return render_labels(evaluation["classes"], evaluation)
-    console = Console(width=100, file=None, record=False)
     table = Table(title=f"{evaluation['images']} images, {len(evaluation['classes'])} classes")
     headings = (
         "class",
@@ -205,10 +204,8 @@ def render(evaluation: dict[str, Any]) -> str:
         *(_number(evaluation[key]) for key in ("dice", "dice_all_empty", "dice_positive", "mean_iou")),
         *(str(count) for count in (seen["tp"] + seen["fn"], seen["tp"], seen["fn"], seen["fp"])),
     )
-    with console.capture() as capture:
-        console.print(table)
     labels = evaluation.get("labels")
-    return capture.get().rstrip() + ("\n" + render_labels(evaluation["classes"], labels) if labels else "")
+    return as_text(table) + ("\n" + render_labels(evaluation["classes"], labels) if labels else "")
 
 
 def _number(value: float | None) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from sever.decide.label_metrics import LABEL_THRESHOLD, LabelSheet
 from sever.files import atomic_path, write_json
 from sever.pipeline.inspection import LoadedModel, image_reader, label_table
 from sever.pipeline.progress import meter
+from sever.pipeline.tables import as_text
 
 
 def evaluate_labels(
@@ -57,12 +57,11 @@ def render_labels(classes: list[str], scores: dict[str, Any]) -> str:
     table.add_section()
     means = (scores[f"label_{kind}"] for kind in ("ap", "auc", "f1"))
     table.add_row("mean / any", *map(_number, means), *_counts(scores["has_defect"]))
-    console = Console(width=100, file=None, record=False)
-    with console.capture() as capture:
-        console.print(table)
-        console.print(f"AP: average precision. Found: with a probability of {LABEL_THRESHOLD} or more.")
-        console.print(f"Rightly said to show a defect or none: {_number(scores['defect_accuracy'])} of the images.")
-    return capture.get().rstrip()
+    return as_text(
+        table,
+        f"AP: average precision. Found: with a probability of {LABEL_THRESHOLD} or more.",
+        f"Rightly said to show a defect or none: {_number(scores['defect_accuracy'])} of the images.",
+    )
 
 
 def _counts(seen: dict[str, int]) -> list[str]:

@@ -15,13 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sever.deliver.charts import draw_course
 from sever.errors import InputError
 from sever.pipeline.candidates import read_columns
+from sever.pipeline.tables import as_text
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, read_ledger
 
@@ -145,7 +145,6 @@ def render(made: list[Submission]) -> str:
         kind: max((score for found in made if (score := getattr(found, kind)) is not None), default=None)
         for kind in SCORE_KINDS
     }
-    console = Console(width=130, file=None, record=False)
     table = Table(title=f"{len(made)} submissions")
     for heading in ("name", "when", *SCORE_KINDS, "blend", "commit", "message"):
         table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
@@ -158,9 +157,7 @@ def render(made: list[Submission]) -> str:
             _commit_text(found),
             escape(found.message),
         )
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
+    return as_text(table, width=130)
 
 
 def fingerprint_evidence(evidence: Evidence) -> str:

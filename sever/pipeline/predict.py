@@ -102,14 +102,8 @@ def predict_images(
     table, skipped = source.read(loaded)
     maps, labels = ProbabilityStore(output / "probs"), LabelStore(output)
     in_time = {"within_minutes": True} if budget else {}
-    claim(output, manifest_of(loaded, source) | in_time, overwrite)
-    for name in (
-        "skipped.csv",
-        "submission.csv",
-        "sheet.png",
-        "left_out.json",
-    ):  # an earlier prediction's, maybe of other images
-        (output / name).unlink(missing_ok=True)
+    results = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
+    claim(output, manifest_of(loaded, source) | in_time, overwrite, results)
     report_skipped(skipped, output / "skipped.csv")
     if budget and not loaded.draws_masks:
         raise InputError("--minutes is for what draws masks; networks that only label images are predicted whole")
@@ -153,8 +147,17 @@ def manifest_of(loaded: LoadedModel, source: Source) -> dict[str, Any]:
     }
 
 
-def claim(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
-    """Make sure that the maps already in the folder are ours, or none are there."""
+def claim(output: Path, manifest: dict[str, Any], overwrite: bool, results: Sequence[str]) -> None:
+    """Make sure that the maps already in the folder are ours, or none are there.
+
+    The files `results` are an earlier prediction's, maybe of other images: they go.
+    """
+    _claim_maps(output, manifest, overwrite)
+    for name in results:
+        (output / name).unlink(missing_ok=True)
+
+
+def _claim_maps(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"-o {output} is a file; give a folder")
     file = output / "predict.json"

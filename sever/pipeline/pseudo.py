@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -31,6 +30,7 @@ from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, 
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.streams import read_ahead
+from sever.pipeline.tables import as_text
 from sever.store import LabelStore, ProbabilityStore
 
 CLEAN = "clean"
@@ -96,9 +96,8 @@ def label_images(
     _raise_unless_it_can_tell(loaded, sureness)
     table, skipped = source.read(loaded)
     maps, listening = _maps_of(output, loaded, table, sureness)
-    claim(output, manifest_of(loaded, source), overwrite)
-    for name in ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png"):  # an earlier one's, maybe of other images
-        (output / name).unlink(missing_ok=True)
+    results = ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png")
+    claim(output, manifest_of(loaded, source), overwrite, results)
     report_skipped(skipped, output / "skipped.csv")
     gate = fill_maps(maps, LabelStore(output), listening, table)
     judged = list(_judge(maps, gate, loaded, table, sureness))
@@ -124,12 +123,9 @@ def render(report: dict[str, Any], output: Path) -> str:
         mean = "" if row["mean_confidence"] is None else f"{row['mean_confidence']:.3f}"
         doubt = "" if row["in_doubt"] is None else str(row["in_doubt"])
         table.add_row(escape(row["name"]), str(row["given"]), str(row["kept"]), mean, doubt)
-    console = Console(width=100)
-    with console.capture() as captured:
-        console.print(table)
     limits = f"drawn classes from {report['min_present']:g}, empty ones from {report['min_empty']:g}"
     note = f"sure enough: {limits}; in doubt: images left out because of this class"
-    return f"{captured.get()}{note}\n{output / 'pseudo.csv'}"
+    return f"{as_text(table)}\n{note}\n{output / 'pseudo.csv'}"
 
 
 def _raise_unless_it_can_tell(loaded: LoadedModel, sureness: Sureness) -> None:

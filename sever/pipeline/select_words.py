@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -15,6 +14,7 @@ from sever.decide.select import Spread
 from sever.deliver.charts import draw_clouds
 from sever.files import write_json
 from sever.pipeline.select import Selection
+from sever.pipeline.tables import as_text
 
 # More candidates than this, and the table of differences shows only those from the first of the pair.
 FEW_CANDIDATES = 5
@@ -94,13 +94,9 @@ def as_dict(selection: Selection) -> dict[str, Any]:
 
 def render(selection: Selection) -> str:
     """Tables that a person reads, and the sentence."""
-    console = Console(width=110, file=None, record=False)
-    with console.capture() as capture:
-        console.print(_candidate_table(selection))
-        console.print(_difference_table(selection))
     correlation = selection.choice.rank_correlation
     lines = [
-        capture.get().rstrip(),
+        as_text(_candidate_table(selection), _difference_table(selection), width=110),
         f"Public and private rank-correlate by {correlation.mean:.2f} over these candidates "
         f"(95 %: {correlation.low:.2f} .. {correlation.high:.2f}).",
         *selection.notes,

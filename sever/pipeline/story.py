@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -23,6 +22,7 @@ from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
 from sever.pipeline.progress import tell
 from sever.pipeline.story_plan import Plan, join_words
 from sever.pipeline.story_state import StageRecord, StoryState
+from sever.pipeline.tables import as_text
 
 # Commands that make a folder saved/NAME/TIMESTAMP, and the file with which it can be gone on with by -r.
 MAKES_RUN = {"crossval": "evidence.json", "train": "config.yml"}
@@ -165,10 +165,7 @@ def render_scores(plan: Plan) -> str:
     """The leaderboard's scores beside the published ones; empty where the story keeps none."""
     if plan.ledger is None or not (made := course(plan.ledger)):
         return ""
-    console = Console(width=110)
-    with console.capture() as capture:
-        console.print(_score_table(made, plan.story.published))
-    return capture.get().rstrip()
+    return as_text(_score_table(made, plan.story.published), width=110)
 
 
 def _score_table(made: Sequence[Submission], published: PublishedSettings | None) -> Table:

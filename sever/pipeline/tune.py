@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from sever.errors import InputError
 from sever.files import write_json
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell
+from sever.pipeline.tables import as_text
 
 RULES_FILE = "rules-tuned.json"
 REPORT_FILE = "tune.json"
@@ -252,11 +252,8 @@ def render(report: dict[str, Any]) -> str:
         table.add_row(escape(each["name"]), str(each["images_with_it"]), *values, gain)
     table.add_section()
     table.add_row("all", "", *[""] * len(names), str(Interval(**report["gain"])))
-    console = Console(width=120, file=None)
-    with console.capture() as capture:
-        console.print(table)
     gate = " -> ".join(dict.fromkeys(_gate_words(each) for each in gates))
-    return f"{capture.get().rstrip()}\ngate: {gate}\n{report['conclusion']}\nrules: {report['rules']}"
+    return f"{as_text(table, width=120)}\ngate: {gate}\n{report['conclusion']}\nrules: {report['rules']}"
 
 
 def _change(each: dict[str, Any], name: str, gates: Sequence[dict[str, Any]]) -> str:

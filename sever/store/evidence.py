@@ -24,6 +24,7 @@ import pandas as pd
 from sever.errors import InputError
 from sever.files import atomic_path
 from sever.store.json_file import read_json
+from sever.store.labels import LabelStore
 from sever.store.maps import ProbabilityStore
 
 PAIR_COLUMNS = (
@@ -78,7 +79,7 @@ class Evidence:
 
     @property
     def labels_file(self) -> Path:
-        return self.folder / "labels.csv"
+        return self.labels.file
 
     @property
     def rules_file(self) -> Path:
@@ -91,6 +92,11 @@ class Evidence:
     @property
     def maps(self) -> ProbabilityStore:
         return ProbabilityStore(self.folder / "probs")
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether any map is there: a classifier has none."""
+        return any(self.maps.folder.rglob("*.png"))
 
     def fold_folder(self, fold: int) -> Path:
         return self.folder / f"fold-{fold}"
@@ -111,23 +117,24 @@ class Evidence:
 
     def write_table(self, file: Path, frame: pd.DataFrame) -> None:
         with atomic_path(file) as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.9g")  # float32 comes back exactly
+            frame.to_csv(temporary, index=False, float_format="%.6g")
+
+    @property
+    def labels(self) -> LabelStore:
+        return LabelStore(self.folder)
 
     def read_label_probs(self, image_ids: list[str], num_classes: int) -> np.ndarray | None:
         """(N, C) float32 in the order of `image_ids`; None without a classifier."""
         if not self.labels_file.is_file():
             return None
-        frame = read_table_file(self.labels_file).set_index("image_id")
-        missing = [image_id for image_id in image_ids if image_id not in frame.index]
+        probs = self.labels.read(num_classes)
+        missing = [image_id for image_id in image_ids if image_id not in probs]
         if missing:
             raise InputError(f"{self.labels_file} lacks {len(missing)} images: {', '.join(missing[:5])}")
-        columns = [str(number) for number in range(1, num_classes + 1)]
-        return frame.loc[image_ids, columns].to_numpy(dtype=np.float32)
+        return np.stack([probs[image_id] for image_id in image_ids])
 
     def write_label_probs(self, image_ids: list[str], label_probs_nc: np.ndarray) -> None:
-        frame = pd.DataFrame(label_probs_nc, columns=[str(number) for number in range(1, label_probs_nc.shape[1] + 1)])
-        frame.insert(0, "image_id", image_ids)
-        self.write_table(self.labels_file, frame)
+        self.labels.write(dict(zip(image_ids, label_probs_nc, strict=True)), label_probs_nc.shape[1])
 
 
 def read_table_file(path: Path) -> pd.DataFrame:

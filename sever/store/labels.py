@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,11 +56,15 @@ class LabelStore:
     def finish(self, image_ids: Sequence[str], num_classes: int) -> None:
         """Write labels.csv with these images, in this order, and forget all others."""
         probs = self.read(num_classes)
+        self.write({image_id: probs[image_id] for image_id in image_ids}, num_classes)
+        self.partial_file.unlink(missing_ok=True)
+
+    def write(self, probs: Mapping[str, np.ndarray], num_classes: int) -> None:
+        """Write labels.csv with these images, in their order."""
         with atomic_path(self.file) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["image_id", *range(1, num_classes + 1)])
-            writer.writerows(_row(image_id, probs[image_id]) for image_id in image_ids)
-        self.partial_file.unlink(missing_ok=True)
+            writer.writerows(_row(image_id, label_probs_c) for image_id, label_probs_c in probs.items())
 
     def clear(self) -> None:
         self.file.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import sever
+from command_line import quick_run, sever, train
 
 from sever.cli.pseudo import By
 from sever.config import DataSettings, PseudoSettings, RuleSettings
@@ -30,10 +30,6 @@ from sever.pipeline.inspection import How, LoadedModel, load_model
 from sever.store import ProbabilityStore, Run
 
 HEAD = "ImageId,ClassId,EncodedPixels,Confidence\n"
-
-
-def train(experiment: Path, *more: object) -> int:
-    return sever("train", "-c", experiment, "--saved", experiment.parent / "saved", "--device", "cpu", *more)
 
 
 def edit(experiment: Path, **sections: dict[str, Any]) -> Path:
@@ -56,17 +52,7 @@ def losses(run: Run) -> list[float]:
 @pytest.fixture(scope="module")
 def teacher(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of one epoch."""
-    folder = tmp_path_factory.mktemp("teacher")
-    experiment = folder / "teacher.yml"
-    experiment.write_text(
-        f"name: teacher\ndata: {{root: {strip_root}}}\nfolds: {{share: 0.25}}\n"
-        "model: {encoder: resnet18, weights: none, decoder_channels: [16, 16, 8, 8, 8]}\n"
-        "augment: {recipe: none, crop: [32, 64]}\nrules: {min_pixels: 0, pixel_threshold: 0.5}\n"
-        "train: {epochs: 1, batch_size: 4, workers: 0, precision: no}\n"
-    )
-    assert train(experiment) == 0
-    (found,) = (folder / "saved" / "teacher").iterdir()
-    return found
+    return quick_run(tmp_path_factory.mktemp("teacher"), "teacher", strip_root)
 
 
 @pytest.fixture

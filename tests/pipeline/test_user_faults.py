@@ -11,7 +11,7 @@ import cv2
 import pandas as pd
 import pytest
 import yaml
-from command_line import sever
+from command_line import quick_run, sever, train
 
 from sever.cli import application
 from sever.models.train import Trainer
@@ -26,24 +26,10 @@ def edit(experiment: Path, section: str, **settings: object) -> Path:
     return experiment
 
 
-def train(experiment: Path, *more: object) -> int:
-    return sever("train", "-c", experiment, "--saved", experiment.parent / "saved", "--device", "cpu", *more)
-
-
 @pytest.fixture(scope="module")
 def run(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch, quickly."""
-    folder = tmp_path_factory.mktemp("faults")
-    experiment = folder / "quick.yml"
-    experiment.write_text(
-        f"name: quick\ndata: {{root: {strip_root}}}\nfolds: {{share: 0.25}}\n"
-        "model: {encoder: resnet18, weights: none, decoder_channels: [16, 16, 8, 8, 8]}\n"
-        "augment: {recipe: none, crop: [32, 64]}\nrules: {min_pixels: 0}\n"
-        "train: {epochs: 1, batch_size: 4, workers: 0, precision: no}\n"
-    )
-    assert train(experiment) == 0
-    (found,) = (folder / "saved" / "quick").iterdir()
-    return found
+    return quick_run(tmp_path_factory.mktemp("faults"), "quick", strip_root)
 
 
 @pytest.mark.parametrize(
