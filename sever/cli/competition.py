@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import RunPath
+from sever.cli.options import LEDGER, Ledger, RunPath
 from sever.config import KaggleSettings, load_kaggle
 from sever.errors import InputError
 
@@ -140,7 +140,7 @@ def submit(
     blend: Annotated[Path | None, typer.Option(help="The blend or cross-validation that it came from.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check the file.")] = False,
     wait: WaitMinutes = 120.0,
-    ledger: Annotated[Path, typer.Option(help="The leaderboard's file.")] = Path("saved") / "leaderboard.jsonl",
+    ledger: Ledger = LEDGER,
     settings: SettingsFile = None,
 ) -> None:
     """Check a submission against the sample, send it, wait for its score, and record it in `sever leaderboard`.

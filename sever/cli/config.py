@@ -7,9 +7,7 @@ import json
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import (
-    Configs,
-)
+from sever.cli.options import Configs
 from sever.config import dump_config, json_schema, load_config
 from sever.errors import InputError
 

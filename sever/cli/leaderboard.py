@@ -10,13 +10,11 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import AsJson
+from sever.cli.options import LEDGER, AsJson, Ledger
 
 board = typer.Typer(help="What was submitted when, from which blend, rules and commit, and how it scored.")
 app.add_typer(board, name="leaderboard", no_args_is_help=True)
 
-Ledger = Annotated[Path, typer.Option(help="The file of records; lines are only ever added.")]
-LEDGER = Path("saved") / "leaderboard.jsonl"
 Score = Annotated[float | None, typer.Option(help="A score, 0 to 1.")]
 
 

@@ -51,6 +51,8 @@ Include = Annotated[
     list[str] | None,
     typer.Option("--include", help="Keep only images whose id matches this glob; repeatable."),
 ]
+LEDGER = Path("saved") / "leaderboard.jsonl"
+Ledger = Annotated[Path, typer.Option(help="The leaderboard's file of records; lines are only ever added.")]
 SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave bad images out and list them in a file, in place of an error."),

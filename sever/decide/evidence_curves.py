@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from sever.decide.postprocess import dequantise
+from sever.decide.levels import NUM_LEVELS, dequantise
 from sever.decide.rules import Rules
 
-NUM_LEVELS = 256
 LEVEL_PROBS = dequantise(np.arange(NUM_LEVELS, dtype=np.uint8))  # (256,) float32
 
 

@@ -6,6 +6,8 @@ import functools
 
 import numpy as np
 
+NUM_LEVELS = 256
+
 
 def quantise(probs_chw: np.ndarray) -> np.ndarray:
     """Probabilities to 8-bit levels, 0..255, the form in which maps are stored; off by 1/510 at most.
@@ -39,4 +41,4 @@ def above(probs_hw: np.ndarray, threshold: float, scale: np.float32) -> np.ndarr
 
 @functools.cache
 def _every_level() -> np.ndarray:
-    return np.arange(256, dtype=np.uint8)
+    return np.arange(NUM_LEVELS, dtype=np.uint8)

@@ -14,16 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sever.decide.postprocess import quantise
+from sever.decide.levels import NUM_LEVELS, quantise
 
-LEVELS = 256
 # Counted for every level beside its pixels: a level that never occurred still has a place of its own.
 PRIOR_PIXELS = 0.5
 
 
 def count_levels(levels_chw: np.ndarray) -> np.ndarray:
     """(C, 256) int64: how many pixels of (C, H, W) uint8 have each level."""
-    return np.stack([np.bincount(levels_hw.reshape(-1), minlength=LEVELS) for levels_hw in levels_chw])
+    return np.stack([np.bincount(levels_hw.reshape(-1), minlength=NUM_LEVELS) for levels_hw in levels_chw])
 
 
 def ranks_of(counts: np.ndarray) -> np.ndarray:
@@ -69,6 +68,6 @@ class RankScale:
 def _mean_quantiles(ranks_ml: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean of piecewise straight functions: straight between all of their knots."""
     places = np.unique(ranks_ml)
-    levels = np.linspace(0, 1, LEVELS)
+    levels = np.linspace(0, 1, NUM_LEVELS)
     each = [np.interp(places, ranks, levels) for ranks in ranks_ml]
     return places, np.einsum("m,mk->k", shares, np.stack(each))

@@ -17,8 +17,9 @@ import numpy as np
 
 from sever.config import RuleSettings, parse_rules
 from sever.decide.ensemble import Blend
+from sever.decide.levels import NUM_LEVELS
 from sever.decide.postprocess import dequantise, quantise
-from sever.decide.ranks import LEVELS, count_levels, ranks_of
+from sever.decide.ranks import count_levels, ranks_of
 from sever.errors import InputError
 from sever.files import write_json
 from sever.pipeline.blend_members import Member, mean_label_probs, open_members
@@ -166,7 +167,7 @@ def _gather_ranks(members: Sequence[Member]) -> tuple[tuple[tuple[float, ...], .
     """Ranks (M, C, 256) of every member's levels, in one pass over its maps."""
     tables = []
     for member in members:
-        counts = np.zeros((member.num_classes, LEVELS), np.int64)
+        counts = np.zeros((member.num_classes, NUM_LEVELS), np.int64)
         with meter(f"ranks of {member.name}", len(member.folds)) as progress:
             for image_counts in read_ahead(lambda image: count_levels(member.read(image)), member.image_ids, WAITING):  # noqa: B023
                 counts += image_counts

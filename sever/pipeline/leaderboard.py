@@ -20,6 +20,7 @@ from rich.table import Table
 
 from sever.deliver.charts import draw_course
 from sever.errors import InputError
+from sever.files import sha256_of
 from sever.pipeline.candidates import read_columns
 from sever.pipeline.tables import as_text
 from sever.store import Evidence
@@ -198,8 +199,7 @@ def _checked(scores: Mapping[str, float | None]) -> dict[str, float | None]:
 
 def _hash_file(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 

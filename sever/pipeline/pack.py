@@ -8,7 +8,6 @@ model.zip    a run with the chosen checkpoints, a cross-validation with its fold
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 from sever import __version__
 from sever.errors import InputError
-from sever.files import write_json
+from sever.files import sha256_of, write_json
 from sever.pipeline.inspection import evidence_members
 from sever.store import Evidence, Run, find_run
 
@@ -40,7 +39,7 @@ def pack_model(path: Path, folder: Path, epochs: Sequence[int] = ()) -> dict[str
         "name": model_name(path),
         "sever": __version__,
         "start": start,
-        "files": {name: {"bytes": file.stat().st_size, "sha256": _sha256(file)} for name, file in files.items()},
+        "files": {name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for name, file in files.items()},
     }
     with zipfile.ZipFile(folder / ARCHIVE, "w", zipfile.ZIP_STORED) as archive:  # weights don't compress
         for name, file in files.items():
@@ -105,8 +104,3 @@ def _stage_run(run: Run, checkpoints: Sequence[Path], target: Path) -> None:
             shutil.copy2(checkpoint / name, folder)
     for name in _RUN_FILES:
         shutil.copy2(run.folder / name, target)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

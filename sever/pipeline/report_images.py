@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sever.decide.metrics import dice_pairs
 from sever.pipeline.report_numbers import Numbers, certainty_of_images
 from sever.pipeline.report_tally import Tally
 
@@ -71,7 +72,8 @@ def gallery_numbers(galleries: Sequence[Gallery], tally: Tally, class_names: Seq
 
 
 def _image_numbers(row: int, tally: Tally, class_names: Sequence[str]) -> Numbers:
-    counts, dice_c = tally.sheet.counts[row], tally.sheet.dice()[row]
+    counts = tally.sheet.counts[row]
+    dice_c = dice_pairs(counts)
     classes = [
         {
             "name": name,

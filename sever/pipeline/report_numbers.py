@@ -22,7 +22,7 @@ from sever.decide.evidence_curves import (
     reliability,
 )
 from sever.decide.gate import soft_min_pixels
-from sever.decide.metrics import Confusion
+from sever.decide.metrics import Confusion, plain
 from sever.errors import InputError
 from sever.pipeline.report_tally import THRESHOLDS_T, Tally
 
@@ -66,11 +66,6 @@ def report_numbers(
 def certainty_of_images(tally: Tally) -> np.ndarray:
     """(N,) mean certainty over the classes."""
     return np.stack(tally.certainties).mean(axis=1)
-
-
-def plain(value: float) -> float | None:
-    """For JSON, which knows no NaN."""
-    return None if math.isnan(value) else float(value)
 
 
 def interval_of(compute: Callable[[], Interval]) -> Numbers | None:

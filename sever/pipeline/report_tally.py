@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sever.data import rle
-from sever.decide.evidence_curves import NUM_LEVELS, certainty, level_counts, threshold_dice
+from sever.decide.evidence_curves import certainty, level_counts, threshold_dice
 from sever.decide.gate import GateEffect, gate_effects
-from sever.decide.levels import above
+from sever.decide.levels import NUM_LEVELS, above
 from sever.decide.metrics import PairCounts, ScoreSheet, pair_counts
 from sever.decide.postprocess import draw_masks
 from sever.decide.rules import Rules

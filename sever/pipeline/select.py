@@ -113,14 +113,18 @@ def select(
     covariance_mm = score_covariance(groups, split.public_images)
     draws = draw_outcomes(groups, split, scenarios, settings.draws, settings.seed)
     blind = look_ahead(draws, np.full_like(known_m, np.nan), covariance_mm, settings.drift, settings.seed)
-    outlook = look_ahead(draws, known_m, covariance_mm, settings.drift, settings.seed)
+    choice = blind_choice = choose_pair(blind)
+    outlook = blind
+    if not np.isnan(known_m).all():
+        outlook = look_ahead(draws, known_m, covariance_mm, settings.drift, settings.seed)
+        choice = choose_pair(outlook)
     return Selection(
         candidates,
         split,
         known_m,
         outlook,
-        choose_pair(outlook),
-        choose_pair(blind),
+        choice,
+        blind_choice,
         tuple(_differences(candidates.names, groups.means_m, known_m, paired_errors(covariance_mm))),
         notes,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sever.errors import InputError
-from sever.files import atomic_folder, write_json
+from sever.files import atomic_folder, sha256_of, write_json
 from sever.models.checkpoint import Snapshot
 from sever.store.json_file import read_json
 
@@ -44,8 +43,7 @@ def load_weights_file(folder: Path) -> dict[str, Any]:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 of a checkpoint's weights."""
-    with (folder / "model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(folder / "model.safetensors")
 
 
 def _load(path: Path) -> dict[str, Any]:

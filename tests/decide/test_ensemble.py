@@ -14,8 +14,9 @@ from hypothesis.extra import numpy as hnp
 
 from sever.config import BlendSettings
 from sever.decide.ensemble import BLENDS, Blend
+from sever.decide.levels import NUM_LEVELS
 from sever.decide.postprocess import dequantise, quantise
-from sever.decide.ranks import LEVELS, count_levels, ranks_of
+from sever.decide.ranks import count_levels, ranks_of
 from sever.errors import InputError
 
 # On float32 sums.
@@ -184,7 +185,7 @@ def rank_blend(stored: list[np.ndarray], weights: tuple[float, ...] = ()) -> Ble
 
 
 def test_ranks_by_hand() -> None:
-    counts = np.zeros(LEVELS, int)
+    counts = np.zeros(NUM_LEVELS, int)
     counts[[0, 255]] = 3, 1
     ranks = ranks_of(counts)
     # Half a pixel is added to each level: 132 in all. Level 0: half of 3.5; 1: 3.5 and half of 0.5; 255: all but 0.75.

@@ -14,12 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sever.decide.gate import gate_effects, soft_min_pixels
-from sever.decide.levels import dequantise, scaled
+from sever.decide.levels import NUM_LEVELS, dequantise, scaled
 from sever.decide.metrics import pair_counts
 from sever.decide.postprocess import draw_masks
 from sever.decide.rules import ClassRules, Rules
-
-NUM_LEVELS = 256
 
 
 @dataclass(frozen=True)

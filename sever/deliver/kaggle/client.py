@@ -94,7 +94,7 @@ class Kaggle:
             except requests.exceptions.HTTPError as error:
                 failures += 1
                 self._wait_or_raise(what, Fault.of(error.response), failures, hints or {}, repeatable)
-            except _cuts() as error:
+            except cuts() as error:
                 failures += 1
                 if not repeatable:
                     raise InputError(f"{what}: {cut_words(error)}; {UNSURE}") from None
@@ -188,7 +188,7 @@ def _sign_in_words(error: Exception) -> str:
     if isinstance(error, requests.exceptions.HTTPError):
         status = Fault.of(error.response).status
         return MEANINGS.get(status, f"Kaggle answers {status}; run the same command again later")
-    if isinstance(error, _cuts()):
+    if isinstance(error, cuts()):
         return cut_words(error)
     return f"{type(error).__name__} in its client; {NO_CREDENTIALS}"
 
@@ -224,12 +224,9 @@ def _requests() -> Any:
     return requests
 
 
-def _cuts() -> tuple[type[Exception], ...]:
+def cuts() -> tuple[type[Exception], ...]:
     """What is raised when a connection can't be made, is cut, or falls silent."""
     from urllib3.exceptions import HTTPError
 
     exceptions = _requests().exceptions
     return exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError, HTTPError
-
-
-cuts = _cuts
