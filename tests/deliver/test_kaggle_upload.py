@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import random
 import subprocess
 import sys
@@ -14,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kaggle_server import SECRETS, TOKEN, USER, Fault, Naps, World, zipped
+from kaggle_server import SECRETS, TOKEN, USER, Fault, Naps, World
 from run_maker import make_blend, make_crossval, make_run
+from wheel_shelf import fake_wheel, only_from
 
 from sever import cli
 from sever.config import KaggleSettings, load_kaggle
@@ -285,27 +285,14 @@ def test_dependencies_come_too_but_for_torch(tmp_path: Path, monkeypatch: pytest
     target.mkdir()
     needs = {"sever": ["torch>=2", "timm"], "torch": ["nvidia-cublas", "triton"], "timm": ["torch", "pyyaml>=6"]}
     for name in ("sever", "torch", "timm", "pyyaml", "nvidia-cublas", "triton"):
-        fake_wheel(shelf, name, needs.get(name, []))
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+        fake_wheel(shelf, name, needs=needs.get(name, []))
+    only_from(shelf, monkeypatch)
     wheel = build_wheels(target, shelf / "sever-9.0-py3-none-any.whl", with_dependencies=True)
     assert wheel.name == "sever-9.0-py3-none-any.whl"
     assert sorted(path.name.partition("-")[0] for path in target.iterdir()) == ["pyyaml", "sever", "timm"]
     (shelf / "timm-9.0-py3-none-any.whl").unlink()
     with pytest.raises(InputError, match="pip install failed"):
         build_wheels(target, shelf / "sever-9.0-py3-none-any.whl", with_dependencies=True)
-
-
-def fake_wheel(folder: Path, name: str, needs: list[str]) -> None:
-    stem = name.replace("-", "_")
-    about = f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.0\n" + "".join(
-        f"Requires-Dist: {need}\n" for need in needs
-    )
-    tags = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    info = f"{stem}-9.0.dist-info"
-    files = {f"{info}/METADATA": about.encode(), f"{info}/WHEEL": tags.encode(), f"{info}/RECORD": b""}
-    (folder / f"{stem}-9.0-py3-none-any.whl").write_bytes(zipped(files))
 
 
 def test_a_source_that_is_none(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 from command_line import sever
+from kaggle_server import USER, Fault, Stored, World, forget_account, signed_in_server, zipped
+from wheel_shelf import fake_wheel, only_from
 
 from sever.cli.run import ThisProcess
 from sever.config import load_config, load_story
@@ -20,6 +23,7 @@ from sever.config.story import variables_in
 from sever.data.synthetic import SynthSettings, write_dataset
 from sever.errors import InputError
 from sever.pipeline import crossval
+from sever.pipeline.leaderboard import course
 from sever.pipeline.story import Parsed, run_story
 from sever.pipeline.story_plan import Plan, render_plan
 from sever.pipeline.story_state import StoryState
@@ -58,9 +62,10 @@ def shrink(file: Path, data: Path, saved: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Competition:
-    """A tiny competition, and the story's experiments made tiny."""
+    """A tiny competition that a Kaggle on loopback holds, and the story's experiments made tiny."""
 
     folder: Path
+    kaggle: World
 
     @property
     def saved(self) -> Path:
@@ -85,18 +90,39 @@ class Competition:
 
 
 @pytest.fixture(scope="module")
-def competition(tmp_path_factory: pytest.TempPathFactory) -> Competition:
-    made = Competition(tmp_path_factory.mktemp("competition"))
-    settings = SynthSettings(train=12, test=4, height=64, width=96, frequencies="balanced", seed=3, workers=1)
-    data = write_dataset(made.folder / "data", settings)
+def competition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Competition]:
+    folder = tmp_path_factory.mktemp("competition")
+    (folder / "home").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        forget_account(patch, folder / "home")
+        with signed_in_server(patch, folder / "home") as kaggle:
+            settings = SynthSettings(train=12, test=4, height=64, width=96, frequencies="balanced", seed=3, workers=1)
+            kaggle.competitions["severstal-steel-defect-detection"] = Stored(
+                zipped_folder(write_dataset(folder / "made", settings))
+            )
+            write_tiny_story(folder)
+            (folder / "shelf").mkdir()
+            for need in tomllib.loads((EXPERIMENTS.parent / "pyproject.toml").read_text())["project"]["dependencies"]:
+                fake_wheel(folder / "shelf", need.partition(">=")[0], "99.0")
+            only_from(folder / "shelf", patch)
+            yield Competition(folder, kaggle)
+
+
+def zipped_folder(folder: Path) -> bytes:
+    return zipped(
+        {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    )
+
+
+def write_tiny_story(folder: Path) -> None:
+    """The story's own file and recipes as they are, its experiments shrunk."""
     for file in [*EXPERIMENTS.glob("severstal-2019-*.yml"), *EXPERIMENTS.glob("severstal-2019/*-pseudo.yml")]:
-        target = made.folder / "experiments" / file.relative_to(EXPERIMENTS)
+        target = folder / "experiments" / file.relative_to(EXPERIMENTS)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(yaml.safe_dump(shrink(file, data, made.saved)))
+        target.write_text(yaml.safe_dump(shrink(file, folder / "data", folder / "saved")))
     for recipes in ("ensembles", "severstal-2019/ensembles"):
-        shutil.copytree(EXPERIMENTS / recipes, made.folder / "experiments" / recipes)
-    shutil.copy(STORY, made.folder / "experiments" / "severstal-2019")
-    return made
+        shutil.copytree(EXPERIMENTS / recipes, folder / "experiments" / recipes)
+    shutil.copy(STORY, folder / "experiments" / "severstal-2019")
 
 
 class Folds:
@@ -131,13 +157,15 @@ def told(competition: Competition) -> tuple[Competition, list[str]]:
 def test_every_stage_is_carried_out_once(told: tuple[Competition, list[str]]) -> None:
     competition, trained = told
     stages = [stage.name for stage in load_story(STORY).stages]
-    assert list(competition.state()) == [name for name in stages if name not in ("download", "upload", "submit")]
+    assert list(competition.state()) == [name for name in stages if name not in ("upload", "submit")]
     assert all(record["ended"] for record in competition.state().values())
     # 6 singles, 3 copies and 5 with pseudo-labels, 2 folds each; the one that was interrupted went on where it was.
     assert len(trained) == 28
     assert len(list((competition.saved / "severstal-2019-unet-efficientnet-b5").iterdir())) == 1
     classifier = Evidence.find(competition.saved / "severstal-2019-classifier")
     assert len(pd.read_csv(classifier.labels_file)) == 12
+    assert len(list((competition.folder / "data" / "train_images").iterdir())) == 12
+    assert competition.kaggle.count("DownloadDataFiles") == 1
 
 
 def test_the_models_with_pseudo_labels_saw_test_images(told: tuple[Competition, list[str]]) -> None:
@@ -204,12 +232,48 @@ def test_the_plan_says_what_is_done(told: tuple[Competition, list[str]], capsys:
     capsys.readouterr()
     assert competition.run("--dry-run", submit="yes") == 0
     plan = capsys.readouterr().out
-    assert plan.count(": done 20") == len(competition.state()) - 1  # `record` has no part in a story that submits
+    # `record` has no part in a story that submits, and what was downloaded is there.
+    assert plan.count(": done 20") == len(competition.state()) - 2
     assert "download: left out" in plan
     assert "record: left out: submit is yes" in plan
     assert "$ sever submit" in plan
     assert "upload: to do, expected 2 h on Kaggle's GPU" in plan
     assert "Expected for all that is to do: 2 h on Kaggle's GPU." in plan
+
+
+def test_both_are_sent_to_kaggle_and_scored(
+    told: tuple[Competition, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The story once more with submit=yes, cut in the middle: what was done stays, and nothing is sent twice."""
+    competition, _ = told
+    kaggle, before = competition.kaggle, competition.state()
+    chosen = json.loads((competition.saved / "severstal-2019" / "select" / "select.json").read_text())["chosen"]
+    slugs = [f"sever-{name}" for name in chosen]
+    kernels = [f"sever-predict-{name}" for name in chosen]
+    kaggle.scores = [
+        {"status": "COMPLETE", "publicScore": f"0.9{number}", "privateScore": f"0.8{number}"} for number in (1, 2)
+    ]
+    kaggle.faults.append(Fault("CreateCodeSubmission", 400, message="Daily limit reached"))
+    assert competition.run(submit="yes") == 2
+    shown = capsys.readouterr().err
+    assert "Daily limit reached" in shown
+    assert f"submit stopped at: sever submit {competition.saved}/severstal-2019/first/submission.csv" in shown
+    assert competition.run(submit="yes") == 0
+    shown = capsys.readouterr().out
+    after = competition.state()
+    assert all(after[name] == before[name] for name in before if name != "leaderboard")
+    assert set(kaggle.published) == {f"{USER}/sever-wheels", *(f"{USER}/{slug}" for slug in slugs)}
+    assert all(len(versions) == 1 for versions in kaggle.published.values())
+    wheels = kaggle.files(kaggle.published[f"{USER}/sever-wheels"][0])
+    assert {"timm-99.0-py3-none-any.whl", "wheels.json"} < set(wheels)
+    assert not any(name.startswith("torch-") for name in wheels)
+    assert [sent["slug"] for sent in kaggle.kernels] == [f"{USER}/{kernel}" for kernel in kernels]
+    sources = [sent["datasetDataSources"] for sent in kaggle.kernels]
+    assert sources == [[f"{USER}/{slug}", f"{USER}/sever-wheels"] for slug in slugs]
+    assert [sent["kernelSlug"] for sent in kaggle.submissions] == kernels
+    scored = [(found.public, found.private) for found in course(competition.saved / "leaderboard.jsonl")][-2:]
+    assert scored == [(0.91, 0.81), (0.92, 0.82)]
+    assert all(f"{score:.5f}" in shown for score in (0.91, 0.81, 0.92, 0.82, 0.91023))
 
 
 def test_the_plan_of_the_real_story_names_real_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

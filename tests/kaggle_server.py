@@ -19,8 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 USER, KEY, TOKEN = "miller", "k3y-of-miller-9f8e7d", "KGAT_token-of-miller-1a2b3c"
 SIGNATURE = "SIGNED0123456789abcdef"
@@ -374,6 +377,31 @@ def kaggle_server() -> Iterator[World]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def forget_account(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """An empty home without any Kaggle credentials, and no proxy that loopback would go through."""
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        patch.delenv(name, raising=False)
+    patch.setenv("HOME", str(home))
+    patch.setenv("KAGGLE_CONFIG_DIR", str(home))
+    patch.setenv("NO_PROXY", "*")
+
+
+@contextmanager
+def signed_in_server(patch: pytest.MonkeyPatch, home: Path) -> Iterator[World]:
+    """The server; the real client is pointed at it, and signs in as its user. Call `forget_account` first."""
+    pytest.importorskip("kaggle", reason="needs sever[kaggle]")
+    from kaggle.api.kaggle_api_extended import KaggleApi
+    from kagglesdk import kaggle_env
+
+    with kaggle_server() as world:
+        patch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, world.url)
+        patch.setattr(KaggleApi, "args", ["--local"])
+        patch.setattr(KaggleApi, "config", str(home / "kaggle.json"))
+        patch.setenv("KAGGLE_USERNAME", USER)
+        patch.setenv("KAGGLE_KEY", KEY)
+        yield world
 
 
 class Naps:
