@@ -178,7 +178,10 @@ class Experiment:
             augment=AugmentSettings(recipe="light", crop=tuple(options.crop)),
             pseudo=self.pseudo_settings(folder) if kind == STUDENT else None,
             model=ModelSettings(
-                encoder=options.encoder, weights=options.weights, decoder_channels=options.decoder_channels
+                architecture=options.architecture,
+                encoder=options.encoder,
+                weights=options.weights,
+                decoder_channels=options.decoder_channels,
             ),
             optim=OptimSettings(
                 name="adamw",
@@ -295,7 +298,8 @@ def main() -> None:
     parser.add_argument("--max-unlabelled", type=int, default=1500, help="images to pseudo-label")
     parser.add_argument("--min-pixels", type=int, nargs="*", default=[], help="as rules.min_pixels")
     parser.add_argument("--crop", type=int, nargs=2, default=(128, 128), help="height and width in pixels")
-    parser.add_argument("--encoder", default="tf_efficientnet_lite0", help="of a Unet")
+    parser.add_argument("--architecture", default="Unet", help="as model.architecture")
+    parser.add_argument("--encoder", default="tf_efficientnet_lite0", help="as model.encoder")
     parser.add_argument("--weights", default="offline", help="offline, hub, none, or a file")
     parser.add_argument("--decoder-channels", type=int, nargs=5, default=None)
     parser.add_argument("--encoder-learning-rate", type=float, default=5e-4)
@@ -316,7 +320,8 @@ def main() -> None:
                 write_strip(root, 20 if options.quick else 400, 64, 128 if options.quick else 512)
         claim(folder, options)
         experiment = Experiment(options, folder, root)
-        print(f"Unet {options.encoder} on {options.data or 'synthetic strip'}: {len(experiment.held_out)} images score")
+        network = f"{options.architecture} {options.encoder}"
+        print(f"{network} on {options.data or 'synthetic strip'}: {len(experiment.held_out)} images score")
         seeds = {str(seed): experiment.run_seed(seed) for seed in options.seeds}
         results = {"settings": read_json(folder / "settings.json"), "seeds": seeds, "paired": compare(seeds)}
         write_json(folder / "results.json", results)

@@ -7,29 +7,30 @@ import os
 # Tests run in as many processes as there are cores: more threads only get in the way. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import network_guard
 import pytest
 import yaml
 
 from sever.data.synthetic import SynthSettings, write_dataset
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
+GUARD = Path(network_guard.__file__).parent
 
 
 @pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test that reaches beyond this machine fails."""
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
-            raise AssertionError(f"a test tried to reach {address}")
-        connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test fails that reaches beyond this machine, or has a child process do so, whoever catches the error."""
+    report = tmp_path_factory.getbasetemp() / "network-report"
+    report.unlink(missing_ok=True)
+    with monkeypatch.context() as patch:
+        patch.setenv(network_guard.REPORT, str(report))
+        patch.setenv("PYTHONPATH", str(GUARD), prepend=os.pathsep)
+        network_guard.install(patch.setattr)
+        yield
+    assert not report.exists(), f"reached for the network: {report.read_text()}"
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import pytest
 
@@ -87,6 +87,7 @@ class World:
     submissions: list[dict[str, Any]] = field(default_factory=list)
     kernels: list[dict[str, Any]] = field(default_factory=list)
     rules_accepted: bool = True
+    direct: bool = False  # downloads are answered with the file itself, not with its address in storage
     # Answers to polls, the last one for ever.
     dataset_states: list[str] = field(default_factory=lambda: ["READY"])
     kernel_states: list[tuple[str, str]] = field(default_factory=lambda: [("COMPLETE", "")])
@@ -148,7 +149,9 @@ class Handler(BaseHTTPRequestHandler):
         except Refusal as refusal:
             self._error(refusal.status, refusal.message)
             return
-        if isinstance(answer, str):
+        if isinstance(answer, str) and self.world.direct:
+            self._answer_with_storage(urlsplit(answer))
+        elif isinstance(answer, str):
             self.send_response(302)
             self.send_header("Location", answer)
             self.send_header("Content-Length", "0")
@@ -157,7 +160,10 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json; charset=utf-8"})
 
     def do_GET(self) -> None:
-        where, wanted = urlsplit(self.path), self.headers.get("Range")
+        self._answer_with_storage(urlsplit(self.path))
+
+    def _answer_with_storage(self, where: SplitResult) -> None:
+        wanted = self.headers.get("Range")
         self.world.log.append(f"GET {where.path} {wanted or ''}".strip())
         if parse_qs(where.query).get("X-Signature") != [SIGNATURE]:
             self._error(403, "unsigned")

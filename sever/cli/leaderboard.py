@@ -36,9 +36,9 @@ def add(
 
     Example: `sever leaderboard add --name gated --submission out/submission.csv --blend saved/blend --public 0.91817`
     """
-    from sever.pipeline.leaderboard import record_submission, render
+    from sever.pipeline.leaderboard import draft_submission, record_submission, render
 
-    made = record_submission(
+    made = draft_submission(
         name,
         submission,
         blend=blend,
@@ -47,9 +47,8 @@ def add(
         public=public,
         private=private,
         message=message,
-        ledger=ledger,
     )
-    print(render([made]))
+    print(render([record_submission(made, ledger)]))
 
 
 @board.command()
@@ -66,6 +65,23 @@ def score(
     from sever.pipeline.leaderboard import record_scores, render
 
     print(render([record_scores(name, public=public, private=private, ledger=ledger)]))
+
+
+@board.command()
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Submissions; by default all that lack a private score.")
+    ] = None,
+    ledger: Ledger = LEDGER,
+) -> None:
+    """Ask Kaggle for the scores of what `sever submit` sent: late ones, and the private ones when they are out.
+
+    Example: `sever leaderboard fetch`
+    """
+    from sever.pipeline.leaderboard import render
+    from sever.pipeline.submit import fetch_scores
+
+    print(render(fetch_scores(names or (), ledger)))
 
 
 @board.command()

@@ -46,10 +46,10 @@ def read_submission(
     rows = read_run_table(path)
     known = set(image_ids)
     unknown = dict.fromkeys(image_id for image_id in rows["image_id"] if image_id not in known)
-    _refuse(path, "images that are not among the images to score", list(unknown))
-    _refuse(path, "rows of a class that does not exist", find_class_faults(rows, num_classes, "the labels"))
+    refuse(path, "images that are not among the images to score", list(unknown))
+    refuse(path, "rows of a class that does not exist", find_class_faults(rows, num_classes, "the labels"))
     sizes = pixels if pixels is not None else dict.fromkeys(known, ANY_SIZE)
-    _refuse(path, "rows with wrong run lengths", find_run_faults(rows, sizes))
+    refuse(path, "rows with wrong run lengths", find_run_faults(rows, sizes))
 
     runs = {image_id: [""] * num_classes for image_id in image_ids}
     missing = {(image_id, index) for image_id in image_ids for index in range(num_classes)}
@@ -58,11 +58,12 @@ def read_submission(
         missing.discard((image_id, index))
     if names_every_pair(path):
         absent = [f"{image_id}_{index + 1}" for image_id, index in sorted(missing)]
-        _refuse(path, "rows missing (empty ones too are needed in this form)", absent)
+        refuse(path, "rows missing (empty ones too are needed in this form)", absent)
     return runs
 
 
-def _refuse(path: Path, what: str, faults: Sequence[object]) -> None:
+def refuse(path: Path, what: str, faults: Sequence[object]) -> None:
+    """Raise InputError with the number of faults and the first few, if there are any."""
     if faults:
         first = "; ".join(str(fault) for fault in faults[:SHOWN])
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""

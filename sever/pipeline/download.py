@@ -11,7 +11,7 @@ from sever.deliver.kaggle.client import Kaggle, sign_in
 from sever.deliver.kaggle.download import Part, download
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import rules_hints
-from sever.deliver.kaggle.unpack import unpack
+from sever.deliver.kaggle.unpack import BrokenArchive, unpack
 from sever.errors import InputError
 from sever.files import write_json
 from sever.pipeline.progress import meter, tell
@@ -79,10 +79,9 @@ def download_data(wanted: Wanted, output: Path | None = None, patience: Patience
 
     try:
         files = unpack(part.path, output, meter, finish)
-    except InputError as error:
-        if isinstance(error.__cause__, Exception):  # a broken archive would be taken for a whole one next time
-            part.delete()
-        raise
+    except BrokenArchive as error:
+        part.delete()  # it would be taken for a whole one next time
+        raise InputError(f"{error}; it was deleted: run the same command again") from error
     part.delete()
     tell(f"{files} files")
     return output

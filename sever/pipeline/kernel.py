@@ -6,15 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sever.config import KaggleSettings
-from sever.deliver.kaggle.client import sign_in
-from sever.deliver.kaggle.kernel import Kernel, Pushed, kernel_title, push, wait_for_kernel, write_kernel
+from sever.deliver.kaggle.client import Kaggle, sign_in
+from sever.deliver.kaggle.kernel import (
+    Kernel,
+    Pushed,
+    data_sources,
+    kernel_title,
+    push,
+    wait_for_kernel,
+    write_kernel,
+)
 from sever.deliver.kaggle.patience import Patience
-from sever.deliver.kaggle.upload import slug_of
+from sever.deliver.kaggle.upload import dataset_status, slug_of, wait_until_ready
 from sever.errors import InputError
 from sever.files import write_json
+from sever.pipeline.hurry import members_of
+from sever.pipeline.inspection import How
 from sever.pipeline.pack import model_name
 from sever.pipeline.progress import tell
 from sever.pipeline.upload import WHEELS_TITLE, model_title
+from sever.store import read_json
 
 PUSHED = "pushed.json"
 
@@ -39,6 +50,10 @@ def make_kernel(
 
     Without an owner in the settings, the account that is signed in is asked for.
     """
+    if not any(member.draws_masks for member in members_of(path, How())):
+        raise InputError(
+            f"{path} labels images and draws no masks, so it makes no submission; blend it with segmenters"
+        )
     owner = settings.owner or _account()
     kernel = Kernel(
         owner=owner,
@@ -53,15 +68,46 @@ def make_kernel(
 
 
 def push_kernel(folder: Path, wait_minutes: float, patience: Patience | None = None) -> Pushed:
-    """Push the folder, wait for its run to end, and note both in pushed.json. Raises InputError when the run fails."""
+    """Push the folder, wait for its run to end, and note both in pushed.json.
+
+    What was pushed from this folder before, and had not ended, is waited for and not pushed again. Raises InputError
+    when the run fails, or does not end in time.
+    """
     with sign_in(patience) as kaggle:
-        pushed = push(kaggle, folder)
-        tell(f"pushed {pushed}: {pushed.url}")
-        _note(folder, pushed)
+        if pushed := _under_way(folder):
+            tell(f"{pushed} was pushed before, and is waited for; delete {folder / PUSHED} to push anew")
+        else:
+            if wait_minutes:
+                _wait_for_sources(kaggle, folder, wait_minutes)
+            pushed = push(kaggle, folder)
+            tell(f"pushed {pushed}: {pushed.url}")
+            _note(folder, pushed)
         if wait_minutes:
             pushed = wait_for_kernel(kaggle, pushed, 60 * wait_minutes, tell)
             _note(folder, pushed)
+            if not pushed.has_ended:
+                raise InputError(
+                    f"kernel {pushed} is {pushed.status} after {wait_minutes:g} minutes; type the same command again "
+                    "to wait for it on"
+                )
     return pushed
+
+
+def _wait_for_sources(kaggle: Kaggle, folder: Path, minutes: float) -> None:
+    """A kernel can't read what Kaggle is still unpacking. Of what isn't there at all, pushing tells."""
+    for ref in data_sources(folder):
+        if dataset_status(kaggle, ref) is not None and not wait_until_ready(kaggle, ref, 60 * minutes, tell):
+            raise InputError(f"data set {ref} is not ready after {minutes:g} minutes; type the same command again")
+
+
+def _under_way(folder: Path) -> Pushed | None:
+    """What the folder's note says of a run that has not ended."""
+    if not (folder / PUSHED).is_file():
+        return None
+    noted = read_json(folder / PUSHED)
+    ref, _, version = noted["kernel"].rpartition("/")
+    pushed = Pushed(ref, int(version), noted["url"], noted["status"])
+    return None if pushed.has_ended else pushed
 
 
 def _note(folder: Path, pushed: Pushed) -> None:

@@ -24,7 +24,7 @@ from sever.files import sha256_of
 from sever.pipeline.candidates import read_columns
 from sever.pipeline.tables import as_text
 from sever.store import Evidence
-from sever.store.ledger import Record, append_record, read_ledger
+from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger
 
 LEDGER = Path("saved") / "leaderboard.jsonl"
 SCORE_KINDS = ("cv", "public", "private")
@@ -35,7 +35,8 @@ GIT_SECONDS = 20
 
 @dataclass(frozen=True)
 class Submission:
-    """One submission with the scores known of it. Hashes are SHA-256; `time` is ISO 8601 with its offset."""
+    """One submission with the scores known of it. Hashes are SHA-256; `time` is ISO 8601 with its offset; `reference`
+    is COMPETITION/NUMBER, by which Kaggle knows it."""
 
     name: str
     time: str
@@ -48,12 +49,13 @@ class Submission:
     commit: str | None = None
     uncommitted_changes: bool | None = None
     message: str = ""
+    reference: str | None = None
     cv: float | None = None
     public: float | None = None
     private: float | None = None
 
 
-def record_submission(
+def draft_submission(
     name: str,
     submission: Path,
     *,
@@ -63,11 +65,10 @@ def record_submission(
     public: float | None = None,
     private: float | None = None,
     message: str = "",
-    ledger: Path = LEDGER,
 ) -> Submission:
-    """Record a submission that is made now; with a blend, `rules` are its own and `cv` its mean Dice, unless given.
+    """What is to be recorded of a submission; with a blend, `rules` are its own and `cv` its mean Dice, unless given.
 
-    Raises InputError for a name that is taken, a missing file, a score outside 0..1, or a damaged ledger.
+    Raises InputError for a missing file, or a score outside 0..1.
     """
     scores = _checked({"cv": cv, "public": public, "private": private})
     if not name.strip():
@@ -78,7 +79,7 @@ def record_submission(
         if scores["cv"] is None:
             scores["cv"] = float(read_columns(evidence.pairs_file, ("dice",))["dice"].mean())
     commit, changed = _git_state()
-    made = Submission(
+    return Submission(
         name,
         _now(),
         str(submission),
@@ -93,13 +94,31 @@ def record_submission(
         **scores,
     )
 
+
+def record_submission(made: Submission, ledger: Path = LEDGER) -> Submission:
+    """Add a submission that is made now. Raises InputError for a name that is taken, or a damaged ledger."""
+
     def make(records: list[Record]) -> Record:
-        if name in _submissions(records, ledger):
-            raise InputError(f"{ledger} has a submission {name} already; take another name, or add scores to that one")
+        if made.name in _submissions(records, ledger):
+            raise InputError(_taken(made.name, ledger))
         return {"record": "submission"} | asdict(made)
 
     append_record(ledger, make)
     return made
+
+
+def earlier_submission(made: Submission, ledger: Path = LEDGER) -> Submission | None:
+    """The same submission, where it was sent before: of that name, with that file. Raises InputError where the name is
+    taken by another one, and where nothing can be added to the ledger."""
+    raise_unless_writable(ledger)
+    found = next((found for found in course(ledger) if found.name == made.name), None)
+    if found is not None and (found.reference is None or found.submission_sha256 != made.submission_sha256):
+        raise InputError(_taken(made.name, ledger))
+    return found
+
+
+def _taken(name: str, ledger: Path) -> str:
+    return f"{ledger} has a submission {name} already; take another name, or add scores to that one"
 
 
 def record_scores(
@@ -147,7 +166,7 @@ def render(made: list[Submission]) -> str:
         for kind in SCORE_KINDS
     }
     table = Table(title=f"{len(made)} submissions")
-    for heading in ("name", "when", *SCORE_KINDS, "blend", "commit", "message"):
+    for heading in ("name", "when", *SCORE_KINDS, "blend", "commit", "Kaggle's", "message"):
         table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
     for found in made:
         table.add_row(
@@ -156,6 +175,7 @@ def render(made: list[Submission]) -> str:
             *(_score_text(getattr(found, kind), best[kind]) for kind in SCORE_KINDS),
             escape(found.blend or "-"),
             _commit_text(found),
+            escape(found.reference or "-"),
             escape(found.message),
         )
     return as_text(table, width=130)

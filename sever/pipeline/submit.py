@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from sever.config import DataSettings
 from sever.data.layouts import read_table
+from sever.data.table import ImageTable
 from sever.deliver.kaggle.check import Checked, check_submission
 from sever.deliver.kaggle.client import Kaggle, sign_in
 from sever.deliver.kaggle.patience import Patience
-from sever.deliver.kaggle.submit import KernelVersion, Score, send_file, send_kernel, wait_for_score
+from sever.deliver.kaggle.submit import KernelVersion, Score, ask_score, send_file, send_kernel, wait_for_score
 from sever.errors import InputError
-from sever.pipeline.leaderboard import LEDGER, record_scores, record_submission
+from sever.pipeline.leaderboard import (
+    LEDGER,
+    Submission,
+    course,
+    draft_submission,
+    earlier_submission,
+    record_scores,
+    record_submission,
+)
 from sever.pipeline.progress import meter, tell
 
 SAMPLE = "sample_submission.csv"
@@ -30,6 +39,24 @@ class Entry:
     message: str = ""
     kernel: KernelVersion | None = None
     blend: Path | None = None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How Kaggle knows a submission: COMPETITION/NUMBER."""
+
+    competition: str
+    number: int
+
+    @staticmethod
+    def parse(text: str) -> Reference:
+        competition, _, number = text.rpartition("/")
+        if not (competition and number.isdecimal()):
+            raise InputError(f"{text!r} is no reference of a submission, COMPETITION/NUMBER; the ledger is damaged")
+        return Reference(competition, int(number))
+
+    def __str__(self) -> str:
+        return f"{self.competition}/{self.number}"
 
 
 @dataclass(frozen=True)
@@ -54,32 +81,74 @@ def check_file(file: Path, competition: str, sample: Path | None, data: Path | N
     sample = sample or root / SAMPLE
     if not sample.is_file():
         raise InputError(f"there is no sample to compare {file} with ({sample}); give --sample, or `sever download` it")
-    pixels = _pixels(root)
-    if pixels is None:
+    images = _test_images(root)
+    if images is None:
         tell(f"{root} has no test images: whether run lengths end within their image is not checked")
-    return check_submission(file, sample, pixels, overlap_allowed)
+        return check_submission(file, sample, None, overlap_allowed)
+    table, are_classes_known = images
+    return check_submission(
+        file, sample, table.pixels(), overlap_allowed, table.num_classes if are_classes_known else None
+    )
 
 
 def submit(entry: Entry, wait_minutes: float, ledger: Path = LEDGER, patience: Patience | None = None) -> Submitted:
     """Send a file that was checked, wait for its score, and record both. Raises InputError.
 
-    It is recorded as soon as Kaggle has it, so that nothing is lost when the wait is cut short.
+    It is recorded as soon as Kaggle has it, so that nothing is lost when the wait is cut short: the same entry once
+    more is not sent again, but waited for.
     """
+    draft = draft_submission(entry.name, entry.file, blend=entry.blend, message=entry.message)
+    earlier = earlier_submission(draft, ledger)
     with sign_in(patience) as kaggle:
-        ref = _send(kaggle, entry)
-        message = " ".join(word for word in (entry.message, f"[{entry.competition} {ref}]") if word)
-        record_submission(entry.name, entry.file, blend=entry.blend, message=message, ledger=ledger)
-        tell(f"submission {ref} is with Kaggle")
-        score = wait_for_score(kaggle, ref, 60 * wait_minutes, tell)
+        if earlier is None:
+            reference = Reference(entry.competition, _send(kaggle, entry))
+            record_submission(replace(draft, reference=str(reference)), ledger)
+            tell(f"submission {reference.number} is with Kaggle")
+        else:
+            reference = Reference.parse(str(earlier.reference))
+            tell(f"{entry.name} was sent before ({reference}); it is not sent again, only waited for")
+        score = wait_for_score(kaggle, reference.number, 60 * wait_minutes, tell)
     if score.status == "error":
-        raise InputError(f"Kaggle could not score submission {ref}: {score.error or 'it does not say why'}")
-    if score.public is not None or score.private is not None:
-        record_scores(entry.name, public=score.public, private=score.private, ledger=ledger)
-    else:
-        tell(
-            f"submission {ref} has no score yet; note it later with: sever leaderboard score {entry.name} --public ..."
-        )
+        raise InputError(f"Kaggle could not score submission {score.ref}: {score.error or 'it does not say why'}")
+    if not _record(entry.name, score, ledger):
+        tell(f"submission {score.ref} has no score yet; ask later with: sever leaderboard fetch {entry.name}")
     return Submitted(entry, score)
+
+
+def fetch_scores(
+    names: Sequence[str] = (), ledger: Path = LEDGER, patience: Patience | None = None
+) -> list[Submission]:
+    """Ask Kaggle for the scores of these submissions, or of all that lack one, and record them; returns the course.
+
+    Raises InputError for a name that the ledger lacks, or that was not sent by `sever submit`.
+    """
+    made = {found.name: found for found in course(ledger)}
+    for name in names:
+        if name not in made or made[name].reference is None:
+            sent = ", ".join(found.name for found in made.values() if found.reference is not None)
+            raise InputError(f"{ledger} has no submission {name} that `sever submit` sent; it has {sent or 'none'}")
+    lacking = [found for found in made.values() if found.reference is not None and found.private is None]
+    wanted = [made[name] for name in names] or lacking
+    with sign_in(patience) as kaggle:
+        for found in wanted:
+            score = ask_score(kaggle, Reference.parse(str(found.reference)).number)
+            if score.status == "error":
+                tell(f"{found.name}: Kaggle could not score it: {score.error or 'it does not say why'}")
+            elif not _record(found.name, score, ledger):
+                tell(f"{found.name}: no score yet")
+    return course(ledger)
+
+
+def _record(name: str, score: Score, ledger: Path) -> bool:
+    """Keep the scores that are known; False where none is."""
+    known = [value for value in (score.public, score.private) if value is not None]
+    if not known:
+        return False
+    if not all(0 <= value <= 1 for value in known):
+        tell(f"{name} scores {known[0]}, which is no mean Dice: it is not kept in {ledger}")
+        return True
+    record_scores(name, public=score.public, private=score.private, ledger=ledger)
+    return True
 
 
 def default_name(file: Path, now: Callable[[], datetime] = datetime.now) -> str:
@@ -93,9 +162,13 @@ def _send(kaggle: Kaggle, entry: Entry) -> int:
     return send_kernel(kaggle, entry.competition, entry.kernel, "submission.csv", entry.message)
 
 
-def _pixels(root: Path) -> dict[str, int] | None:
-    """Height times width of every test image; None where they are not there."""
+def _test_images(root: Path) -> tuple[ImageTable, bool] | None:
+    """The test images, and whether the data tells how many classes there are; None where there are no images."""
     if not (root / "test_images").is_dir():
         return None
-    table, _ = read_table(DataSettings(root=root, num_classes=1, skip_bad=True), "test")
-    return table.pixels()
+    try:
+        return read_table(DataSettings(root=root, skip_bad=True), "test")[0], True
+    except InputError as error:  # or the images themselves are at fault: then this raises again
+        table, _ = read_table(DataSettings(root=root, skip_bad=True, num_classes=1), "test")
+        tell(f"which classes there are is not checked: {error}")
+        return table, False

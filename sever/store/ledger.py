@@ -44,6 +44,13 @@ def append_record(path: Path, make: Callable[[list[Record]], Record]) -> Record:
     return record
 
 
+def raise_unless_writable(path: Path) -> None:
+    """Raises InputError where a record could not be added, without touching anything."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not os.access(there, os.W_OK) or not (path.is_file() if there == path else there.is_dir()):
+        raise InputError(f"{path} can't be written to; name another file with --ledger")
+
+
 @contextmanager
 def _locked(path: Path, flags: int, kind: int) -> Iterator[int]:
     handle = os.open(path, flags, 0o644)

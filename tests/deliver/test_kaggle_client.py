@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import builtins
 import io
 import sys
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kaggle_server import KEY, SECRETS, SIGNATURE, TOKEN, USER, Fault, Naps, World
+from kaggle_server import KEY, SECRETS, SIGNATURE, TOKEN, USER, Fault, Naps, World, kaggle_server
 
-from sever.deliver.kaggle.client import Kaggle, sign_in
+from sever.deliver.kaggle.calls import Redact
+from sever.deliver.kaggle.client import sign_in
+from sever.deliver.kaggle.kernel import Kernel, push, write_kernel
 from sever.deliver.kaggle.patience import Patience, asked_seconds
 from sever.deliver.kaggle.submit import ask_score
 from sever.errors import InputError
@@ -58,6 +61,73 @@ def test_a_token_that_was_revoked(world: World, monkeypatch: pytest.MonkeyPatch)
     assert "KGAT_old" not in str(caught.value)
 
 
+@pytest.fixture
+def by_token(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.delenv("KAGGLE_USERNAME")
+    monkeypatch.delenv("KAGGLE_KEY")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("fault", "slept"),
+    [
+        (Fault("IntrospectToken", 429, headers={"Retry-After": "7"}), [7.0]),
+        (Fault("IntrospectToken", 503, times=2), [1.0, 2.0]),
+        (Fault("IntrospectToken", cut=0), [1.0]),
+    ],
+)
+def test_signing_in_is_tried_again(
+    fault: Fault, slept: list[float], by_token: World, patience: Patience, naps: Naps
+) -> None:
+    by_token.faults.append(fault)
+    with sign_in(patience) as kaggle:
+        assert kaggle.owner == USER
+    assert naps.slept == slept
+
+
+def test_a_web_page_in_place_of_an_answer_is_no_fault_of_the_credentials(by_token: World, patience: Patience) -> None:
+    by_token.faults.append(Fault("IntrospectToken", garbage=True))
+    with pytest.raises(InputError, match="cannot sign in to Kaggle: what Kaggle answers can't be understood"):
+        sign_in(patience)
+
+
+def test_what_is_posted_is_not_posted_to_another_host(by_token: World, patience: Patience) -> None:
+    """307 and 308 ask for the same request elsewhere: the token would be in its body."""
+    with kaggle_server() as elsewhere:
+        where = {"Location": f"{elsewhere.url}/api/v1/security.OAuthService/IntrospectToken"}
+        by_token.faults += [Fault("IntrospectToken", 307, headers=where), Fault("GetSubmission", 308, headers=where)]
+        with pytest.raises(InputError, match="an answer led to another host, and nothing was sent there"):
+            sign_in(patience)
+        with sign_in(patience) as kaggle, pytest.raises(InputError, match="nothing was sent there"):
+            ask_score(kaggle, 7)
+        assert elsewhere.log == []
+
+
+def test_no_call_waits_for_ever(
+    by_token: World, patience: Patience, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those for which the client opens a session of its own."""
+    from requests.adapters import HTTPAdapter
+
+    seen: dict[str, Any] = {}
+    send = HTTPAdapter.send
+
+    def record(self: Any, request: Any, *arguments: Any, **settings: Any) -> Any:
+        seen[request.url.rpartition("/")[2]] = settings["timeout"]
+        return send(self, request, *arguments, **settings)
+
+    monkeypatch.setattr(HTTPAdapter, "send", record)
+    by_token.published = {"miller/sever-tiny": [], "miller/sever-wheels": []}
+    folder = write_kernel(
+        tmp_path / "kernel", Kernel(USER, "sever tiny", f"{USER}/sever-tiny", f"{USER}/sever-wheels", "steel", 5)
+    )
+    with sign_in(patience) as kaggle:
+        push(kaggle, folder)
+        ask_score(kaggle, 7)
+    assert seen == dict.fromkeys(("IntrospectToken", "SaveKernel", "GetSubmission"), (30.0, 300.0))
+
+
 def test_a_wrong_key_is_told_without_the_key(world: World, patience: Patience, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAGGLE_KEY", "wr0ng-key-42")
     with (
@@ -65,9 +135,11 @@ def test_a_wrong_key_is_told_without_the_key(world: World, patience: Patience, m
         pytest.raises(InputError, match=r"does not accept these credentials \(401\)") as caught,
     ):
         ask_score(kaggle, 7)
-    # The server's message is an echo of the header.
+    # The server's message is an echo of the header, which holds the key in another writing.
     shown = "".join(traceback.format_exception(caught.value))
+    assert "Unauthenticated" in shown
     assert "wr0ng-key-42" not in shown
+    assert base64.b64encode(f"{USER}:wr0ng-key-42".encode()).decode() not in shown
 
 
 def test_without_the_extra_one_is_told_what_to_install(nowhere_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +158,7 @@ def test_without_the_extra_one_is_told_what_to_install(nowhere_home: Path, monke
 def test_nothing_of_ours_imports_the_client_at_import() -> None:
     import subprocess
 
-    names = ["client", "download", "unpack", "upload", "kernel", "submit", "check", "wheels"]
+    names = ["calls", "client", "sessions", "download", "unpack", "upload", "kernel", "submit", "check", "wheels"]
     lines = [f"import sever.deliver.kaggle.{name}" for name in names]
     lines += ["import sever.cli", "import sys", "assert not {'kaggle', 'kagglesdk', 'requests'} & set(sys.modules)"]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
@@ -167,10 +239,13 @@ def test_a_verbose_environment_shows_no_headers(
     assert not any(secret in silent.getvalue() for secret in SECRETS)
 
 
-def test_signed_addresses_lose_their_signature(patience: Patience) -> None:
-    kaggle = Kaggle(None, None, USER, (KEY,), patience)
-    said = kaggle.redact(f"no https://storage.example/a.zip?X-Signature={SIGNATURE}&b=1 for {KEY}")
+def test_signed_addresses_lose_their_signature() -> None:
+    said = Redact((KEY,))(f"no https://storage.example/a.zip?X-Signature={SIGNATURE}&b=1 for {KEY}")
     assert said == "no https://storage.example/a.zip for ***"
+    assert (
+        Redact()("sent 'Authorization: Bearer abc.def-9', basic YTpi; no")
+        == "sent 'Authorization: Bearer ***', basic ***; no"
+    )
 
 
 def test_retry_after_in_both_its_forms() -> None:
@@ -179,5 +254,6 @@ def test_retry_after_in_both_its_forms() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     assert 90 < asked_seconds({"Retry-After": soon}) <= 100
     assert asked_seconds({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
+    assert asked_seconds({"Retry-After": "Wed, 21 Oct 2015 07:28:00 -0000"}) == 0
     assert asked_seconds({"Retry-After": "soon"}) is None
     assert asked_seconds({}) is None

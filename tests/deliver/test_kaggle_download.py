@@ -73,10 +73,12 @@ def test_a_data_set(steel: World, tmp_path: Path, patience: Patience) -> None:
         download_data(Wanted("smith/other", is_dataset=True), tmp_path / "y", patience)
 
 
-@pytest.mark.parametrize("with_md5", [True, False])
+# directly: the call itself answers with the bytes, and is repeated with Range, signed in as before
+@pytest.mark.parametrize(("with_md5", "direct"), [(True, False), (False, False), (True, True)])
 def test_a_cut_connection_is_gone_on_with(
-    with_md5: bool, steel: World, tmp_path: Path, patience: Patience, naps: Naps
+    with_md5: bool, direct: bool, steel: World, tmp_path: Path, patience: Patience, naps: Naps
 ) -> None:
+    steel.direct = direct
     steel.competitions[NAME].with_md5 = with_md5
     steel.faults += [Fault("whole", cut=100_000), Fault("bytes=100000-", cut=100_000)]
     assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == FILES
@@ -198,6 +200,25 @@ def test_a_file_of_the_archive_that_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="broken zip archive"):
         unpack(archive, tmp_path / "out", no_meter)
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_however_an_archive_is_damaged_it_is_told(tmp_path: Path) -> None:
+    """Bytes of a good archive changed at random: it is unpacked, or refused in words, and nothing is half-written."""
+    generator = random.Random(3)
+    whole = zipped({"train.csv": b"ImageId,ClassId,EncodedPixels\n" * 5, "test_images/b.jpg": b"b" * 40})
+    refusals = 0
+    for _ in range(600):
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 3)):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        (tmp_path / "a.zip").write_bytes(damaged)
+        try:
+            unpack(tmp_path / "a.zip", tmp_path / "out", no_meter)
+            shutil.rmtree(tmp_path / "out")
+        except InputError:
+            refusals += 1
+        assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    assert refusals > 100
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "C:\\evil", "a\\..\\..\\evil"])

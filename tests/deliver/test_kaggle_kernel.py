@@ -12,6 +12,7 @@ import site
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -151,7 +152,6 @@ def test_settings_arrive_in_the_script(script: ModuleType) -> None:
         "model": f"{USER}/sever-tiny",
         "wheels": f"{USER}/sever-wheels",
         "minutes": 55.0,
-        "form": None,
     } == script.SETTINGS
 
 
@@ -222,9 +222,40 @@ def test_the_run_is_waited_for(world: World, patience: Patience, naps: Naps, ker
     }
 
 
-def test_a_wait_that_ends_before_the_run(world: World, patience: Patience, kernel_folder: Path) -> None:
+def test_a_wait_that_ends_before_the_run_is_gone_on_with(world: World, patience: Patience, kernel_folder: Path) -> None:
+    """Also when it is cut: the version that runs is waited for, and none is pushed beside it."""
     world.kernel_states = [("RUNNING", "")]
-    assert push_kernel(kernel_folder, 1, patience).status == "running"
+    with pytest.raises(InputError, match=r"tiny/1 is running after 1 minutes; type the same command again"):
+        push_kernel(kernel_folder, 1, patience)
+    write_kernel(kernel_folder, KERNEL)
+    world.kernel_states = [("RUNNING", ""), ("COMPLETE", "")]
+    assert push_kernel(kernel_folder, 1, patience).status == "complete"
+    assert world.count("SaveKernel") == 1
+    assert push_kernel(kernel_folder, 1, patience).version == 2  # it has ended, so this asks for another run
+    world.kernel_states = [("RUNNING", "")]
+    assert push_kernel(kernel_folder, 0, patience).status == "queued"
+    write_kernel(kernel_folder, replace(KERNEL, minutes=10.0))  # another kernel in the same place
+    world.kernel_states = [("COMPLETE", "")]
+    assert push_kernel(kernel_folder, 1, patience).version == 4
+
+
+def test_data_sets_that_are_not_ready_are_waited_for(
+    world: World, patience: Patience, naps: Naps, kernel_folder: Path
+) -> None:
+    world.dataset_states = ["BLOBS_RECEIVED", "BLOBS_RECEIVED", "READY"]
+    push_kernel(kernel_folder, 10, patience)
+    assert naps.slept == [10.0]
+    world.dataset_states = ["BLOBS_RECEIVED"]
+    with pytest.raises(InputError, match=f"{USER}/sever-tiny is not ready after 1 minutes"):
+        push_kernel(kernel_folder, 1, patience)
+    assert world.count("SaveKernel") == 1
+
+
+def test_a_classifier_makes_no_kernel(strip_root: Path, tmp_path: Path) -> None:
+    model = {"task": "classify", "encoder": "mobilenet_v2", "weights": "none"}
+    run = make_run(tmp_path / "labels" / "1", strip_root, model=model)
+    with pytest.raises(InputError, match="draws no masks, so it makes no submission"):
+        make_kernel(run, tmp_path / "kernel", KaggleSettings(owner=USER), Sources())
 
 
 def test_a_run_that_fails(world: World, patience: Patience, kernel_folder: Path) -> None:

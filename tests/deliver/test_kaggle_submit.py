@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kaggle_server import KEY, SECRETS, USER, Fault, Naps, World
@@ -14,8 +15,8 @@ from sever.deliver.kaggle.check import check_submission
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion
 from sever.errors import InputError
-from sever.pipeline.leaderboard import course
-from sever.pipeline.submit import Entry, check_file, submit
+from sever.pipeline.leaderboard import course, draft_submission, record_submission
+from sever.pipeline.submit import Entry, check_file, fetch_scores, submit
 
 COMBINED, SEPARATE = "ImageId_ClassId,EncodedPixels", "ImageId,ClassId,EncodedPixels"
 SAMPLE = [COMBINED, "a.jpg_1,1 1", "a.jpg_2,1 1", "b.jpg_1,1 1", "b.jpg_2,1 1"]
@@ -87,6 +88,33 @@ def test_the_separate_form_names_defects_only(tmp_path: Path) -> None:
         check_submission(write(tmp_path / "u.csv", GOOD), sample)
 
 
+def test_the_competitions_own_sample_names_class_0(tmp_path: Path) -> None:
+    """As 2019's data has it today: one row an image, the whole of it, of a class that does not exist."""
+    sample = write(tmp_path / "sample.csv", ["ImageId,EncodedPixels,ClassId", "a.jpg,1 409600,0", "b.jpg,1 409600,0"])
+    given = write(tmp_path / "s.csv", [SEPARATE, "b.jpg,4,1 3"])
+    checked = check_submission(given, sample, {"a.jpg": 8, "b.jpg": 8}, num_classes=4)
+    assert (checked.images, checked.rows, checked.defective_pairs) == (2, 1, 1)
+    for rows, said in [
+        (["b.jpg,5,1 3"], r"wrong class: row 2, image b.jpg: class 5 is out of range.*1..4"),
+        (["b.jpg,0,1 3"], "rows that can't be read: row 2, image b.jpg: class 0 is out of range"),
+        (["b.jpg,2,1 3", "b.jpg,2,5 1"], "class 2 of this image was in row 2 already"),
+        (["b.jpg,4,7 3"], "wrong run lengths"),
+    ]:
+        with pytest.raises(InputError, match=said) as caught:
+            check_submission(
+                write(tmp_path / "t.csv", [SEPARATE, *rows]), sample, {"a.jpg": 8, "b.jpg": 8}, num_classes=4
+            )
+        assert "skip-bad" not in str(caught.value)
+
+
+def test_classes_come_from_the_labels(strip_root: Path, tmp_path: Path) -> None:
+    image = min(path.name for path in (strip_root / "test_images").iterdir())
+    sample = write(tmp_path / "sample.csv", [SEPARATE, f"{image},0,1 1"])
+    check_file(write(tmp_path / "s.csv", [SEPARATE, f"{image},4,1 3"]), "any", sample, strip_root, False)
+    with pytest.raises(InputError, match="of a wrong class"):
+        check_file(write(tmp_path / "s.csv", [SEPARATE, f"{image},5,1 3"]), "any", sample, strip_root, False)
+
+
 def test_sizes_come_from_the_test_images(strip_root: Path, tmp_path: Path) -> None:
     """64x192 images: pixel 12,288 is the last."""
     images = sorted(path.name for path in (strip_root / "test_images").iterdir())
@@ -124,12 +152,8 @@ def test_a_file_is_sent_scored_and_recorded(
     assert world.uploads[sent["blobFileTokens"]].content == good.read_bytes()
     assert naps.slept == [15.0, 15.0]
     (kept,) = course(ledger)
-    assert (kept.name, kept.public, kept.private, kept.message) == (
-        "gated",
-        0.91817,
-        0.90274,
-        "with a gate [steel 1001]",
-    )
+    assert (kept.name, kept.public, kept.private) == ("gated", 0.91817, 0.90274)
+    assert (kept.message, kept.reference) == ("with a gate", "steel/1001")
 
 
 def test_a_kernels_output_for_a_code_competition(world: World, patience: Patience, good: Path, ledger: Path) -> None:
@@ -139,6 +163,78 @@ def test_a_kernels_output_for_a_code_competition(world: World, patience: Patienc
     assert (sent["kernelOwner"], sent["kernelSlug"], sent["kernelVersion"]) == (USER, "sever-predict-tiny", 3)
     assert sent["fileName"] == "submission.csv"
     assert world.uploads == {}
+
+
+class Stopped(BaseException):
+    """As Ctrl-C."""
+
+
+def test_an_interrupted_wait_is_gone_on_with_and_nothing_is_sent_again(
+    world: World, patience: Patience, naps: Naps, good: Path, ledger: Path
+) -> None:
+    world.scores = [{"status": "PENDING"}, {"status": "COMPLETE", "publicScore": "0.91"}]
+
+    def stop(seconds: float) -> None:
+        raise Stopped
+
+    entry = Entry(good, "steel", "gated")
+    with pytest.raises(Stopped):
+        submit(entry, 10, ledger, Patience(sleep=stop, clock=naps.clock))
+    assert submit(entry, 10, ledger, patience).score.public == 0.91
+    assert len(world.submissions) == 1
+    good.write_text(good.read_text() + "\n")
+    with pytest.raises(InputError, match="has a submission gated already; take another name"):  # another file
+        submit(entry, 10, ledger, patience)
+    assert len(world.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": " "}, "needs a name"),
+        ({"name": "taken"}, "has a submission taken already"),
+        ({"blend": Path("nowhere")}, "nowhere"),
+        ({"ledger": Path("/dev/null/ledger.jsonl")}, "can't be written to"),
+    ],
+)
+def test_what_can_not_be_recorded_is_not_sent(
+    changes: dict[str, Any], said: str, world: World, patience: Patience, good: Path, ledger: Path
+) -> None:
+    record_submission(draft_submission("taken", good), ledger)  # by `sever leaderboard add`, not by `submit`
+    where = changes.pop("ledger", ledger)
+    entry = Entry(**{"file": good, "competition": "steel", "name": "new"} | changes)
+    with pytest.raises(InputError, match=said):
+        submit(entry, 10, where, patience)
+    assert world.submissions == []
+
+
+def test_late_and_private_scores_are_fetched(
+    world: World, patience: Patience, good: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.scores = [{"status": "PENDING"}]
+    submit(Entry(good, "steel", "slow"), 0, ledger, patience)
+    record_submission(draft_submission("typed in", good, public=0.5), ledger)
+    assert fetch_scores(ledger=ledger, patience=patience)[0].public is None
+    assert "slow: no score yet" in capsys.readouterr().err
+    world.scores = [{"status": "COMPLETE", "publicScore": "0.91817", "privateScore": "0.90274"}]
+    slow, typed_in = fetch_scores(ledger=ledger, patience=patience)
+    assert (slow.public, slow.private, typed_in.public) == (0.91817, 0.90274, 0.5)
+    asked = world.count("GetSubmission")
+    fetch_scores(ledger=ledger, patience=patience)  # all are known
+    assert world.count("GetSubmission") == asked
+    fetch_scores(["slow"], ledger, patience)  # but may be asked for again
+    assert world.count("GetSubmission") == asked + 1
+    with pytest.raises(InputError, match="no submission typed in that `sever submit` sent; it has slow"):
+        fetch_scores(["typed in"], ledger, patience)
+
+
+def test_a_score_of_another_kind_is_told_and_not_kept(
+    world: World, patience: Patience, good: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.scores = [{"status": "COMPLETE", "publicScore": "12.5"}]
+    assert submit(Entry(good, "houses", "one"), 1, ledger, patience).score.public == 12.5
+    assert "one scores 12.5, which is no mean Dice" in capsys.readouterr().err
+    assert course(ledger)[0].public is None
 
 
 @pytest.mark.parametrize("text", ["a/b", "a/b/c", "a/b/1/2", "//1"])

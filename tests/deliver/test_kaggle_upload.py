@@ -205,6 +205,7 @@ def test_after_a_cut_only_the_rest_is_sent(world: World, patience: Patience, fol
         (Fault("PUT a.bin", cut=0, times=99), "cut or refused, again and again"),
         (Fault("PUT a.bin", 500, times=99), "storage answers 500, again and again"),
         (Fault("PUT a.bin", 410, times=99), r"upload has expired \(410\)"),
+        (Fault("PUT a.bin", 302, headers={"Location": "/elsewhere"}), r"Kaggle refuses it \(302\)"),
         (Fault("StartBlobUpload", 401, times=99), "does not accept these credentials"),
         (Fault("CreateDataset", 500), "may have arrived all the same"),
     ],

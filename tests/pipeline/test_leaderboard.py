@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +19,15 @@ from evidence_maker import make_evidence
 
 from sever import store
 from sever.errors import InputError
-from sever.pipeline.leaderboard import course, draw, fingerprint_evidence, record_scores, record_submission
+from sever.pipeline.leaderboard import (
+    Submission,
+    course,
+    draft_submission,
+    draw,
+    fingerprint_evidence,
+    record_scores,
+    record_submission,
+)
 from sever.store import Evidence
 from sever.store.ledger import append_record, read_ledger
 
@@ -35,9 +44,13 @@ def ledger(tmp_path: Path) -> Path:
     return tmp_path / "saved" / "leaderboard.jsonl"
 
 
+def record(name: str, submission: Path, *, ledger: Path, **more: Any) -> Submission:
+    return record_submission(draft_submission(name, submission, **more), ledger)
+
+
 def test_what_is_recorded_comes_back_with_later_scores(submission: Path, ledger: Path) -> None:
-    first = record_submission("a", submission, public=0.91, message='with "quotes",\nlines, and ü', ledger=ledger)
-    record_submission("b", submission, cv=0.95, ledger=ledger)
+    first = record("a", submission, public=0.91, message='with "quotes",\nlines, and ü', ledger=ledger)
+    record("b", submission, cv=0.95, ledger=ledger)
     assert first.submission_sha256 == hashlib.sha256(submission.read_bytes()).hexdigest()
     assert record_scores("a", private=0.89, ledger=ledger).private == 0.89
     record_scores("a", public=0.92, ledger=ledger)  # a correction
@@ -50,12 +63,12 @@ def test_what_is_recorded_comes_back_with_later_scores(submission: Path, ledger:
 
 def test_a_blend_gives_rules_fingerprint_and_cv_score(strip_root: Path, submission: Path, ledger: Path) -> None:
     folder = make_evidence(submission.parent / "blend", strip_root, folds=2)
-    made = record_submission("a", submission, blend=folder, ledger=ledger)
+    made = record("a", submission, blend=folder, ledger=ledger)
     assert made.cv == pytest.approx(pd.read_csv(folder / "pairs.csv")["dice"].mean())
     assert made.rules_sha256 == hashlib.sha256((folder / "rules.json").read_bytes()).hexdigest()
     assert made.blend_sha256 == fingerprint_evidence(Evidence(folder))
     (folder / "rules.json").write_text((folder / "rules.json").read_text() + " ")
-    other = record_submission("b", submission, blend=folder, rules=submission, cv=0.5, ledger=ledger)
+    other = record("b", submission, blend=folder, rules=submission, cv=0.5, ledger=ledger)
     assert other.blend_sha256 != made.blend_sha256
     assert (other.cv, other.rules) == (0.5, str(submission))
 
@@ -68,7 +81,7 @@ def test_the_commit_and_whether_files_differ_from_it(
     for folder in (outside, inside):
         folder.mkdir()
     monkeypatch.chdir(outside)
-    assert record_submission("outside", submission, ledger=ledger).commit is None
+    assert record("outside", submission, ledger=ledger).commit is None
 
     def git(*words: str) -> str:
         who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
@@ -79,17 +92,17 @@ def test_the_commit_and_whether_files_differ_from_it(
     git("add", "file")
     git("commit", "-q", "-m", "first")
     monkeypatch.chdir(inside)
-    clean = record_submission("clean", submission, ledger=ledger)
+    clean = record("clean", submission, ledger=ledger)
     assert (clean.commit, clean.uncommitted_changes) == (git("rev-parse", "HEAD").strip(), False)
     (inside / "file").write_text("2")
-    assert record_submission("changed", submission, ledger=ledger).uncommitted_changes is True
+    assert record("changed", submission, ledger=ledger).uncommitted_changes is True
 
 
 def test_a_name_is_used_once_and_must_be_known_to_get_scores(submission: Path, ledger: Path) -> None:
-    record_submission("a", submission, ledger=ledger)
+    record("a", submission, ledger=ledger)
     before = ledger.read_bytes()
     with pytest.raises(InputError, match="has a submission a already"):
-        record_submission("a", submission, ledger=ledger)
+        record("a", submission, ledger=ledger)
     with pytest.raises(InputError, match="no submission b; it has a"):
         record_scores("b", public=0.5, ledger=ledger)
     with pytest.raises(InputError, match="no score to record"):
@@ -98,7 +111,7 @@ def test_a_name_is_used_once_and_must_be_known_to_get_scores(submission: Path, l
         with pytest.raises(InputError, match="between 0 and 1"):
             record_scores("a", public=score, ledger=ledger)
     with pytest.raises(InputError, match="cannot read"):
-        record_submission("c", submission.parent / "absent.csv", ledger=ledger)
+        record("c", submission.parent / "absent.csv", ledger=ledger)
     assert ledger.read_bytes() == before
 
 
@@ -116,14 +129,14 @@ def test_a_name_is_used_once_and_must_be_known_to_get_scores(submission: Path, l
     ],
 )
 def test_a_damaged_line_is_named_and_nothing_is_added(line: bytes, said: str, submission: Path, ledger: Path) -> None:
-    record_submission("a", submission, ledger=ledger)
+    record("a", submission, ledger=ledger)
     with ledger.open("ab") as stream:
         stream.write(line)
     before = ledger.read_bytes()
     with pytest.raises(InputError, match=said):
         course(ledger)
     with pytest.raises(InputError, match=said):
-        record_submission("z", submission, ledger=ledger)
+        record("z", submission, ledger=ledger)
     assert ledger.read_bytes() == before
 
 
@@ -183,7 +196,7 @@ def test_the_commands_add_score_show_and_draw(
 
 
 def test_there_is_nothing_to_draw_without_scores(submission: Path, ledger: Path, tmp_path: Path) -> None:
-    record_submission("a", submission, ledger=ledger)
+    record("a", submission, ledger=ledger)
     with pytest.raises(InputError, match="no score to draw"):
         draw(tmp_path / "course.png", ledger)
     assert not (tmp_path / "course.png").exists()

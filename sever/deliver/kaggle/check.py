@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sever.data.run_table import find_run_faults, names_every_pair, read_run_table
-from sever.deliver.submission import ANY_SIZE, SHOWN
+from sever.data.faults import Skipped
+from sever.data.run_table import (
+    COMBINED_FORM,
+    SEPARATE_FORM,
+    find_class_faults,
+    find_run_faults,
+    read_run_table,
+)
+from sever.data.text_table import read_text_table
+from sever.deliver.submission import ANY_SIZE, refuse
 from sever.errors import InputError
 
 
@@ -25,32 +33,43 @@ class Checked:
 
 
 def check_submission(
-    path: Path, sample: Path, pixels: Mapping[str, int] | None = None, overlap_allowed: bool = False
+    path: Path,
+    sample: Path,
+    pixels: Mapping[str, int] | None = None,
+    overlap_allowed: bool = False,
+    num_classes: int | None = None,
 ) -> Checked:
     """Compare a submission with the competition's sample: form, images, rows, order, run lengths, overlaps.
 
     In the combined form the rows are the sample's, one for one. In the separate form (defects only) images are among
-    the sample's, and classes too unless the sample names a single class throughout, as a placeholder. `pixels` is
-    height times width by image; without it, the end of runs is not checked. Unless `overlap_allowed`, a pixel belongs
-    to one class at most. Raises InputError with the first faults.
+    the sample's, and classes among 1..`num_classes`, where that is known. `pixels` is height times width by image;
+    without it, the end of runs is not checked. Unless `overlap_allowed`, a pixel belongs to one class at most. Raises
+    InputError with the first faults.
     """
-    given, wanted = read_run_table(path), read_run_table(sample)
-    every_pair = names_every_pair(sample)
-    if names_every_pair(path) != every_pair:
+    _, wanted_form = read_text_table(sample, (COMBINED_FORM, SEPARATE_FORM))
+    every_pair = wanted_form == COMBINED_FORM
+    _, given_form = read_text_table(path, (COMBINED_FORM, SEPARATE_FORM))
+    if given_form != wanted_form:
         form, option = ("ImageId_ClassId", "combined") if every_pair else ("ImageId,ClassId", "separate")
         raise InputError(
             f"{path} has the other form of CSV than {sample}, which has {form}; predict with --form {option}"
         )
+    given = _read_rows(path)
     if every_pair:
+        wanted = _read_rows(sample)
         _raise_unless_same_rows(path, sample, _keys(given), _keys(wanted))
+        images = set(wanted["image_id"])
     else:
-        _raise_unless_known(path, sample, given, wanted)
+        images = _images_of_separate(sample)
+        refuse(path, f"images that {sample.name} doesn't have", sorted(set(given["image_id"]) - images))
+        if num_classes is not None:
+            refuse(path, "rows of a wrong class", find_class_faults(given, num_classes, "the data"))
     sizes = {image_id: (pixels or {}).get(image_id, ANY_SIZE) for image_id in given["image_id"]}
-    _refuse(path, "rows with wrong run lengths", find_run_faults(given, sizes))
+    refuse(path, "rows with wrong run lengths", find_run_faults(given, sizes))
     if not overlap_allowed:
-        _refuse(path, "images in which classes overlap", overlaps(given))
+        refuse(path, "images in which classes overlap", overlaps(given))
     defective = int((given["runs"] != "").sum())
-    return Checked(wanted["image_id"].nunique(), len(given), defective)
+    return Checked(len(images), len(given), defective)
 
 
 def overlaps(rows: pd.DataFrame) -> list[str]:
@@ -82,23 +101,22 @@ def _keys(rows: pd.DataFrame) -> list[str]:
 
 def _raise_unless_same_rows(path: Path, sample: Path, given: list[str], wanted: list[str]) -> None:
     there, needed = set(given), set(wanted)
-    _refuse(path, f"rows that {sample.name} doesn't have", [key for key in given if key not in needed])
-    _refuse(path, f"rows too few, by {sample.name}", [key for key in wanted if key not in there])
+    refuse(path, f"rows that {sample.name} doesn't have", [key for key in given if key not in needed])
+    refuse(path, f"rows too few, by {sample.name}", [key for key in wanted if key not in there])
     for number, (ours, theirs) in enumerate(zip_longest(given, wanted), start=2):
         if ours != theirs:
             raise InputError(f"{path} has the rows of {sample} in another order: line {number} is {ours}, not {theirs}")
 
 
-def _raise_unless_known(path: Path, sample: Path, given: pd.DataFrame, wanted: pd.DataFrame) -> None:
-    images = set(wanted["image_id"])
-    _refuse(path, f"images that {sample.name} doesn't have", [name for name in given["image_id"] if name not in images])
-    classes = set(wanted["class_index"])
-    if len(classes) > 1:
-        faults = [key for key, index in zip(_keys(given), given["class_index"], strict=True) if index not in classes]
-        _refuse(path, f"rows of a class that {sample.name} doesn't have", faults)
+def _read_rows(path: Path) -> pd.DataFrame:
+    """As `read_run_table` has them; a row that it can't read is a fault, for nothing of a submission may be lost."""
+    faults: list[Skipped] = []
+    rows = read_run_table(path, faults)
+    refuse(path, "rows that can't be read", faults)
+    return rows
 
 
-def _refuse(path: Path, what: str, faults: Sequence[object]) -> None:
-    if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise InputError(f"{path} has {len(faults)} {what}: {'; '.join(map(str, faults[:SHOWN]))}{more}")
+def _images_of_separate(sample: Path) -> set[str]:
+    """What a sample of defects only says: its classes and run lengths are placeholders (in 2019's data class 0)."""
+    table, _ = read_text_table(sample, (SEPARATE_FORM,))
+    return set(table["ImageId"])

@@ -7,7 +7,6 @@ the server still has the same file (its ETag), however long ago it was.
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import json
 import shutil
@@ -17,16 +16,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sever.deliver.kaggle.client import CONNECT_SECONDS, READ_SECONDS, Kaggle, cut_words, cuts
+from sever.deliver.kaggle.calls import cut_words, cuts
+from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.patience import Meter
+from sever.deliver.kaggle.sessions import CONNECT_SECONDS, READ_SECONDS
 from sever.errors import InputError
-from sever.files import write_json
+from sever.files import FULL, write_json
 
 CHUNK_BYTES = 1 << 18
 MIB = 1 << 20
 # Shows progress: title, total and what is done already, in MiB.
 ShowProgress: TypeAlias = Callable[[str, int, int], AbstractContextManager[Meter]]
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Remote:
         headers = response.headers
         size = headers.get("Content-Length")
         plain = headers.get("Content-Encoding", "identity") == "identity"
-        return Remote(int(size) if size and plain else None, headers.get("ETag"), _md5(headers))
+        known = size and size.isdecimal() and plain
+        return Remote(int(size) if known else None, headers.get("ETag"), _md5(headers))
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def download(
                 raise InputError(_cut_short(what, part, remote, error)) from None
             kaggle.patience.sleep(kaggle.patience.backoff_seconds(max(failures, 1)))
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
             raise InputError(
                 f"{what}: the disk of {part.path.parent} is full; make room and go on with the same command"
@@ -140,13 +141,9 @@ def _go_on(kaggle: Kaggle, what: str, response: Any, remote: Remote, held: int) 
     """An answer that goes on after the `held` bytes, or one from the start where the server won't."""
     import requests
 
-    if (
-        not response.history or response.request.method != "GET"
-    ):  # not storage, but a call that can't be repeated in part
-        return response, 0
     response.close()
     headers = {"Range": f"bytes={held}-", "If-Range": str(remote.tag), "Accept-Encoding": "identity"}
-    rest = requests.get(response.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
+    rest = _ask_again(kaggle, response, headers)
     expected = f"bytes {held}-"
     if rest.status_code == 206 and rest.headers.get("Content-Range", "").startswith(expected):
         return rest, held
@@ -154,6 +151,17 @@ def _go_on(kaggle: Kaggle, what: str, response: Any, remote: Remote, held: int) 
         return rest, 0
     rest.close()
     raise requests.exceptions.ConnectionError(f"storage answered {rest.status_code}")
+
+
+def _ask_again(kaggle: Kaggle, response: Any, headers: Mapping[str, str]) -> Any:
+    """The request that was answered, with further headers: storage's, where the call led there, or else the call."""
+    import requests
+
+    if response.request.method == "GET":
+        return requests.get(response.url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
+    call = response.request.copy()
+    call.headers.update(headers)
+    return kaggle.client.http_client()._session.send(call, stream=True)
 
 
 def _verify(what: str, part: Part, remote: Remote) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import pprint
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.upload import LONGEST_NAME, raise_unless_slug, slug_of
 from sever.errors import InputError
-from sever.files import atomic_folder, write_json, write_text
+from sever.files import atomic_folder, write_text
 
 SCRIPT = Path(__file__).with_name("script.py")
 METADATA, CODE = "kernel-metadata.json", "main.py"
@@ -29,7 +29,6 @@ class Kernel:
     wheels: str
     competition: str
     minutes: float
-    form: str | None = None
     gpu: bool = True
 
     @property
@@ -49,9 +48,16 @@ class Pushed:
     def __str__(self) -> str:
         return f"{self.ref}/{self.version}"
 
+    @property
+    def has_ended(self) -> bool:
+        return self.status in _ENDED
+
 
 def write_kernel(folder: Path, kernel: Kernel) -> Path:
-    """Write kernel-metadata.json and main.py, ready for `kaggle kernels push` too; returns `folder`."""
+    """Write kernel-metadata.json and main.py, ready for `kaggle kernels push` too; returns `folder`.
+
+    A folder that holds this very kernel is left as it is, with the note of how far its run has come.
+    """
     raise_unless_slug("kernel", kernel.slug)
     if folder.exists() and not (folder / METADATA).is_file() and any(folder.iterdir()):
         raise InputError(f"-o {folder} holds something other than a kernel; give another folder")
@@ -60,15 +66,21 @@ def write_kernel(folder: Path, kernel: Kernel) -> Path:
         "model": kernel.model,
         "wheels": kernel.wheels,
         "minutes": kernel.minutes,
-        "form": kernel.form,
     }
     source = SCRIPT.read_text(encoding="utf-8")
     assert source.count(_MARK) == 1
     stated = _MARK.replace("{}", pprint.pformat(settings, sort_dicts=False))
-    with atomic_folder(folder) as temporary:
-        write_json(temporary / METADATA, _metadata(kernel))
-        write_text(temporary / CODE, source.replace(_MARK, stated))
+    files = {METADATA: json.dumps(_metadata(kernel), indent=2) + "\n", CODE: source.replace(_MARK, stated)}
+    if any(not (folder / name).is_file() or (folder / name).read_text("utf-8") != text for name, text in files.items()):
+        with atomic_folder(folder) as temporary:
+            for name, text in files.items():
+                write_text(temporary / name, text)
     return folder
+
+
+def data_sources(folder: Path) -> list[str]:
+    """The data sets, OWNER/NAME, that the kernel in this folder reads."""
+    return list(json.loads((folder / METADATA).read_text(encoding="utf-8"))["dataset_sources"])
 
 
 def push(kaggle: Kaggle, folder: Path) -> Pushed:
@@ -101,8 +113,9 @@ def wait_for_kernel(
         if status in ("error", "cancel_acknowledged"):
             said = f": {kaggle.redact(failure)}" if failure else ""
             raise InputError(f"kernel {pushed} ended with {status}{said}; its log is at {pushed.url}")
-        if status in _ENDED or kaggle.patience.clock() >= end:
-            return Pushed(pushed.ref, pushed.version, pushed.url, status)
+        now = replace(pushed, status=status)
+        if now.has_ended or kaggle.patience.clock() >= end:
+            return now
         if status != told:
             tell(f"kernel {pushed}: {status}")
             told = status

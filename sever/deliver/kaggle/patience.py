@@ -52,4 +52,5 @@ def asked_seconds(headers: Mapping[str, str]) -> float | None:
         moment = parsedate_to_datetime(text)
     except ValueError:
         return None
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)  # "-0000": UTC, of a place that is not told
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())

@@ -86,7 +86,7 @@ def main() -> None:
     model = model_path(mounted(SETTINGS["model"].split("/")[1]), scratch)
     stated = competition / "sample_submission.csv"
     sample = stated if stated.is_file() else None
-    form = SETTINGS["form"] or (form_of(sample) if sample else "combined")
+    form = form_of(sample) if sample else "combined"
     minutes_left = SETTINGS["minutes"] - (time.monotonic() - STARTED) / 60
     sever = [sys.executable, "-m", "sever"]
     images = ["--images", str(competition / "test_images"), "--skip-bad"]

@@ -11,9 +11,15 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sever.deliver.kaggle.patience import Meter
 from sever.errors import InputError
-from sever.files import atomic_folder
+from sever.files import FULL, atomic_folder
 
 MIB = 1 << 20
+# What zipfile raises for archives that are damaged or not of the kind that it reads (encrypted ones: RuntimeError).
+_BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
+
+
+class BrokenArchive(InputError):
+    """What came is no whole zip archive; whoever fetched it can fetch it again."""
 
 
 def unpack(
@@ -37,8 +43,14 @@ def unpack(
                     source.extract(member, temporary)
                     meter.advance()
             finish(temporary)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise InputError(f"{archive} is a broken zip archive ({error}); delete it and download again") from error
+    except _BROKEN as error:
+        raise BrokenArchive(f"{archive} is a broken zip archive ({error})") from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise InputError(f"the disk of {folder.parent} is full; make room and run the same command again") from None
+        if error.filename is None:  # zipfile's own: an offset that the file does not have
+            raise BrokenArchive(f"{archive} is a broken zip archive ({error})") from error
+        raise
     return len(members)
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sever.deliver.kaggle.client import CONNECT_SECONDS, READ_SECONDS, Fault, Kaggle, cut_words, cuts
+from sever.deliver.kaggle.calls import Fault, cut_words, cuts
+from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.download import MIB, ShowProgress
 from sever.deliver.kaggle.patience import TOO_MANY, TRANSIENT, Meter, asked_seconds
+from sever.deliver.kaggle.sessions import CONNECT_SECONDS, READ_SECONDS
 from sever.errors import InputError
 
 # Kaggle's own limits on names of data sets and kernels.

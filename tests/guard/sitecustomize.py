@@ -1,0 +1,5 @@
+"""Python imports this at its start where this folder is on PYTHONPATH: child processes of tests are guarded, too."""
+
+import network_guard
+
+network_guard.install()
