@@ -81,6 +81,7 @@ def upload(
     if not wheel and (with_dependencies or python or source):
         raise InputError("--with-dependencies, --python and --source go with --wheel")
     chosen = _settings(settings, owner=owner, licence=licence, public=public)
+    from sever.pipeline.progress import tell
     from sever.pipeline.upload import Names, upload_model, upload_wheels
 
     names = Names(title, slug, notes)
@@ -91,6 +92,8 @@ def upload(
         assert path is not None
         done = upload_model(path, epoch or (), chosen, names, wait)
     print(f"{done.ref}\n{'created' if done.created else 'new version'}: {done.url}")
+    if not done.created and (title, licence, public) != (None, None, None):
+        tell("title, licence and who can see it stay as they are; change them on the site")
 
 
 @app.command()
@@ -126,7 +129,9 @@ def kernel(
 
 @app.command()
 def submit(
-    file: Annotated[Path, typer.Argument(help="The submission's CSV; with --kernel, a copy of what the kernel wrote.")],
+    file: Annotated[
+        Path, typer.Argument(help="The submission's CSV; with --kernel, what it should write, to check and record.")
+    ],
     competition: Competition = None,
     name: Annotated[str | None, typer.Option(help="Name in `sever leaderboard`; by default folder and time.")] = None,
     message: Annotated[str, typer.Option("--message", "-m", help="What is new in it.")] = "",

@@ -11,7 +11,9 @@ class KaggleSettings(Settings):
     """`sever upload`, `kernel` and `submit` read them from kaggle.yml, where there is one; options win over them."""
 
     owner: str | None = Field(
-        None, description="Account or organisation that owns what is uploaded; null means the one that is signed in."
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
+        description="Account or organisation that owns what is uploaded; null means the one that is signed in.",
     )
     licence: str = Field("other", description="Kaggle's name of the licence of uploaded weights, e.g. CC0-1.0.")
     public: bool = Field(False, description="Whether uploads can be seen by everybody.")

@@ -91,7 +91,9 @@ def draft_submission(
         commit,
         changed,
         message,
-        **scores,
+        cv=scores["cv"],
+        public=scores["public"],
+        private=scores["private"],
     )
 
 

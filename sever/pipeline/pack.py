@@ -3,7 +3,7 @@
 sever.json   what is inside: kind, name, version of sever, `start` (which path in the archive -r means), and every
              file of the archive with its size and SHA-256
 model.zip    a run with the chosen checkpoints, a cross-validation with its folds' last ones, or a blend with all
-             its members; rules and gate included, data, maps and the state of training left out
+             its members; rules and gate included; data, maps, the state of training and paths at home left out
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+import yaml
 
 from sever import __version__
 from sever.errors import InputError
-from sever.files import sha256_of, write_json
+from sever.files import sha256_of, write_json, write_text
 from sever.pipeline.inspection import evidence_members
 from sever.store import Evidence, Run, find_run
 
@@ -77,7 +79,7 @@ def _stage(path: Path, target: Path, epochs: Sequence[int] = ()) -> tuple[str, s
     for file in (evidence.rules_file, evidence.folder / "blend.json"):
         if file.is_file():
             shutil.copy2(file, target)
-    write_json(target / "evidence.json", about)
+    write_json(target / "evidence.json", without_places(about))
     return str(about["kind"]), "."
 
 
@@ -104,3 +106,17 @@ def _stage_run(run: Run, checkpoints: Sequence[Path], target: Path) -> None:
             shutil.copy2(checkpoint / name, folder)
     for name in _RUN_FILES:
         shutil.copy2(run.folder / name, target)
+    settings = yaml.safe_load((target / "config.yml").read_text(encoding="utf-8"))
+    write_text(target / "config.yml", yaml.safe_dump(without_places(settings), sort_keys=False, allow_unicode=True))
+
+
+def without_places(value: Any) -> Any:
+    """Settings with only the last part of each absolute path: where data lay at home is nobody's business, and of no
+    use elsewhere."""
+    if isinstance(value, dict):
+        return {key: without_places(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_places(inner) for inner in value]
+    if isinstance(value, str) and (PurePosixPath(value).is_absolute() or PureWindowsPath(value).drive):
+        return PureWindowsPath(value).name
+    return value

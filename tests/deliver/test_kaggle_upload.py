@@ -137,6 +137,21 @@ def test_a_blend_of_a_cross_validation_and_a_run_travels_whole(
     assert_same_answers(there, blend, strip_root)
 
 
+def test_where_data_lay_at_home_is_not_told(world: World, patience: Patience, strip_root: Path, tmp_path: Path) -> None:
+    crossval = make_crossval(tmp_path / "five" / "1", strip_root)
+    blend = make_blend(tmp_path / "final", [crossval, make_run(tmp_path / "one" / "1", strip_root)])
+    assert strip_root.is_absolute()
+    upload_model(blend, (), SETTINGS, Names(), 1, patience)
+    arrived(world, f"{USER}/sever-final", tmp_path / "arrived")
+    texts = {path: path.read_text() for path in (tmp_path / "arrived").rglob("*") if path.suffix in (".yml", ".json")}
+    assert len(texts) > 6
+    for path, text in texts.items():
+        assert str(tmp_path.parent) not in text, path
+        assert str(strip_root.parent) not in text, path
+    configs = [text for path, text in texts.items() if path.name == "config.yml"]
+    assert all(f"root: {strip_root.name}\n" in text for text in configs)
+
+
 def test_epochs_that_are_not_there(strip_root: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "tiny" / "1", strip_root, epochs=(1, 2))
     with pytest.raises(InputError, match="no checkpoint of epoch 7; it has 1, 2"):
@@ -237,6 +252,14 @@ def test_names_that_kaggle_would_refuse(slug: str, title: str) -> None:
 
 def test_titles_become_addresses() -> None:
     assert slug_of("Sever: Lite0_unet, 2nd  try!") == "sever-lite0-unet-2nd-try"
+    with pytest.raises(InputError, match="letters that an address can't hold"):
+        slug_of("Übergrößen")
+
+
+@pytest.mark.parametrize("owner", ["some body", "a/b", "-", ""])
+def test_an_owner_that_is_none(owner: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="owner"):
+        load_kaggle(None, {"owner": owner})
 
 
 def test_the_data_set_is_waited_for(

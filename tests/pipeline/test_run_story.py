@@ -76,7 +76,6 @@ class Competition:
             "saved": self.saved,
             "data": self.folder / "data",
             "experiments": self.folder / "experiments",
-            "form": "combined",
             "public_images": 4,
             "private_images": 8,
             "sure": 0,
@@ -96,16 +95,26 @@ def competition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Competitio
     with pytest.MonkeyPatch.context() as patch:
         forget_account(patch, folder / "home")
         with signed_in_server(patch, folder / "home") as kaggle:
-            settings = SynthSettings(train=12, test=4, height=64, width=96, frequencies="balanced", seed=3, workers=1)
-            kaggle.competitions["severstal-steel-defect-detection"] = Stored(
-                zipped_folder(write_dataset(folder / "made", settings))
-            )
+            kaggle.competitions["severstal-steel-defect-detection"] = Stored(zipped_folder(make_data(folder / "made")))
             write_tiny_story(folder)
             (folder / "shelf").mkdir()
             for need in tomllib.loads((EXPERIMENTS.parent / "pyproject.toml").read_text())["project"]["dependencies"]:
                 fake_wheel(folder / "shelf", need.partition(">=")[0], "99.0")
             only_from(folder / "shelf", patch)
             yield Competition(folder, kaggle)
+
+
+def make_data(folder: Path) -> Path:
+    """In the competition's form of today: labels of defects only, and a sample that names class 0 throughout."""
+    settings = SynthSettings(
+        train=12, test=4, height=64, width=96, frequencies="balanced", seed=3, workers=1, csv_form="separate"
+    )
+    write_dataset(folder, settings)
+    names = sorted(path.name for path in (folder / "test_images").iterdir())
+    sample = ["ImageId,EncodedPixels,ClassId", *(f"{name},1 6144,0" for name in names)]
+    (folder / "sample_submission.csv").write_text("\n".join(sample) + "\n")
+    (folder / "test_labels.csv").unlink()
+    return folder
 
 
 def zipped_folder(folder: Path) -> bytes:
@@ -212,7 +221,7 @@ def test_two_different_submissions_are_left_and_recorded(
     for line, name, place in zip(lines, chosen, ("first", "second"), strict=True):
         pairs = Evidence.find(competition.saved / name).read_pairs()
         assert line["cv"] == pytest.approx(pairs["dice"].mean())
-        assert len(pd.read_csv(work / place / "submission.csv")) == 4 * 4
+        assert set(pd.read_csv(work / place / "submission.csv")) == {"ImageId", "ClassId", "EncodedPixels"}
     for name in ("unet-gated", "fpn-gated", "unet-pseudo-gated", "fpn-pseudo-gated"):
         assert "<html" in (work / "reports" / f"{name}.html").read_text()
     assert (work / "course.png").is_file()

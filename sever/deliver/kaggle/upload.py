@@ -55,7 +55,12 @@ class Published:
 
 
 def slug_of(title: str) -> str:
-    """The name in the address that Kaggle makes of a title: small letters and digits, all else a hyphen."""
+    """The name in the address that Kaggle makes of a title: small letters and digits, all else a hyphen.
+
+    Raises InputError for other letters than a-z: how Kaggle writes them in an address is not known here.
+    """
+    if not title.isascii():
+        raise InputError(f"the title {title!r} has letters that an address can't hold; write it with a-z and digits")
     return "-".join(re.findall(r"[a-z0-9]+", title.lower()))
 
 

@@ -25,7 +25,7 @@ def build_wheels(
 ) -> Path:
     """Put the wheel of the checkout `source` (or `source` itself, if a wheel) into `folder`; returns its path.
 
-    With dependencies, the wheels of all that it needs come too, but for torch and what torch needs: for `python`
+    With dependencies, the wheels of all that it needs come too, but for torch and its CUDA libraries: for `python`
     ("3.11") on Linux, or for this very Python. Raises InputError when pip fails.
     """
     wheel = _copied(source, folder) if source.suffix == ".whl" else _built(source, folder)
