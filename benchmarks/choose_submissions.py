@@ -6,9 +6,10 @@ another share of clean images, or not at all; the chooser is not told. Regret is
 candidates minus the better one of the two chosen. Reported whatever comes out, with intervals over competitions.
 Competitions from folders share their images, so those intervals hold for these images and candidates only.
 
-Candidates are folders of out-of-fold evidence (`sever crossval`, `sever blend`) under several rules each; without
-folders, scores made up of images of several kinds and candidates with a skill for each. With the file
-severstal/leaderboard_2019.csv (32 scored submissions of one author), it also says what that one real case shows.
+Candidates are folders of out-of-fold evidence (`sever crossval`, `sever blend`), each under its own rules (tune them
+first) and eight sets of rules near them; without folders, scores made up of images of several kinds and candidates with
+a skill for each. With the file severstal/leaderboard_2019.csv (32 scored submissions of one author), it also says what
+that one real case shows.
 
     python benchmarks/choose_submissions.py saved/a saved/b --competitions 400
 """
@@ -19,7 +20,7 @@ import csv
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -27,11 +28,10 @@ import numpy as np
 from common import describe_machine, make_parser, parse, print_ratio, print_table
 from scipy.stats import rankdata
 
-from sever.config import RuleSettings
 from sever.decide.bootstrap import group_numbers, mean_interval
 from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
-from sever.decide.rules import resolve_rules
+from sever.decide.rules import ClassRules, Rules, resolve_rules
 from sever.decide.select import choose_pair, look_ahead
 from sever.decide.shakeup import Split, draw_outcomes, group_scores, impossible, score_covariance
 from sever.pipeline.evidence import open_evidence
@@ -39,9 +39,9 @@ from sever.pipeline.image_features import clusters, folder_features
 
 BOARD = Path(__file__).parents[1] / ".." / "shared" / "data" / "severstal" / "leaderboard_2019.csv"
 PUBLIC_IMAGES, CHOSEN_2019 = 1801, 0.90274
-PIXEL_THRESHOLDS = (0.3, 0.5, 0.7)
-# Of an image's area: below it a class is dropped.
-MIN_SHARES = (0.0, 0.002, 0.01)
+# Changes of a folder's own rules, as one tries them on a leaderboard: thresholds moved, smallest areas scaled.
+THRESHOLD_STEPS = (-0.1, 0.0, 0.1)
+AREA_FACTORS = (0.5, 1.0, 2.0)
 TEST_SHARE, PUBLIC_SHARE = 0.4, 0.327
 SHIFTS = ("none", "clusters", "clean", "both")
 SCENARIOS = ("none", "clusters", "clean")
@@ -95,19 +95,17 @@ def made_up(images: int, candidates: int, generator: np.random.Generator) -> Wor
 
 
 def from_folders(folders: list[Path]) -> World:
-    """Every folder's maps, drawn by nine rules each; kinds of images by k-means of simple statistics."""
+    """Every folder's maps, drawn by its own rules and eight others near them; kinds of images by k-means of simple
+    statistics."""
     columns, opened = [], [open_evidence(folder) for folder in folders]
     table = opened[0].table
     for each in opened:
         assert each.table.image_ids == table.image_ids, f"{each.evidence.folder} is about other images"
-        own = []
+        own, rules = [], resolve_rules(each.rules, each.table.num_classes)
+        near = [_moved(rules, step, factor) for step, factor in product(THRESHOLD_STEPS, AREA_FACTORS)]
         for row, levels_chw in each.maps():
-            area, true_chw = levels_chw[0].size, each.table.mask(row)
-            rules = [
-                each.rules.model_copy(update={"pixel_threshold": threshold, "min_pixels": round(share * area)})
-                for threshold, share in product(PIXEL_THRESHOLDS, MIN_SHARES)
-            ]
-            own.append([_image_dice(levels_chw, each.gate(row), rule, true_chw) for rule in rules])
+            true_chw = each.table.mask(row)
+            own.append([_image_dice(levels_chw, each.gate(row), rule, true_chw) for rule in near])
         columns.append(np.array(own))
     features_nf = folder_features([table.path(row) for row in range(len(table))])
     groups_n = group_numbers(table.frame["group"].tolist(), len(table))
@@ -115,9 +113,19 @@ def from_folders(folders: list[Path]) -> World:
     return World(np.concatenate(columns, axis=1), groups_n, ~np.any(table.has_class(), axis=1), *kinds)
 
 
-def _image_dice(levels_chw: np.ndarray, gate_c: np.ndarray | None, rules: RuleSettings, true_chw: np.ndarray) -> float:
-    masks_chw = Inspector((), resolve_rules(rules, len(levels_chw))).masks(levels_chw, gate_c)
-    return float(dice_pairs(pair_counts(masks_chw, true_chw)).mean())
+def _moved(rules: Rules, step: float, factor: float) -> Rules:
+    """Every pixel threshold moved by `step`, at most to the threshold above it; smallest areas times `factor`."""
+
+    def moved(one: ClassRules) -> ClassRules:
+        above = [value for value in (one.label_threshold, one.seed_threshold) if value is not None]
+        threshold = min([one.pixel_threshold + step, 0.95, *above])
+        return replace(one, pixel_threshold=max(threshold, 0.05), min_pixels=round(one.min_pixels * factor))
+
+    return replace(rules, classes=tuple(map(moved, rules.classes)))
+
+
+def _image_dice(levels_chw: np.ndarray, gate_c: np.ndarray | None, rules: Rules, true_chw: np.ndarray) -> float:
+    return float(dice_pairs(pair_counts(Inspector((), rules).masks(levels_chw, gate_c), true_chw)).mean())
 
 
 def hold(world: World, shift: str, generator: np.random.Generator) -> Competition:
