@@ -23,8 +23,8 @@ from common import Clock, describe_machine, make_parser, parse, print_ratio, pri
 from sever.decide.ensemble import BLENDS, Blend
 from sever.decide.postprocess import dequantise, quantise
 from sever.decide.ranks import count_levels, ranks_of
-from sever.pipeline.blend import fill_maps
-from sever.pipeline.blend_members import Member
+from sever.pipeline.blend.combine import fill_maps
+from sever.pipeline.blend.members import Member
 from sever.store import Evidence, ProbabilityStore
 
 CLASSES = 4

@@ -35,7 +35,7 @@ from sever.decide.rules import ClassRules, Rules, resolve_rules
 from sever.decide.select import choose_pair, look_ahead
 from sever.decide.shakeup import Split, draw_outcomes, group_scores, impossible, score_covariance
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.image_features import clusters, folder_features
+from sever.pipeline.select.image_features import clusters, folder_features
 
 BOARD = Path(__file__).parents[1] / ".." / "shared" / "data" / "severstal" / "leaderboard_2019.csv"
 PUBLIC_IMAGES, CHOSEN_2019 = 1801, 0.90274

@@ -55,9 +55,9 @@ def blend(
     given = [member, kind, weight, power, select]
     if (recipe is None) == (not member) or (recipe is not None and any(given)):
         raise InputError("give either -m MEMBER (two or more) with --kind, --weight, --power, --select, or --recipe")
-    from sever.pipeline.blend import Order, make_blend, order_blend
-    from sever.pipeline.blend_recipe import read_recipe
-    from sever.pipeline.blend_scores import compare, render
+    from sever.pipeline.blend.combine import Order, make_blend, order_blend
+    from sever.pipeline.blend.recipe import read_recipe
+    from sever.pipeline.blend.scores import compare, render
 
     if recipe is not None:
         order = read_recipe(recipe, saved, seed)

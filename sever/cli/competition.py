@@ -41,7 +41,7 @@ def download(
     if name is not None and dataset is not None:
         raise InputError("give a competition's NAME or --dataset OWNER/NAME, not both")
     wanted_name = dataset or name or _settings(settings).competition
-    from sever.pipeline.download import Wanted, download_data
+    from sever.pipeline.kaggle.download import Wanted, download_data
 
     print(download_data(Wanted(wanted_name, dataset is not None), output))
 
@@ -81,8 +81,8 @@ def upload(
     if not wheel and (with_dependencies or python or source):
         raise InputError("--with-dependencies, --python and --source go with --wheel")
     chosen = _settings(settings, owner=owner, licence=licence, public=public)
+    from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
     from sever.pipeline.progress import tell
-    from sever.pipeline.upload import Names, upload_model, upload_wheels
 
     names = Names(title, slug, notes)
     if wheel:
@@ -118,7 +118,7 @@ def kernel(
     Example: `sever kernel -r saved/final -o kernel --push`
     """
     chosen = _settings(settings, owner=owner, competition=competition, minutes=minutes)
-    from sever.pipeline.kernel import Sources, make_kernel, push_kernel
+    from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
 
     folder = make_kernel(run, output, chosen, Sources(model, wheels), title, gpu)
     print(folder)
@@ -154,8 +154,8 @@ def submit(
     """
     chosen = _settings(settings, competition=competition)
     from sever.deliver.kaggle.submit import KernelVersion
-    from sever.pipeline.submit import Entry, check_file, default_name
-    from sever.pipeline.submit import submit as submit_entry
+    from sever.pipeline.kaggle.submit import Entry, check_file, default_name
+    from sever.pipeline.kaggle.submit import submit as submit_entry
 
     version = KernelVersion.parse(kernel) if kernel is not None else None
     checked = check_file(file, chosen.competition, sample, data, chosen.overlap_allowed)

@@ -78,8 +78,8 @@ def fetch(
 
     Example: `sever leaderboard fetch`
     """
+    from sever.pipeline.kaggle.submit import fetch_scores
     from sever.pipeline.leaderboard import render
-    from sever.pipeline.submit import fetch_scores
 
     print(render(fetch_scores(names or (), ledger)))
 

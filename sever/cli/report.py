@@ -38,7 +38,7 @@ def report(
     Examples: `sever report saved/neu-grouped -o report.html`, `sever report blends/a --against old/report.html`
     """
     from sever.pipeline.inspection import How
-    from sever.pipeline.report import summary, write_report
+    from sever.pipeline.report.write import summary, write_report
 
     written = write_report(candidate, output, against, How(device, precision), images)
     print(json.dumps(summary(written.numbers), indent=2) if as_json else written.page)

@@ -12,7 +12,7 @@ from sever.cli.application import app
 from sever.errors import InputError
 
 if TYPE_CHECKING:
-    from sever.pipeline.story import Parsed
+    from sever.pipeline.story.run import Parsed
 
 # Wrong words on a command line; the way to name it that all releases of typer have.
 WrongWords: type[Exception] = typer.BadParameter.__bases__[0]
@@ -39,9 +39,9 @@ def run(
     Examples: `sever run experiments/severstal-2019/story.yml --dry-run`,
     `sever run experiments/severstal-2019/story.yml --set submit=yes`
     """
-    from sever.pipeline.story import run_story
-    from sever.pipeline.story_plan import Plan, render_plan
-    from sever.pipeline.story_state import StoryState
+    from sever.pipeline.story.plan import Plan, render_plan
+    from sever.pipeline.story.run import run_story
+    from sever.pipeline.story.state import StoryState
 
     plan = Plan.make(story, dict(_name_and_value(text) for text in set_ or ()))
     if dry_run:
@@ -69,7 +69,7 @@ class ThisProcess:
         self.sever: Any = typer.main.get_command(app)
 
     def parse(self, words: Sequence[str]) -> Parsed:
-        from sever.pipeline.story import Parsed
+        from sever.pipeline.story.run import Parsed
 
         names: list[str] = []
         command, rest, context = self.sever, list(words), None

@@ -63,8 +63,8 @@ def select(
     Example: `sever select saved/a saved/b saved/blend --public scores.csv --public-images 1801 --private-images 3705`
     """
     from sever.deliver.charts import require_charts
-    from sever.pipeline.select import SelectSettings, select_submissions
-    from sever.pipeline.select_words import as_dict, render, write_selection
+    from sever.pipeline.select.choose import SelectSettings, select_submissions
+    from sever.pipeline.select.words import as_dict, render, write_selection
 
     settings = SelectSettings(
         public=public,

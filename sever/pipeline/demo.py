@@ -10,15 +10,17 @@ from pathlib import Path
 from sever.config import ExperimentConfig
 from sever.data.synthetic import SynthSettings
 from sever.errors import InputError
-from sever.pipeline import blend_scores, select_words, tune
-from sever.pipeline.blend import Order, make_blend
+from sever.pipeline import tune
+from sever.pipeline.blend import scores
+from sever.pipeline.blend.combine import Order, make_blend
 from sever.pipeline.crossval import crossvalidate, start
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
 from sever.pipeline.inspection import How
 from sever.pipeline.predict import Source, predict_images
 from sever.pipeline.progress import tell
-from sever.pipeline.report import write_report
-from sever.pipeline.select import SelectSettings, select_submissions
+from sever.pipeline.report.write import write_report
+from sever.pipeline.select import words
+from sever.pipeline.select.choose import SelectSettings, select_submissions
 from sever.pipeline.synth import synthesize
 
 # Half the competition's height and width, to learn something in minutes; classes as often as there.
@@ -47,11 +49,11 @@ def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> 
     _headline(3, "blending the models' out-of-fold maps")
     blend = make_blend(Order(tuple(candidates)), output / "saved" / "demo-blend")
     candidates.append(blend.folder)
-    compared = blend_scores.render(blend_scores.compare(blend))
+    compared = scores.render(scores.compare(blend))
     _headline(4, "choosing thresholds, smallest areas and the gate on some folds, judging them on the others")
     tuned = tune.render(tune.tune_candidate(blend.folder, tune.TuneOptions(apply=True)))
     _headline(5, "choosing which two of the candidates to submit")
-    chosen = select_words.render(select_submissions(candidates, SelectSettings(draws=500)))
+    chosen = words.render(select_submissions(candidates, SelectSettings(draws=500)))
     _headline(6, "predicting the test images with the blend, scoring and drawing")
     predict_images(blend.folder, Source(images=None, data=data), output, "combined", How(device))
     evaluation = evaluate_submission(output / "submission.csv", Truth(data, labels=data / "test_labels.csv"), output)

@@ -21,7 +21,7 @@ from rich.table import Table
 from sever.deliver.charts import draw_course
 from sever.errors import InputError
 from sever.files import sha256_of
-from sever.pipeline.candidates import read_columns
+from sever.pipeline.select.candidates import read_columns
 from sever.pipeline.tables import as_text
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger

@@ -21,7 +21,7 @@ from sever.deliver.kaggle import unpack as unpack_module
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.unpack import unpack
 from sever.errors import InputError
-from sever.pipeline.download import Wanted, download_data
+from sever.pipeline.kaggle.download import Wanted, download_data
 
 NAME = "severstal-steel-defect-detection"
 NOISE = random.Random(1).randbytes(300_000)  # does not get smaller in a zip archive

@@ -25,9 +25,9 @@ from sever.deliver.kaggle.kernel import Kernel, kernel_title, write_kernel
 from sever.deliver.kaggle.patience import Patience
 from sever.errors import InputError
 from sever.pipeline.inspection import How
-from sever.pipeline.kernel import Sources, make_kernel, push_kernel
+from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
+from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
 from sever.pipeline.predict import Source, predict_images
-from sever.pipeline.upload import Names, upload_model, upload_wheels
 
 COMPETITION = "severstal-steel-defect-detection"
 KERNEL = Kernel(USER, "sever predict tiny", f"{USER}/sever-tiny", f"{USER}/sever-wheels", COMPETITION, 55.0)

@@ -15,8 +15,8 @@ from sever.deliver.kaggle.check import check_submission
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion
 from sever.errors import InputError
+from sever.pipeline.kaggle.submit import Entry, check_file, fetch_scores, submit
 from sever.pipeline.leaderboard import course, draft_submission, record_submission
-from sever.pipeline.submit import Entry, check_file, fetch_scores, submit
 
 COMBINED, SEPARATE = "ImageId_ClassId,EncodedPixels", "ImageId,ClassId,EncodedPixels"
 SAMPLE = [COMBINED, "a.jpg_1,1 1", "a.jpg_2,1 1", "b.jpg_1,1 1", "b.jpg_2,1 1"]

@@ -27,7 +27,7 @@ from sever.deliver.kaggle.upload import DatasetPage, publish, put, slug_of
 from sever.deliver.kaggle.wheels import build_wheels
 from sever.errors import InputError
 from sever.pipeline.inspection import How, load_model
-from sever.pipeline.upload import Names, upload_model, upload_wheels
+from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
 
 SETTINGS = KaggleSettings()
 

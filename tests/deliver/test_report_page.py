@@ -24,9 +24,9 @@ from sever.deliver.report.axes import Axis, room_around, round_ticks, short
 from sever.deliver.report.embedded import embed
 from sever.deliver.report.page import columns, show_number
 from sever.errors import InputError
-from sever.pipeline.report_images import choose_images, gallery_numbers
-from sever.pipeline.report_numbers import report_numbers
-from sever.pipeline.report_tally import Seen, Tally
+from sever.pipeline.report.images import choose_images, gallery_numbers
+from sever.pipeline.report.numbers import report_numbers
+from sever.pipeline.report.tally import Seen, Tally
 
 NASTY = '</script><b onmouseover="x">&'
 

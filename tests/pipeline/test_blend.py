@@ -23,12 +23,12 @@ from sever.decide.postprocess import dequantise, quantise
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 from sever.files import write_json
-from sever.pipeline import blend_weights
-from sever.pipeline.blend import Order, make_blend, order_blend
-from sever.pipeline.blend_members import open_members
-from sever.pipeline.blend_recipe import read_recipe
-from sever.pipeline.blend_scores import compare, render
-from sever.pipeline.blend_weights import take_sample
+from sever.pipeline.blend import weights
+from sever.pipeline.blend.combine import Order, make_blend, order_blend
+from sever.pipeline.blend.members import open_members
+from sever.pipeline.blend.recipe import read_recipe
+from sever.pipeline.blend.scores import compare, render
+from sever.pipeline.blend.weights import take_sample
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inspection import How, evidence_members, image_reader, load_model
 from sever.pipeline.train import train_experiment
@@ -167,8 +167,8 @@ def peak_bytes(work: Callable[[], object]) -> int:
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, kind: str) -> None:
     """Eight models: blending 48 images takes what two take, which work side by side."""
     from sever.decide.ranks import count_levels, ranks_of
-    from sever.pipeline.blend import fill_maps
-    from sever.pipeline.blend_members import Member
+    from sever.pipeline.blend.combine import fill_maps
+    from sever.pipeline.blend.members import Member
     from sever.store import ProbabilityStore
 
     generator = np.random.default_rng(0)
@@ -356,10 +356,10 @@ def test_greedy_weights_leave_a_useless_model_out(strip_root: Path, tmp_path: Pa
 def test_a_sample_of_images_and_pixels_chooses_as_well(
     strip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(blend_weights, "MIN_SIDE", 16)
+    monkeypatch.setattr(weights, "MIN_SIDE", 16)
     members = open_members(good_and_useless(strip_root, tmp_path).members, tmp_path / "out")
     bytes_each = (64 // 4) * (192 // 4) * 4 * (2 + 5)
-    chosen = blend_weights.choose_weights(members, RuleSettings(min_pixels=0), seed=0, budget=12 * bytes_each)
+    chosen = weights.choose_weights(members, RuleSettings(min_pixels=0), seed=0, budget=12 * bytes_each)
     assert (chosen["images"], chosen["stride"], chosen["counts"]) == (12, 4, (0, 1))
     assert "chosen on 12 of 16 images, on one of 4 rows and columns" in capsys.readouterr().err
 

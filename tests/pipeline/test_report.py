@@ -22,7 +22,7 @@ from sever.errors import InputError
 from sever.pipeline.evaluate import evaluate_run
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inspection import How
-from sever.pipeline.report import write_report
+from sever.pipeline.report.write import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CPU = How("cpu")

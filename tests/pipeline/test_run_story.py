@@ -24,9 +24,9 @@ from sever.data.synthetic import SynthSettings, write_dataset
 from sever.errors import InputError
 from sever.pipeline import crossval
 from sever.pipeline.leaderboard import course
-from sever.pipeline.story import Parsed, run_story
-from sever.pipeline.story_plan import Plan, render_plan
-from sever.pipeline.story_state import StoryState
+from sever.pipeline.story.plan import Plan, render_plan
+from sever.pipeline.story.run import Parsed, run_story
+from sever.pipeline.story.state import StoryState
 from sever.store import Evidence, Run
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

@@ -16,10 +16,10 @@ from evidence_maker import make_evidence
 
 from sever.deliver import charts
 from sever.errors import InputError
-from sever.pipeline.candidates import read_candidates
-from sever.pipeline.image_features import FEATURES, clusters, image_features, likeness_to_test
-from sever.pipeline.select import SelectSettings, select_submissions
-from sever.pipeline.select_words import as_dict, reason, render
+from sever.pipeline.select.candidates import read_candidates
+from sever.pipeline.select.choose import SelectSettings, select_submissions
+from sever.pipeline.select.image_features import FEATURES, clusters, image_features, likeness_to_test
+from sever.pipeline.select.words import as_dict, reason, render
 
 
 @pytest.fixture(scope="module")

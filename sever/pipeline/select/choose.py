@@ -22,9 +22,9 @@ from sever.decide.shakeup import (
     score_covariance,
 )
 from sever.errors import InputError
-from sever.pipeline.candidates import Candidates, read_candidates
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.image_features import clusters, folder_features, likeness_to_test
+from sever.pipeline.select.candidates import Candidates, read_candidates
+from sever.pipeline.select.image_features import clusters, folder_features, likeness_to_test
 
 CLUSTER_KINDS = ("features", "groups")
 # The public share of the 2019 competition: 1,801 of 5,506 test images.

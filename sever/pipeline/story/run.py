@@ -20,8 +20,8 @@ from sever.config import PublishedSettings, StageSettings, load_config, load_ens
 from sever.errors import InputError
 from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
 from sever.pipeline.progress import tell
-from sever.pipeline.story_plan import Plan, join_words
-from sever.pipeline.story_state import StageRecord, StoryState
+from sever.pipeline.story.plan import Plan, join_words
+from sever.pipeline.story.state import StageRecord, StoryState
 from sever.pipeline.tables import as_text
 
 # Commands that make a folder saved/NAME/TIMESTAMP, and the file with which it can be gone on with by -r.

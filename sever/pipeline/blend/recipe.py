@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sever.config import EnsembleSettings, MemberSettings, load_config, load_ensemble
 from sever.errors import InputError
-from sever.pipeline.blend import Order, order_blend
+from sever.pipeline.blend.combine import Order, order_blend
 from sever.store import Evidence
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sever.decide.metrics import dice_pairs
-from sever.pipeline.report_numbers import Numbers, certainty_of_images
-from sever.pipeline.report_tally import Tally
+from sever.pipeline.report.numbers import Numbers, certainty_of_images
+from sever.pipeline.report.tally import Tally
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from rich.table import Table
 from sever.decide.select import Spread
 from sever.deliver.charts import draw_clouds
 from sever.files import write_json
-from sever.pipeline.select import Selection
+from sever.pipeline.select.choose import Selection
 from sever.pipeline.tables import as_text
 
 # More candidates than this, and the table of differences shows only those from the first of the pair.

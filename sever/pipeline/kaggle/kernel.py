@@ -22,9 +22,9 @@ from sever.errors import InputError
 from sever.files import write_json
 from sever.pipeline.hurry import members_of
 from sever.pipeline.inspection import How
-from sever.pipeline.pack import model_name
+from sever.pipeline.kaggle.pack import model_name
+from sever.pipeline.kaggle.upload import WHEELS_TITLE, model_title
 from sever.pipeline.progress import tell
-from sever.pipeline.upload import WHEELS_TITLE, model_title
 from sever.store import read_json
 
 PUSHED = "pushed.json"

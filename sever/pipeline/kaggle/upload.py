@@ -15,7 +15,7 @@ from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.upload import LONGEST_NAME, DatasetPage, Published, publish, slug_of, wait_until_ready
 from sever.deliver.kaggle.wheels import SOURCE, build_wheels
 from sever.files import write_json
-from sever.pipeline.pack import ABOUT, model_name, pack_model
+from sever.pipeline.kaggle.pack import ABOUT, model_name, pack_model
 from sever.pipeline.progress import meter, tell
 
 WHEELS_TITLE, WHEELS_LICENCE = "sever wheels", "apache-2.0"

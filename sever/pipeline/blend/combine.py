@@ -22,8 +22,8 @@ from sever.decide.postprocess import dequantise, quantise
 from sever.decide.ranks import count_levels, ranks_of
 from sever.errors import InputError
 from sever.files import write_json
-from sever.pipeline.blend_members import Member, mean_label_probs, open_members
-from sever.pipeline.blend_weights import choose_weights
+from sever.pipeline.blend.members import Member, mean_label_probs, open_members
+from sever.pipeline.blend.weights import choose_weights
 from sever.pipeline.evidence import open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.streams import read_ahead

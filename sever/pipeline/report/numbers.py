@@ -24,7 +24,7 @@ from sever.decide.evidence_curves import (
 from sever.decide.gate import soft_min_pixels
 from sever.decide.metrics import Confusion, plain
 from sever.errors import InputError
-from sever.pipeline.report_tally import THRESHOLDS_T, Tally
+from sever.pipeline.report.tally import THRESHOLDS_T, Tally
 
 DRAWS, LEVEL = 1000, 0.95
 GATE_FACTORS = (5.0, 10.0, 20.0)  # those of 2019

@@ -39,10 +39,10 @@ from sever.files import write_json, write_text
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
 from sever.pipeline.progress import meter
-from sever.pipeline.report_changes import changes
-from sever.pipeline.report_images import choose_images, gallery_numbers
-from sever.pipeline.report_numbers import Numbers, report_numbers
-from sever.pipeline.report_tally import Seen, Tally
+from sever.pipeline.report.changes import changes
+from sever.pipeline.report.images import choose_images, gallery_numbers
+from sever.pipeline.report.numbers import Numbers, report_numbers
+from sever.pipeline.report.tally import Seen, Tally
 from sever.store import Evidence, Run, find_run, fingerprint, read_json
 
 PICTURE_BYTES = 3_600_000  # that all pictures together may take, of the page's 5 MB

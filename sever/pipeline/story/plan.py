@@ -13,7 +13,7 @@ from typing import Any
 from sever.config import StageSettings, StorySettings, load_story
 from sever.config.story import BEGUN, SAVED
 from sever.errors import InputError
-from sever.pipeline.story_state import StageRecord, StoryState
+from sever.pipeline.story.state import StageRecord, StoryState
 from sever.store import read_json
 
 

@@ -13,7 +13,7 @@ from sever.config import RuleSettings
 from sever.data.table import ImageTable
 from sever.decide.forward_selection import MixtureScores, Search, scaled_rules, select_weights
 from sever.decide.rules import resolve_rules
-from sever.pipeline.blend_members import Member, mean_label_probs
+from sever.pipeline.blend.members import Member, mean_label_probs
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.streams import read_ahead

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sever.decide.bootstrap import paired_interval
-from sever.pipeline.report_numbers import DRAWS, LEVEL, Numbers, interval_of
+from sever.pipeline.report.numbers import DRAWS, LEVEL, Numbers, interval_of
 
 MEAN = "mean of all"
 

@@ -1,0 +1,1 @@
+"""`sever download`, `upload`, `kernel` and `submit`: the pipeline's side of Kaggle."""

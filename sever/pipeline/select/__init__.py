@@ -1,0 +1,1 @@
+"""`sever select`: which two of several candidates to submit."""
