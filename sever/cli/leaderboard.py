@@ -36,7 +36,7 @@ def add(
 
     Example: `sever leaderboard add --name gated --submission out/submission.csv --blend saved/blend --public 0.91817`
     """
-    from sever.pipeline.leaderboard import draft_submission, record_submission, render
+    from sever.pipeline.leaderboard import course, draft_submission, record_submission, render
 
     made = draft_submission(
         name,
@@ -48,7 +48,8 @@ def add(
         private=private,
         message=message,
     )
-    print(render([record_submission(made, ledger)]))
+    record_submission(made, ledger)
+    print(render(course(ledger)))
 
 
 @board.command()
@@ -62,9 +63,10 @@ def score(
 
     Example: `sever leaderboard score gated --private 0.91023`
     """
-    from sever.pipeline.leaderboard import record_scores, render
+    from sever.pipeline.leaderboard import course, record_scores, render
 
-    print(render([record_scores(name, public=public, private=private, ledger=ledger)]))
+    record_scores(name, public=public, private=private, ledger=ledger)
+    print(render(course(ledger)))
 
 
 @board.command()

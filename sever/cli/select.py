@@ -47,9 +47,9 @@ def select(
     draws: Annotated[int, typer.Option(help="How many outcomes to draw.", min=1)] = 2000,
     drift: Annotated[
         float,
-        typer.Option(help="Standard deviation in score by which a submitted model differs from its folds."),
+        typer.Option(help="Standard deviation in score of a submitted model off its folds; alike ones drift alike."),
     ] = 0.001,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same draws.", min=0)] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for select.json and clouds.png.")
     ] = None,

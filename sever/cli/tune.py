@@ -21,18 +21,20 @@ def tune(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="File for the rules; tune.json goes beside it. Default: CANDIDATE/rules-tuned.json."
+            "--output",
+            "-o",
+            help="File for the rules, NAME.json; NAME-report.json goes beside it. Default: CANDIDATE/rules-tuned.json.",
         ),
     ] = None,
-    draws: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.", min=2)] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.", min=20)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
     allow_worse: Annotated[
         bool, typer.Option("--allow-worse", help="Also take rules that make some class worse beyond noise.")
     ] = False,
     apply: Annotated[
         bool,
         typer.Option(
-            "--apply", help="Put the chosen rules into the candidate; its old ones stay as rules-before.json."
+            "--apply", help="Put the chosen rules into the candidate; its first ones stay as rules-before.json."
         ),
     ] = False,
     as_json: AsJson = False,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sever.decide.shakeup import Draws, rank_correlations
+from sever.decide.shakeup import Draws, paired_errors, rank_correlations
 from sever.errors import InputError
 
 # Spread of what lifts or lowers all scores alike on the real test set (another share of hard images, other labels),
@@ -21,6 +21,8 @@ COMMON_LEVEL = 0.1
 ROUNDING = 0.00001 / 12**0.5
 # Known public scores may leave this share of the draws at work, not fewer.
 LEAST_EFFECTIVE_SHARE = 0.1
+# Pairs whose expected better scores differ by less are equal: the draws, and what they assume, tell no finer.
+INDIFFERENCE = 0.0001
 
 
 @dataclass(frozen=True)
@@ -81,19 +83,20 @@ def look_ahead(
     """Weigh the draws by how well they agree with the known public scores `known_m` (M,), NaN where unknown.
 
     A known score is taken as: the draw's expected public score, plus a level common to all candidates, plus the
-    candidate's own drift (standard deviation `drift`, the same in public and private: the networks submitted are not
-    exactly those scored out of fold), plus the noise of the public images (`covariance_mm`, of that many images). The
-    weight of a draw is the density of what is left; level and drift are then drawn given it (Matheron's rule) and
-    moved into the scores. Where fewer than a tenth of the draws would do all the work, the density's power is lowered.
+    candidate's own drift (`drift_covariance`, the same in public and private: the networks submitted are not exactly
+    those scored out of fold), plus the noise of the public images (`covariance_mm`, of that many images). The weight of
+    a draw is the density of what is left; level and drift are then drawn given it (Matheron's rule) and moved into the
+    scores. Where fewer than a tenth of the draws would do all the work, the density's power is lowered.
     """
     generator = np.random.default_rng(seed)
     num_draws, num = draws.private_dm.shape
-    own_dm = generator.normal(0, 1, (num_draws, num)) * drift
-    public_dm, even_d = draws.public_dm + own_dm, np.full(num_draws, 1 / num_draws)
+    own_mm = drift_covariance(covariance_mm, drift)
+    own_dm = generator.multivariate_normal(np.zeros(num), own_mm, num_draws, method="eigh")
     at = np.flatnonzero(~np.isnan(known_m))
     if not at.size:
-        return Outlook(public_dm, draws.private_dm + own_dm, even_d, draws.scenario_d)
-    shift_mm = drift**2 * np.eye(num) + COMMON_LEVEL**2
+        even_d = np.full(num_draws, 1 / num_draws)
+        return Outlook(draws.public_dm + own_dm, draws.private_dm + own_dm, even_d, draws.scenario_d)
+    shift_mm = own_mm + COMMON_LEVEL**2
     noise = covariance_mm[np.ix_(at, at)] + ROUNDING**2 * np.eye(at.size)
     total = shift_mm[np.ix_(at, at)] + noise
     left_da = known_m[at] - draws.expected_dm[:, at]
@@ -104,13 +107,27 @@ def look_ahead(
     prior_dm = own_dm + generator.normal(0, COMMON_LEVEL, (num_draws, 1))
     error_da = generator.multivariate_normal(np.zeros(at.size), noise, num_draws, method="eigh")
     surprise_da = left_da - prior_dm[:, at] - error_da
-    shifts_dm = prior_dm + surprise_da @ np.linalg.solve(total, shift_mm[at])
-    return Outlook(public_dm, draws.private_dm + level + shifts_dm, weights_d, draws.scenario_d, power)
+    shifts_dm = level + prior_dm + surprise_da @ np.linalg.solve(total, shift_mm[at])
+    return Outlook(draws.public_dm + shifts_dm, draws.private_dm + shifts_dm, weights_d, draws.scenario_d, power)
+
+
+def drift_covariance(covariance_mm: np.ndarray, drift: float) -> np.ndarray:
+    """(M, M): how candidates drift off their scores; two that differ as much as most do, by `drift` each.
+
+    What fails on the same images drifts alike: one network under two rules hardly moves against itself, so that a
+    public difference between them is not taken for one between networks.
+    """
+    num = len(covariance_mm)
+    apart = np.eye(num) - 1 / num
+    own_mm = apart @ covariance_mm @ apart
+    differences = paired_errors(own_mm)[np.triu_indices(num, k=1)] ** 2
+    typical = float(np.median(differences)) / 2 if differences.size else 0.0
+    return own_mm * (drift**2 / typical) if typical > 0 else np.zeros_like(own_mm)
 
 
 def choose_pair(outlook: Outlook) -> Choice:
-    """The pair with the highest expected better private score; of equal pairs the first. Raises InputError for one
-    candidate alone."""
+    """The pair with the highest expected better private score; of equal pairs the one of the best two. Raises
+    InputError for one candidate alone."""
     private_dm, weights_d = outlook.private_dm, outlook.weights_d
     num = private_dm.shape[1]
     if num < 2:
@@ -158,11 +175,17 @@ def spread(values_d: np.ndarray, weights_d: np.ndarray) -> Spread:
 
 
 def _best_pair(values_mm: np.ndarray) -> tuple[int, int]:
-    """The best of all pairs of two different candidates, the one that is better alone first."""
+    """The best of all pairs of two different candidates, the one that is better alone first.
+
+    Of pairs that are equal by INDIFFERENCE it is the one whose two are the best alone: where one candidate dominates,
+    hardly anything is to be gained by what differs from it.
+    """
     firsts, seconds = np.triu_indices(len(values_mm), k=1)
-    best = int(values_mm[firsts, seconds].argmax())
+    alone_m, pairs = np.diag(values_mm), values_mm[firsts, seconds]
+    equal = np.flatnonzero(pairs >= pairs.max() - INDIFFERENCE)
+    best = int(equal[(alone_m[firsts] + alone_m[seconds])[equal].argmax()])
     one, other = int(firsts[best]), int(seconds[best])
-    return (one, other) if values_mm[one, one] >= values_mm[other, other] else (other, one)
+    return (one, other) if alone_m[one] >= alone_m[other] else (other, one)
 
 
 def _tempered(logs_d: np.ndarray) -> tuple[np.ndarray, float]:

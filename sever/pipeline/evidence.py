@@ -51,6 +51,21 @@ class OpenEvidence:
             raise InputError(f"map {self.evidence.maps.path(self.table.image_id(row))} is not of its image's size")
         return levels_chw
 
+    def raise_unless_mapped(self) -> None:
+        """Raises InputError where an image has no stored map."""
+        maps, folder = self.evidence.maps, self.evidence.folder
+        missing = [image_id for image_id in self.table.image_ids if image_id not in maps]
+        if len(missing) == len(self.table):
+            raise InputError(
+                f"{folder} has no probability maps (probs/), which only segmenters leave. What an image classifier "
+                "says takes part as a gate, in a blend with segmenters"
+            )
+        if missing:
+            raise InputError(
+                f"{maps.folder} lacks the probability maps of {len(missing)} of {len(self.table)} images "
+                f"({', '.join(missing[:3])}); run its `sever crossval` or `sever blend` again"
+            )
+
     def gate(self, row: int) -> np.ndarray | None:
         return None if self.gate_probs_nc is None else self.gate_probs_nc[row]
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sever.config import RuleSettings
-from sever.decide.bootstrap import Interval, mean_interval
+from sever.decide.bootstrap import Interval, group_numbers, mean_interval
 from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.rules import ClassRules, Rules, resolve_rules
@@ -25,14 +25,14 @@ from sever.pipeline.tables import as_text
 
 RULES_FILE = "rules-tuned.json"
 REPORT_FILE = "tune.json"
-BEFORE_FILE = "rules-before.json"
 TUNED = ("pixel_threshold", "label_threshold", "min_pixels", "gate_threshold")
 
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """`output`: the file for the rules, by default rules-tuned.json in the candidate's folder; the report tune.json
-    lies beside it. `apply`: the candidate's own rules and score table are replaced too."""
+    """`output`: the file for the rules, by default rules-tuned.json in the candidate's folder, with the report
+    tune.json beside it; NAME.json has NAME-report.json.
+    `apply`: the candidate's own rules and score table are replaced too."""
 
     output: Path | None = None
     draws: int = 1000
@@ -76,7 +76,7 @@ def tune_candidate(path: Path, options: TuneOptions) -> dict[str, Any]:
     settings = as_settings(search.chosen, opened.rules)
     report = _report(opened, search, options, output)
     write_json(output, settings.model_dump(mode="json"))
-    write_json(output.with_name(REPORT_FILE), report)
+    write_json(_report_file(output), report)
     if options.apply and search.verdict.adopts:
         _apply(opened, settings)
     return report
@@ -109,16 +109,12 @@ def _raise_unless_usable(opened: OpenEvidence, output: Path) -> None:
             f"{folder} has evidence of {len(folds)} fold{'' if len(folds) == 1 else 's'}; rules are chosen on some "
             "folds and judged on the others, so at least two are needed: let `sever crossval` train more"
         )
-    maps = opened.evidence.maps
-    missing = [image_id for image_id in opened.table.image_ids if image_id not in maps]
-    if missing:
-        raise InputError(
-            f"{maps.folder} lacks the probability maps of {len(missing)} of {len(opened.table)} images "
-            f"({', '.join(missing[:3])}); run its `sever crossval` or `sever blend` again"
-        )
+    opened.raise_unless_mapped()
+    if len(set(group_numbers(_groups(opened), len(opened.table)))) < 2:
+        raise InputError(f"all images of {folder} are of one group, so nothing can be said of others; see data.groups")
     if output.resolve() == opened.evidence.rules_file.resolve():
         raise InputError(f"{output} holds the candidate's own rules: leave -o out and give --apply to replace them")
-    if output.name in (REPORT_FILE, BEFORE_FILE) or output.is_dir():
+    if output.name in (REPORT_FILE, opened.evidence.rules_before_file.name) or output.is_dir():
         raise InputError(f"-o {output} can't be the file for the rules; give another name, such as {RULES_FILE}")
 
 
@@ -172,6 +168,11 @@ def _draw(opened: OpenEvidence, default: Rules, tuning: Tuning) -> _Drawn:
     return _Drawn(*np.stack(dice, axis=1))
 
 
+def _report_file(output: Path) -> Path:
+    """Of its own for each file of rules, so that two candidates may be tuned into one folder."""
+    return output.with_name(REPORT_FILE if output.name == RULES_FILE else f"{output.stem}-report.json")
+
+
 def _groups(opened: OpenEvidence) -> list[Any]:
     return list(opened.table.frame["group"].tolist())
 
@@ -179,7 +180,8 @@ def _groups(opened: OpenEvidence) -> list[Any]:
 def _apply(opened: OpenEvidence, settings: RuleSettings) -> None:
     """The old rules are safe first, and the new ones come last: an interrupted change is repeated by the next."""
     evidence = opened.evidence
-    write_json(evidence.folder / BEFORE_FILE, opened.rules.model_dump(mode="json"))
+    if not evidence.is_tuned:  # the rules that were not chosen on these images stay, however often others are
+        write_json(evidence.rules_before_file, opened.rules.model_dump(mode="json"))
     write_score_table(opened, settings)
     write_json(evidence.rules_file, settings.model_dump(mode="json"))
 

@@ -86,6 +86,16 @@ class Evidence:
         return self.folder / "rules.json"
 
     @property
+    def rules_before_file(self) -> Path:
+        """The rules that were there before any were chosen on this very evidence."""
+        return self.folder / "rules-before.json"
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the rules were chosen on this evidence, so that its score table is slightly too good."""
+        return self.rules_before_file.is_file()
+
+    @property
     def blend_file(self) -> Path:
         return self.folder / "blend.json"
 

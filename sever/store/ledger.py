@@ -53,6 +53,8 @@ def raise_unless_writable(path: Path) -> None:
 
 @contextmanager
 def _locked(path: Path, flags: int, kind: int) -> Iterator[int]:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; a ledger is a file")
     handle = os.open(path, flags, 0o644)
     try:
         fcntl.flock(handle, kind)  # let go when the file is closed, also when the process dies

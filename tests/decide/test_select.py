@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sever.decide.select import Outlook, best_chances, choose_pair, expected_better, look_ahead, spread
+from sever.decide.select import (
+    Outlook,
+    best_chances,
+    choose_pair,
+    drift_covariance,
+    expected_better,
+    look_ahead,
+    spread,
+)
 from sever.decide.shakeup import (
     SCENARIOS,
     Draws,
@@ -46,6 +54,24 @@ def test_two_that_complement_each_other_beat_the_two_best_that_fail_together() -
     assert choice.pair == (0, 2)  # C is by far the worst alone
     assert choice.value == pytest.approx(0.85)
     assert [private.mean for private in choice.private] == pytest.approx([0.8, 0.79, 0.65])
+
+
+@given(st.permutations(range(4)))
+def test_beside_one_that_is_always_better_the_best_of_the_others_is_chosen(order: list[int]) -> None:
+    """Every pair with it has the same value: the order in which candidates are named must not decide."""
+    private = np.array([[0.9, 0.5, 0.6, 0.7], [0.95, 0.6, 0.5, 0.75]])[:, order]
+    choice = choose_pair(outlook(private.tolist()))
+    assert [order[index] for index in choice.pair] == [0, 3]
+    assert [order[index] for index in choice.by_scenario["none"]] == [0, 3]
+
+
+def test_a_gain_that_draws_can_not_tell_is_none() -> None:
+    """C is better than A in one draw of a hundred, by 0.005: 0.00005 in all, which is nothing beside B's lead."""
+    private = np.tile([0.9, 0.88, 0.6], (100, 1))
+    private[0, 2] = 0.905
+    assert choose_pair(outlook(private.tolist())).pair == (0, 1)
+    private[0, 2] = 0.95  # 0.0005
+    assert choose_pair(outlook(private.tolist())).pair == (0, 2)
 
 
 def test_weights_of_the_draws_count() -> None:
@@ -318,6 +344,25 @@ def test_drift_given_a_score_is_that_of_two_gaussians() -> None:
     lead = told.private_dm[:, 0] - told.private_dm[:, 1]
     assert lead.mean() == pytest.approx(0.02 * 0.8, abs=0.001)  # 4 / (4 + 1)
     assert lead.std() == pytest.approx((2 / (1 / 0.02**2 + 1 / 0.01**2)) ** 0.5, rel=0.05)
+
+
+def test_two_that_fail_on_the_same_images_drift_alike() -> None:
+    """A and B differ a hundredth as much as either from C: what parts them in public is noise, not drift."""
+    covariance = np.diag([0.01**2, 0.01**2, 0.01**2])
+    covariance[0, 1] = covariance[1, 0] = 0.9999 * 0.01**2
+    own = drift_covariance(covariance, 0.001)
+    apart = paired_errors(own)
+    assert apart[0, 2] == pytest.approx(2**0.5 * 0.001, rel=0.01)
+    assert apart[0, 1] == pytest.approx(0.01 * apart[0, 2], rel=0.01)
+    assert not drift_covariance(np.full((2, 2), 0.3), 0.001).any()  # the same candidate twice
+    assert not drift_covariance(covariance, 0.0).any()
+
+
+def test_what_public_scores_tell_of_a_candidate_holds_in_public_and_in_private() -> None:
+    draws, covariance = equal_candidates()
+    told = choose_pair(look_ahead(draws, np.array([0.76, 0.70, 0.64]), covariance, 0.02))
+    assert [private.mean for private in told.private] == sorted((each.mean for each in told.private), reverse=True)
+    assert told.rank_correlation.mean > 0.8
 
 
 def test_draws_that_agree_with_the_known_scores_weigh_more() -> None:

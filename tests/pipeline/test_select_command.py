@@ -89,6 +89,46 @@ def test_a_difference_below_its_standard_error_counts_as_none(folders: list[Path
     assert select_submissions(folders, SMALL).differences[0].counts is None
 
 
+def test_two_copies_differ_by_nothing(made: Path, tmp_path: Path) -> None:
+    dice = np.linspace(0.2, 0.9, 16)
+    twins = [write(made, tmp_path / name, dice) for name in ("one", "two")]
+    public = csv(tmp_path / "public.csv", "name,public\none,0.9\ntwo,0.9\n")
+    selection = select_submissions(twins, SelectSettings(**vars(SMALL) | {"public": public}))
+    assert selection.differences[0].counts is False
+    assert "nothing to speak of" in reason(selection)
+
+
+def test_an_empty_public_score_is_an_unknown_one(folders: list[Path], tmp_path: Path) -> None:
+    public = csv(tmp_path / "public.csv", "name,public\nalpha,\nbeta,0.65\n")
+    known = select_submissions(folders, SelectSettings(**vars(SMALL) | {"public": public})).known_m
+    np.testing.assert_array_equal(np.isnan(known), [True, False, True])
+
+
+def test_without_the_images_only_what_looks_at_them_is_left_out(folders: list[Path], tmp_path: Path) -> None:
+    for folder in folders:
+        about = json.loads((folder / "evidence.json").read_text())
+        about["data"]["root"] = str(tmp_path / "gone")
+        (folder / "evidence.json").write_text(json.dumps(about))
+    by_features = SelectSettings(**vars(SMALL) | {"clusters": "features"})
+    selection = select_submissions(folders, by_features)
+    assert set(selection.outlook.scenario_weights()) == {"none", "clean"}
+    assert any("clusters is left out" in note and "gone" in note for note in selection.notes)
+    with pytest.raises(InputError, match="gone"):  # asked for
+        select_submissions(folders, SelectSettings(**vars(by_features) | {"scenarios": ("none", "clusters")}))
+
+
+def test_tuned_candidates_are_named(folders: list[Path]) -> None:
+    shutil.copy(folders[1] / "rules.json", folders[1] / "rules-before.json")
+    assert any("slightly too good: beta." in note for note in select_submissions(folders, SMALL).notes)
+
+
+@pytest.mark.parametrize("dice", ["text", "1.7", "-0.1"])
+def test_scores_that_are_none(dice: str, folders: list[Path]) -> None:
+    change(folders[1], lambda pairs: pairs.assign(dice=[dice, *pairs["dice"][1:]]))
+    with pytest.raises(InputError, match=f"pairs.csv holds the Dice {dice}; write it again"):
+        select_submissions(folders, SMALL)
+
+
 def test_the_command_prints_writes_and_repeats(
     folders: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

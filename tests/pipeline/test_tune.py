@@ -208,7 +208,7 @@ class TestApply:
         before = {path.name: path.read_bytes() for path in folder.glob("*.*")}
         assert sever("tune", "-r", folder, "-o", tmp_path / "out" / "mine.json") == 0
         assert before == {path.name: path.read_bytes() for path in folder.glob("*.*")}
-        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mine.json", "tune.json"]
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mine-report.json", "mine.json"]
 
 
 class TestCommand:
@@ -255,7 +255,21 @@ class TestFaults:
         Evidence(folder).maps.path(lost).unlink()
         assert "lacks the probability maps of 1 of 36" in self.refused(capsys, "-r", folder)
         shutil.rmtree(folder / "probs")
-        assert "36 of 36" in self.refused(capsys, "-r", folder)
+        assert "no probability maps (probs/), which only segmenters leave" in self.refused(capsys, "-r", folder)
+
+    def test_images_of_one_group_are_refused_before_the_work(
+        self, candidate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder = candidate()
+        about = json.loads((folder / "evidence.json").read_text())
+        groups = folder / "one-group.csv"
+        rows = "".join(f"{image_id},a\n" for image_id in Evidence(folder).maps)
+        groups.write_text(f"image,group\n{rows}")
+        about["data"]["groups"] = str(groups)
+        (folder / "evidence.json").write_text(json.dumps(about))
+        said = self.refused(capsys, "-r", folder)
+        assert f"all images of {folder} are of one group" in said
+        assert "count pixels" not in said
 
     def test_no_candidate(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "no out-of-fold evidence" in self.refused(capsys, "-r", tmp_path)

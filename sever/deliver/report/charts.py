@@ -120,10 +120,10 @@ def gate_chart(gate: Numbers, name: str) -> Markup:
     for prob, area, is_there in sorted(gate["dots"], key=lambda case: case[2]):
         hint = f"gate {prob:.3f}, {area} pixels, {'truly there' if is_there else 'not there'}"
         parts.append(dot(shape.x.at(prob), shape.y.at(area), "there" if is_there else "absent", 3, hint))
-    for place, factor in enumerate(factors if t0 else []):
+    for factor in factors if t0 else []:
         curve = [(step / 40, t0 * factor - t0 * (factor - 1) * step / 40) for step in range(41)]
         parts.append(line(shape.place(curve), "curve" if factor == gate["factor"] else "curve second"))
-        x, y = curve[14 + 6 * place]  # beside each other, since the lines lie close; left of them is full of dots
+        x, y = curve[1]  # where they lie furthest apart
         parts.append(text(shape.x.at(x), shape.y.at(y) - 4, f"c = {factor:g}", "tick haloed"))
     if gate["kind"] == "veto":
         x = shape.x.at(gate["threshold"])

@@ -82,4 +82,12 @@ def _rules(before: Numbers, now: Numbers) -> list[Numbers]:
     before, now = _flat(before), _flat(now)
     names = dict.fromkeys([*now, *before])
     rows = [{"name": name, "before": before.get(name), "now": now.get(name)} for name in names]
-    return [row for row in rows if row["before"] != row["now"]]
+    return [row for row in rows if not _same_rule(row["before"], row["now"])]
+
+
+def _same_rule(one: Any, other: Any) -> bool:
+    """One value for all classes is the same as a list of it."""
+    lists = [value if isinstance(value, list) else [value] for value in (one, other)]
+    length = max(map(len, lists))
+    first, second = (value * length if len(value) == 1 else value for value in lists)
+    return first == second

@@ -72,6 +72,7 @@ class Source:
     table: ImageTable
     folds_n: np.ndarray | None
     rules: RuleSettings
+    is_tuned: bool
     checkpoints: tuple[Path, ...]
     members: tuple[str, ...]
     seen: Callable[[], Iterator[Seen]]
@@ -116,11 +117,7 @@ def open_source(path: Path, how: How) -> Source:
 def _from_evidence(path: Path) -> Source:
     opened = open_evidence(path)
     evidence, table, about = opened.evidence, opened.table, opened.evidence.about()
-    if len(table) and table.image_id(0) not in evidence.maps:
-        raise InputError(
-            f"{evidence.folder} has no probability maps (probs/); a report needs those of a segmenter. Evidence of an "
-            "image classifier gets its report as a gate, in a blend with segmenters"
-        )
+    opened.raise_unless_mapped()
 
     def seen() -> Iterator[Seen]:
         for row, levels_chw, masks_chw in opened.masks():
@@ -134,6 +131,7 @@ def _from_evidence(path: Path) -> Source:
         table=table,
         folds_n=opened.folds_n,
         rules=opened.rules,
+        is_tuned=evidence.is_tuned,
         checkpoints=tuple(_checkpoints(evidence)),
         members=tuple(map(str, about.get("members", ()))),
         seen=seen,
@@ -176,6 +174,7 @@ def _from_run(path: Path, how: How) -> Source:
         table=table,
         folds_n=None,
         rules=parse_rules(read_json(run.rules_file), str(run.rules_file)),
+        is_tuned=False,
         checkpoints=loaded.checkpoints,
         members=(),
         seen=seen,
@@ -202,6 +201,7 @@ def _about(source: Source) -> dict[str, Any]:
         "data": str(source.data.root),
         "made": time.strftime("%Y-%m-%d %H:%M"),
         "rules": source.rules.model_dump(mode="json"),
+        "tuned_on_these_images": source.is_tuned,
         "rules_in_words": rules_in_words(source.rules, source.table.class_names),
         "weights": [{"checkpoint": str(path), "sha256": fingerprint(path)} for path in source.checkpoints],
         "versions": {

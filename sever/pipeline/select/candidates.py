@@ -37,7 +37,9 @@ class Candidates:
             at = self._position(name, path)
             if not np.isnan(known_m[at]):
                 raise InputError(f"{path} gives two scores for {name}; keep one")
-            if not isinstance(score, int | float) or not 0 <= score <= 1:
+            if isinstance(score, float) and np.isnan(score):  # an empty cell: not known
+                continue
+            if isinstance(score, bool | np.bool_) or not isinstance(score, int | float) or not 0 <= score <= 1:
                 raise InputError(f"{path} gives {name} the public score {score}; a score is a number from 0 to 1")
             known_m[at] = score
         return known_m
@@ -101,7 +103,11 @@ def _read_pairs(evidence: Evidence) -> pd.DataFrame:
         raise InputError(f"{evidence.pairs_file} is empty or lacks scores; write it again with `sever crossval -r`")
     if pairs.duplicated(["image_id", "class_id"]).any():
         raise InputError(f"{evidence.pairs_file} has an image's class twice; write it again with `sever crossval -r`")
-    return pairs.sort_values(["image_id", "class_id"], ignore_index=True)
+    dice = pd.to_numeric(pairs["dice"], errors="coerce")
+    if not dice.between(0, 1).all():
+        wrong = pairs["dice"][~dice.between(0, 1)].iloc[0]
+        raise InputError(f"{evidence.pairs_file} holds the Dice {wrong}; write it again with `sever crossval -r`")
+    return pairs.assign(dice=dice).sort_values(["image_id", "class_id"], ignore_index=True)
 
 
 def _raise_unless_alike(first: Evidence, here: pd.DataFrame, second: Evidence, there: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from sever.data.listing import list_table
 from sever.decide.bootstrap import group_numbers
-from sever.decide.select import Choice, Outlook, choose_pair, look_ahead
+from sever.decide.select import ROUNDING, Choice, Outlook, choose_pair, look_ahead
 from sever.decide.shakeup import (
     SCENARIOS,
     GroupScores,
@@ -62,7 +63,7 @@ class Difference:
     @property
     def counts(self) -> bool | None:
         """None where the public scores are not known."""
-        return None if self.public is None else abs(self.public) >= self.standard_error
+        return None if self.public is None else abs(self.public) >= max(self.standard_error, ROUNDING)
 
 
 @dataclass(frozen=True)
@@ -163,25 +164,42 @@ def _split(settings: SelectSettings, num_images: int) -> Split:
 
 def _facts(candidates: Candidates, settings: SelectSettings) -> tuple[GroupScores, tuple[str, ...]]:
     """What the scenarios need, as far as they are wanted; and what a person should know of it."""
-    wanted = set(settings.scenarios or SCENARIOS)
     weights_n = candidates.read_weights(settings.weights) if settings.weights is not None else None
-    clusters_n = None
     notes: list[str] = []
-    by_features = "clusters" in wanted and settings.clusters == "features"
-    if by_features or settings.test_images is not None:
+    features_nf = None
+    if settings.test_images is not None:
         features_nf = _own_features(candidates)
-        if by_features:
-            clusters_n = clusters(features_nf, settings.num_clusters, settings.seed)
-        if settings.test_images is not None:
-            weights_n, area = likeness_to_test(features_nf, _test_features(settings.test_images))
-            notes.append(f"Simple statistics tell train from test images with an area under the curve of {area:.2f}.")
-    elif "clusters" in wanted:
-        clusters_n = group_numbers(candidates.groups_n, len(candidates.image_ids))
+        weights_n, area = likeness_to_test(features_nf, _test_features(settings.test_images))
+        notes.append(f"Simple statistics tell train from test images with an area under the curve of {area:.2f}.")
     if weights_n is not None:
         effective = weights_n.sum() ** 2 / (weights_n**2).sum()
         notes.append(f"Weighted to resemble the test images, {len(weights_n)} images count as {effective:.0f}.")
+    clusters_n = _clusters(candidates, settings, features_nf, notes)
+    if tuned := [name for name, found in zip(candidates.names, candidates.evidence, strict=True) if found.is_tuned]:
+        notes.append(f"Rules chosen on these same images, so scores that are slightly too good: {', '.join(tuned)}.")
     facts = group_scores(candidates.scores_nm, candidates.groups_n, candidates.clean_n, weights_n, clusters_n)
     return facts, tuple(notes)
+
+
+def _clusters(
+    candidates: Candidates, settings: SelectSettings, features_nf: np.ndarray | None, notes: list[str]
+) -> np.ndarray | None:
+    """The cluster of each image, where the scenario is wanted; None where it was not asked for by name, and the images
+    that it looks at are not there."""
+    if settings.scenarios and "clusters" not in settings.scenarios:
+        return None
+    if settings.clusters == "groups":
+        return group_numbers(candidates.groups_n, len(candidates.image_ids))
+    try:
+        features_nf = _own_features(candidates) if features_nf is None else features_nf
+    except InputError as error:
+        if settings.scenarios:
+            raise
+        notes.append(
+            f"The scenario clusters is left out, for it looks at the images (--clusters groups does not): {error}"
+        )
+        return None
+    return clusters(features_nf, settings.num_clusters, settings.seed)
 
 
 def _own_features(candidates: Candidates) -> np.ndarray:
@@ -205,7 +223,7 @@ def _check(settings: SelectSettings) -> None:
         raise InputError(f"there are no clusters by {settings.clusters}; there are {', '.join(CLUSTER_KINDS)}")
     if settings.weights is not None and settings.test_images is not None:
         raise InputError("give either --weights, or --test-images to compute them from, not both")
-    if settings.drift < 0:
+    if not 0 <= settings.drift < math.inf:
         raise InputError(f"--drift is a standard deviation in score, 0 or more; given {settings.drift}")
 
 

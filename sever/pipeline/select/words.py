@@ -10,7 +10,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from sever.decide.select import Spread
+from sever.decide.select import INDIFFERENCE, Spread
 from sever.deliver.charts import draw_clouds
 from sever.files import write_json
 from sever.pipeline.select.choose import Selection
@@ -48,7 +48,9 @@ def reason(selection: Selection) -> str:
         f"{gain:.5f} more than {one} alone, and one of them is the best of all {len(expected)} with probability "
         f"{chance:.2f}"
     )
-    if rank > 2:
+    if gain < INDIFFERENCE:
+        said += f"; that is nothing to speak of, so {other} is simply the best of the others"
+    elif rank > 2:
         said += f"; {other} is only number {rank} by itself, but does well where {one} does not"
     if not np.isnan(selection.known_m).all():
         before = " and ".join(selection.candidates.names[index] for index in selection.blind.pair)
