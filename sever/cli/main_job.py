@@ -78,23 +78,30 @@ def train(
 ) -> None:
     """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP.
 
-    Examples: `sever train -c experiments/lite0-unet.yml`, `sever train -r saved/lite0-unet`
+    Examples: `sever train -c experiments/lite0-unet.yml`, `sever train -r saved/lite0-unet`; in two processes:
+    `torchrun --nproc-per-node 2 -m sever train -c experiments/lite0-unet.yml`
     """
     if bool(config) == (run is not None):
         raise InputError("give either -c CONFIG (one or more) to start, or -r RUN to resume")
     if run is not None:
         if seed is not None or precision is not None or skip_bad:
             raise InputError("a resumed run keeps its own settings: leave --seed, --precision and --skip-bad out")
+        from sever.pipeline.progress import is_main
         from sever.pipeline.train import resume
 
-        print(resume(run, device).folder)
+        folder = resume(run, device).folder
+        if is_main():
+            print(folder)
         return
     overrides = {"train.seed": seed, "train.precision": precision, "data.skip_bad": skip_bad or None}
     experiments = [load_config(path, overrides) for path in config or []]  # all are checked before the first trains
+    from sever.pipeline.progress import is_main
     from sever.pipeline.train import train_experiment
 
     for experiment in experiments:
-        print(train_experiment(experiment, saved, device).folder)
+        folder = train_experiment(experiment, saved, device).folder
+        if is_main():
+            print(folder)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,12 @@ class TensorBoardLog:
     """Event files in `folder`; `purge_step` hides what a killed run logged beyond its last checkpoint."""
 
     def __init__(self, folder: Path, purge_step: int | None = None) -> None:
-        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+        self._folder, self._purge_step = folder, purge_step
+
+    @cached_property
+    def _writer(self) -> SummaryWriter:
+        """Made when there is something to write: of several processes that train, one does."""
+        return SummaryWriter(str(self._folder), purge_step=self._purge_step)
 
     def scalars(self, prefix: str, values: dict[str, float], step: int) -> None:
         for name, value in values.items():
@@ -23,4 +29,5 @@ class TensorBoardLog:
         self._writer.add_image(name, image_hwc, step, dataformats="HWC")
 
     def close(self) -> None:
-        self._writer.close()
+        if "_writer" in vars(self):
+            self._writer.close()

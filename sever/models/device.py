@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
 from sever.errors import InputError
+
+T = TypeVar("T")
 
 
 def pick_device(device: str, precision: str) -> torch.device:
@@ -28,6 +34,14 @@ def pick_device(device: str, precision: str) -> torch.device:
     return found
 
 
+def from_main(accelerator: Accelerator, make: Callable[[], T]) -> T:
+    """What `make` returns in the main process, in all processes; it is called in the main one only."""
+    shared: list[Any] = [make() if accelerator.is_main_process else None]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(shared)
+    return shared[0]
+
+
 def make_accelerator(device: str, precision: str) -> Accelerator:
     """Device placement and mixed precision for training, by accelerate. Raises InputError as pick_device does."""
     found = pick_device(device, precision)
@@ -35,4 +49,14 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
     AcceleratorState._reset_state()
     # Some encoders carry parameters that no gradient reaches (efficientnet-b*): several processes must allow for that.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    return Accelerator(cpu=found.type == "cpu", mixed_precision=precision, kwargs_handlers=[unused])
+    accelerator = Accelerator(cpu=found.type == "cpu", mixed_precision=precision, kwargs_handlers=[unused])
+    if accelerator.num_processes > 1:
+        # Left to the interpreter's end, the connections break while the other process still holds them, and it aborts.
+        atexit.unregister(_part)
+        atexit.register(_part)
+    return accelerator
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
@@ -23,6 +22,7 @@ from torch.utils.data import DataLoader
 from sever.config import OptimSettings, TrainSettings
 from sever.errors import InputError
 from sever.models.checkpoint import Snapshot, capture, restore
+from sever.models.device import from_main
 from sever.models.network import Outputs, PixelNetwork
 from sever.models.optim import build_optimizer, rate_factor
 
@@ -256,13 +256,12 @@ class Trainer:
         last, every = epoch + 1 == self.settings.epochs, self.settings.validate_every
         if every is None or (not last and (epoch + 1) % every):
             return None
-        shared: list[Scores | None] = [None]
-        if self.accelerator.is_main_process:
+
+        def validate() -> Scores:
             self.scored_model.eval()
-            shared = [watcher.validate(self.scored_model, epoch)]
-        if self.accelerator.num_processes > 1:
-            broadcast_object_list(shared)
-        return shared[0]
+            return watcher.validate(self.scored_model, epoch)
+
+        return from_main(self.accelerator, validate)
 
     def _note_best(self, scores: Scores | None, epoch: int) -> bool:
         if scores is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -28,7 +29,9 @@ class Meter(Protocol):
 @contextmanager
 def meter(title: str, total: int, done: int = 0, seconds: float = PLAIN_SECONDS) -> Iterator[Meter]:
     """Show how much of `total` is done, on standard error. `done` counts what an earlier run left finished."""
-    if sys.stderr.isatty():
+    if not is_main():
+        yield _Silence()
+    elif sys.stderr.isatty():
         with _bar() as bar:
             yield _BarMeter(bar, title, total, done)
     else:
@@ -37,7 +40,13 @@ def meter(title: str, total: int, done: int = 0, seconds: float = PLAIN_SECONDS)
 
 def tell(message: str) -> None:
     """One line on standard error."""
-    print(message, file=sys.stderr, flush=True)
+    if is_main():
+        print(message, file=sys.stderr, flush=True)
+
+
+def is_main() -> bool:
+    """Whether this process speaks for all that train one network (torchrun numbers them)."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _bar() -> Progress:
@@ -51,6 +60,11 @@ def _bar() -> Progress:
         TextColumn("{task.fields[note]}"),
         console=Console(stderr=True),
     )
+
+
+class _Silence:
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        pass
 
 
 class _BarMeter:

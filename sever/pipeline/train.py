@@ -30,7 +30,7 @@ from sever.files import atomic_path, write_json, write_text
 from sever.models.allocator import keep_freed_memory
 from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.checkpoint import average_weights
-from sever.models.device import make_accelerator, pick_device
+from sever.models.device import from_main, make_accelerator, pick_device
 from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
 from sever.pipeline.inspection import DatasetFacts, new_network
@@ -71,8 +71,26 @@ def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str
     rules = rules_of(config, table.num_classes)
     trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
 
-    run = make_run()
-    report_skipped(skipped, run.folder / "skipped.csv")
+    run = Run(from_main(trainer.accelerator, lambda: make_run().folder))
+    if trainer.accelerator.is_main_process:
+        _describe(run, config, table, folds, training, validation, pseudo, facts, rules)
+        report_skipped(skipped, run.folder / "skipped.csv")
+    trainer.accelerator.wait_for_everyone()
+    return _fit(run, config, facts, rules, trainer, validation)
+
+
+def _describe(
+    run: Run,
+    config: ExperimentConfig,
+    table: ImageTable,
+    folds: np.ndarray,
+    training: ImageTable,
+    validation: ImageTable,
+    pseudo: ImageTable | None,
+    facts: DatasetFacts,
+    rules: RuleSettings,
+) -> None:
+    """Write what the run begins with; its configuration last, since a folder with one is a run."""
     parts = dict.fromkeys(training.image_ids, "train") | dict.fromkeys(validation.image_ids, "validation")
     frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
     if pseudo is not None and config.pseudo is not None:
@@ -85,7 +103,6 @@ def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str
     write_json(run.dataset_file, asdict(facts))
     write_json(run.folder / "environment.json", _environment())
     write_text(run.config_file, dump_config(config))
-    return _fit(run, config, facts, rules, trainer, validation)
 
 
 def rules_of(config: ExperimentConfig, num_classes: int) -> RuleSettings:
@@ -170,6 +187,12 @@ def build_trainer(
     sampler = make_sampler(
         config.sampling, config.pseudo, training.has_class(), num_pseudo, settings.batch_size, settings.seed
     )
+    at_a_time = settings.batch_size * accelerator.num_processes
+    if accelerator.num_processes > 1 and len(sampler) < at_a_time:
+        raise InputError(
+            f"{len(sampler)} images train, but {accelerator.num_processes} processes take {at_a_time} at a time; lower "
+            "train.batch_size, or train in fewer processes"
+        )
     loader = DataLoader(
         dataset,
         batch_size=settings.batch_size,
@@ -179,7 +202,7 @@ def build_trainer(
         collate_fn=partial(collate, multiple=network.size_multiple),
         worker_init_fn=start_worker,
         # A last batch of one image breaks batch normalisation; a tiny data set is one short batch.
-        drop_last=len(sampler) >= settings.batch_size * accelerator.num_processes,
+        drop_last=len(sampler) >= at_a_time,
         pin_memory=accelerator.device.type == "cuda",
     )
     loss = build_outputs_loss(config.loss, config.model)
