@@ -9,8 +9,10 @@ from pathlib import Path
 
 from sever.config import ExperimentConfig
 from sever.data.synthetic import SynthSettings
+from sever.decide.pseudo_labels import Sureness
 from sever.errors import InputError
-from sever.pipeline import tune
+from sever.pipeline import leaderboard as board
+from sever.pipeline import pseudo, tune
 from sever.pipeline.blend import scores
 from sever.pipeline.blend.combine import Order, make_blend
 from sever.pipeline.crossval import crossvalidate, start
@@ -55,15 +57,22 @@ def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> 
     _headline(5, "choosing which two of the candidates to submit")
     chosen = words.render(select_submissions(candidates, SelectSettings(draws=500)))
     _headline(6, "predicting the test images with the blend, scoring and drawing")
-    predict_images(blend.folder, Source(images=None, data=data), output, "combined", How(device))
+    strips, ledger = Source(images=None, data=data), output / "saved" / "leaderboard.jsonl"
+    predict_images(blend.folder, strips, output, "combined", How(device))
+    sure = pseudo.label_images(blend.folder, strips, output, Sureness(), How(device))
     evaluation = evaluate_submission(output / "submission.csv", Truth(data, labels=data / "test_labels.csv"), output)
     write_report(blend.folder, output / "report.html", None, How(device))
+    submission = board.draft_submission(
+        "demo-blend", output / "submission.csv", blend=blend.folder, private=evaluation["dice"], message="sever demo"
+    )
+    board.record_submission(submission, ledger)
     gain = evaluation["dice"] - evaluation["dice_all_empty"]
     return "\n".join(
         [
-            *(f"{title}\n{text}\n" for title, text in _told(compared, tuned, chosen)),
+            *(f"{title}\n{text}\n" for title, text in _told(compared, tuned, chosen, pseudo.render(sure, output))),
             f"On the {STRIP.test} test images, which nothing above has seen:",
             render(evaluation),
+            board.render(board.course(ledger)),
             f"Mean Dice {evaluation['dice']:.4f}; an empty submission scores {evaluation['dice_all_empty']:.4f} "
             f"({gain:+.4f}); {time.monotonic() - started:.0f} s in all.",
             f"In {output}/: report.html and sheet.png, worth a look; submission.csv, scores.json, images.csv.",
@@ -76,11 +85,12 @@ def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> 
     )
 
 
-def _told(compared: str, tuned: str, chosen: str) -> list[tuple[str, str]]:
+def _told(compared: str, tuned: str, chosen: str, sure: str) -> list[tuple[str, str]]:
     return [
         ("Out of fold: the models and their blend", compared),
         ("Rules, chosen on some folds and judged on the others", tuned),
         ("Which two to submit", chosen),
+        ("What the blend is sure of on the test images, to learn from next (section `pseudo` of an experiment)", sure),
     ]
 
 

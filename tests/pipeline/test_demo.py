@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from command_line import sever
 
 from sever.data.synthetic import SynthSettings
 from sever.pipeline import demo
+from sever.pipeline.leaderboard import course
 from sever.store import Evidence
 
 TINY = SynthSettings(train=12, test=4, height=64, width=192, frequencies="balanced", seed=7, workers=1)
@@ -39,13 +41,16 @@ def test_the_whole_story_and_what_it_leaves(
         assert (
             sever("demo", "-o", out, "-c", tiny(tmp_path, "Unet"), "-c", tiny(tmp_path, "FPN"), "--device", "cpu") == 0
         )
-    for name in ("submission.csv", "sheet.png", "scores.json", "images.csv", "report.html"):
+    for name in ("submission.csv", "sheet.png", "scores.json", "images.csv", "report.html", "pseudo.csv"):
         assert (out / name).is_file(), name
     blend = Evidence.find(out / "saved" / "demo-blend")
     assert [member.parent.name for member in blend.members()] == ["demo-unet", "demo-fpn"]
     said = capsys.readouterr().out
     assert said.count("Choose ") == 2
     assert "an empty submission scores" in said
+    (recorded,) = course(out / "saved" / "leaderboard.jsonl")
+    assert recorded.private == json.loads((out / "scores.json").read_text())["dice"]
+    assert recorded.cv is not None
 
 
 def test_files_of_others_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
