@@ -50,8 +50,10 @@ def crossval(
         raise InputError("give either -c CONFIG (one or more) to start, or -r FOLDER to go on")
     if run is None and fold is not None:
         raise InputError("--fold is one of a cross-validation that has begun: give its folder with -r")
-    if run is not None and any(value is not None for value in (folds, seed, precision)):
-        raise InputError("a cross-validation keeps its own settings: leave --folds, --seed and --precision out")
+    if run is not None and (skip_bad or any(value is not None for value in (folds, seed, precision))):
+        raise InputError(
+            "a cross-validation keeps its own settings: leave --folds, --seed, --precision and --skip-bad out"
+        )
     overrides = {
         "folds.count": folds,
         "train.seed": seed,
@@ -68,4 +70,4 @@ def crossval(
     started = [Evidence.find(run)] if run is not None else (start(experiment, saved) for experiment in experiments)
     for evidence in started:
         result = crossvalidate(evidence, device, jobs)
-        print(json.dumps(result.scores, indent=2) if as_json else render(result))
+        print(json.dumps(result.as_dict(), indent=2) if as_json else render(result))

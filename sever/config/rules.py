@@ -70,7 +70,8 @@ class RuleSettings(Settings):
     overlap: Literal["highest_probability", "larger_component", "component_domination", "allow"] = Field(
         "highest_probability",
         description="Where several classes claim a pixel: the most probable of them keeps it; or the one whose "
-        "component is the largest (the code of 2019); or, from the largest component down, each that is still there "
+        "component is the largest (the code of 2019, where of equals the last won); or, from the largest component "
+        "down, each that is still there "
         "removes every smaller one of another class that overlaps it; or all keep it. Of equals the first class wins.",
     )
     min_component_pixels: Pixels = Field(0, description="A component with fewer pixels than this is removed.")

@@ -24,6 +24,10 @@ CHUNK_PIXELS = 1 << 16
 TINY_SHARE = 1e-6
 
 
+# Nearer to 0 a power mean is the geometric one, and float32 has no digits left for it.
+LEAST_POWER = 0.01
+
+
 @dataclass(frozen=True)
 class Blend:
     """How members are combined.
@@ -40,10 +44,10 @@ class Blend:
     def __post_init__(self) -> None:
         if self.kind not in BLENDS:
             raise InputError(f"unknown blend {self.kind!r}; allowed: {', '.join(BLENDS)}")
-        if not math.isfinite(self.power) or self.power == 0:
+        if not math.isfinite(self.power) or abs(self.power) < LEAST_POWER:
             raise InputError(
-                f"the power of a blend is {self.power:g}; give any number but 0: 1 is the mean, 2 the root mean "
-                "square, -1 the harmonic mean (for a geometric mean, take the kind geometric)"
+                f"the power of a blend is {self.power:g}; give any number not within {LEAST_POWER:g} of 0: 1 is the "
+                "mean, 2 the root mean square, -1 the harmonic mean (for a geometric mean, take the kind geometric)"
             )
         _check_weights(self.weights)
         if self.kind == "maximum" and len(set(self.weights)) > 1:
@@ -86,7 +90,7 @@ class Blend:
 
 def _check_weights(weights: Sequence[float]) -> None:
     wrong = [weight for weight in weights if not (math.isfinite(weight) and weight >= 0)]
-    if wrong or (weights and not sum(weights) > 0):
+    if wrong or (weights and not 0 < sum(weights) < math.inf):
         given = ", ".join(f"{weight:g}" for weight in weights)
         raise InputError(f"the weights of a blend are {given}; give numbers of 0 or more, not all of them 0")
 

@@ -30,7 +30,7 @@ def soft_min_pixels(min_pixels: int, gate_prob: Number, factor: float) -> Number
 
     t0*c - t0*(c - 1)*p, a straight line in p, as in the 2019 solution (c of 5, 10 and 20). Takes a number or an array.
     """
-    return min_pixels * factor - min_pixels * (factor - 1) * gate_prob
+    return min_pixels * (1 + (factor - 1) * (1 - gate_prob))  # in this form exactly min_pixels at 1, for any factor
 
 
 def gate_effects(rules: Rules, gate_probs_c: np.ndarray | None) -> list[GateEffect]:

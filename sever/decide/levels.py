@@ -6,15 +6,26 @@ import functools
 
 import numpy as np
 
+from sever.errors import InputError
+
 NUM_LEVELS = 256
+# What rounding may add to a probability: blends of bf16 answers end a little above 1.
+_TOLERANCE = 0.01
 
 
 def quantise(probs_chw: np.ndarray) -> np.ndarray:
     """Probabilities to 8-bit levels, 0..255, the form in which maps are stored; off by 1/510 at most.
 
-    Halves go down, so that a probability is above 0.5 exactly when its level is.
+    Halves go down, so that a probability is above 0.5 exactly when its level is. Raises InputError for what is no
+    probability: a network whose weights are damaged, or that overflows, must not look like one that finds nothing.
     """
-    scaled = probs_chw * np.float32(255)
+    lowest, highest = (probs_chw.min(), probs_chw.max()) if probs_chw.size else (0.0, 1.0)
+    if not (lowest >= -_TOLERANCE and highest <= 1 + _TOLERANCE):  # so written, it catches NaN
+        raise InputError(
+            f"the network's probabilities run from {lowest:g} to {highest:g}; its weights are damaged, or the "
+            "precision is too low for it: try train.precision no, or another checkpoint"
+        )
+    scaled = (probs_chw if lowest >= 0 and highest <= 1 else probs_chw.clip(0, 1)) * np.float32(255)
     scaled -= np.float32(0.5)
     return np.ceil(scaled, out=scaled).astype(np.uint8)
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.table import Table
 
 from sever.config import ExperimentConfig, dump_config, load_config
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
+from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
 from sever.errors import InputError
 from sever.files import write_json, write_text
-from sever.pipeline.evidence import open_evidence, write_score_table
+from sever.pipeline.evaluate_labels import render_labels
+from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
+from sever.pipeline.fold_processes import default_jobs, run_side_by_side
 from sever.pipeline.inspection import (
     How,
     LoadedModel,
@@ -37,19 +34,24 @@ from sever.pipeline.inspection import (
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.tables import as_text
 from sever.pipeline.train import resume, rules_of, train_run
-from sever.store import Evidence, LabelStore, Run
+from sever.store import Evidence, LabelStore, Run, read_json
 
-# A fold trained beside another on the same CPU needs a few cores of its own; below that they only get in each other's
-# way.
-CORES_A_FOLD = 4
+# In a fold's folder: it is predicted, and what its network left.
+PREDICTED = "predicted.json"
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """A finished cross-validation; `scores` is None for a classifier, which draws no masks."""
+    """A finished cross-validation. `scores` of masks is None for a classifier, which draws none; `labels` (as
+    LabelSheet.as_dict) is None for what labels no images."""
 
     folder: Path
+    class_names: tuple[str, ...]
     scores: dict[str, Any] | None
+    labels: dict[str, Any] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"folder": str(self.folder)} | (self.scores or {}) | ({"labels": self.labels} if self.labels else {})
 
 
 def start(config: ExperimentConfig, saved: Path) -> Evidence:
@@ -77,28 +79,31 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
 def crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidation:
     """Train what is not trained yet, predict what is not predicted yet, and write the score table.
 
-    `jobs` folds at a time, each a process of its own; 0 takes one a GPU, or one a `CORES_A_FOLD` cores.
+    `jobs` folds at a time, each a process of its own; 0 takes as many as `default_jobs` says.
     """
-    about = evidence.about()
+    about = _about_folds(evidence)
     todo = [fold for fold in about["folds"] if not is_done(evidence, fold)]
     jobs = min(jobs or default_jobs(device), max(len(todo), 1))
     tell(f"{evidence.folder}: {len(todo)} of {len(about['folds'])} folds to do, {jobs} at a time")
     if jobs > 1:
-        _run_side_by_side(evidence, todo, device, jobs)
+        run_side_by_side(evidence, todo, device, jobs)
     else:
         for fold in todo:
             run_fold(evidence, fold, device)
     _gather_labels(evidence, about["folds"])
-    if not evidence.has_maps:
-        return CrossValidation(evidence.folder, None)
     opened = open_evidence(evidence.folder)
+    labels = None if opened.gate_probs_nc is None else _label_scores(opened)
+    if not evidence.has_maps:
+        return CrossValidation(evidence.folder, opened.table.class_names, None, labels)
     pairs = write_score_table(opened)
-    return CrossValidation(evidence.folder, summarise(pairs, opened.table.class_names))
+    return CrossValidation(
+        evidence.folder, opened.table.class_names, summarise(pairs, opened.table.class_names), labels
+    )
 
 
 def run_fold(evidence: Evidence, fold: int, device: str) -> None:
     """Train one fold, or go on with it, then store the maps of the images that it held out."""
-    folds = evidence.about()["folds"]
+    folds = _about_folds(evidence)["folds"]
     if fold not in folds:
         raise InputError(f"{evidence.folder} has no fold {fold}; its folds are {', '.join(map(str, folds))}")
     run = Run(evidence.fold_folder(fold))
@@ -121,13 +126,14 @@ def held_out(evidence: Evidence, fold: int) -> list[str]:
 
 
 def is_done(evidence: Evidence, fold: int) -> bool:
-    return (evidence.fold_folder(fold) / "predicted.json").is_file()
-
-
-def default_jobs(device: str) -> int:
-    if device in ("auto", "cuda") and torch.cuda.is_available():
-        return torch.cuda.device_count()
-    return max(1, (os.cpu_count() or 1) // CORES_A_FOLD) if device in ("auto", "cpu") else 1
+    """Whether all that the fold left is there: a map, or labels, that were lost are made again."""
+    done = evidence.fold_folder(fold) / PREDICTED
+    if not done.is_file():
+        return False
+    left = read_json(done).get("left", ())
+    if "maps" in left and any(image_id not in evidence.maps for image_id in held_out(evidence, fold)):
+        return False
+    return "labels" not in left or LabelStore(evidence.fold_folder(fold)).file.is_file()
 
 
 def summarise(pairs: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
@@ -145,9 +151,27 @@ def summarise(pairs: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]
     }
 
 
+def _label_scores(opened: OpenEvidence) -> dict[str, Any]:
+    """What an image classifier, or a label head, is worth on images that it has not seen."""
+    assert opened.gate_probs_nc is not None
+    sheet = LabelSheet(opened.num_classes)
+    for row, shown_c in enumerate(opened.table.has_class()):
+        sheet.add(opened.table.image_id(row), opened.gate_probs_nc[row], shown_c)
+    return sheet.as_dict()
+
+
 def render(result: CrossValidation) -> str:
-    """The scores as a table, and where the evidence lies."""
-    return str(result.folder) if result.scores is None else f"{as_text(_table(result.scores))}\n{result.folder}"
+    """The scores as tables, and where the evidence lies."""
+    parts = [] if result.scores is None else [as_text(_table(result.scores))]
+    parts += [] if result.labels is None else [f"Out of fold, {render_labels(list(result.class_names), result.labels)}"]
+    return "\n".join([*parts, str(result.folder)])
+
+
+def _about_folds(evidence: Evidence) -> dict[str, Any]:
+    about = evidence.about()
+    if about["kind"] != "crossval" or "folds" not in about:
+        raise InputError(f"{evidence.folder} is no cross-validation, but a {about['kind']}; give the folder of one")
+    return about
 
 
 def _table(scores: dict[str, Any]) -> Table:
@@ -180,7 +204,8 @@ def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTab
             progress.advance()
     if labels:
         LabelStore(evidence.fold_folder(fold)).write(labels, table.num_classes)
-    write_json(evidence.fold_folder(fold) / "predicted.json", {"checkpoint": loaded.checkpoints[0].name})
+    left = [name for name, there in (("maps", loaded.draws_masks), ("labels", bool(labels))) if there]
+    write_json(evidence.fold_folder(fold) / PREDICTED, {"checkpoint": loaded.checkpoints[0].name, "left": left})
 
 
 def _answers(
@@ -205,38 +230,3 @@ def _gather_labels(evidence: Evidence, folds: Sequence[int]) -> None:
         evidence.labels.write(
             {image_id: probs[image_id] for image_id in evidence.read_folds()["image_id"]}, num_classes
         )
-
-
-def _run_side_by_side(evidence: Evidence, folds: Sequence[int], device: str, jobs: int) -> None:
-    """`jobs` processes at a time, each with its share of the cores or a GPU of its own; their output in fold-K.log."""
-    slots: SimpleQueue[int] = SimpleQueue()
-    for slot in range(jobs):
-        slots.put(slot)
-
-    def run(fold: int) -> None:
-        slot = slots.get()
-        try:
-            _run_alone(evidence, fold, _slot_device(device, slot), max(1, (os.cpu_count() or 1) // jobs))
-        finally:
-            slots.put(slot)
-
-    with meter("folds", len(folds)) as progress, ThreadPoolExecutor(jobs) as pool:
-        for finished in as_completed([pool.submit(run, fold) for fold in folds]):
-            finished.result()
-            progress.advance()
-
-
-def _run_alone(evidence: Evidence, fold: int, device: str, threads: int) -> None:
-    log_file = evidence.folder / f"fold-{fold}.log"
-    command = [sys.executable, "-m", "sever", "crossval", "-r", str(evidence.folder), "--fold", str(fold)]
-    with log_file.open("ab") as log:
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        status = subprocess.run([*command, "--device", device], stdout=log, stderr=log, env=environment).returncode
-    if status:
-        last = log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise InputError(f"fold {fold} failed ({log_file}): {''.join(last)}; type the same command again to go on")
-
-
-def _slot_device(device: str, slot: int) -> str:
-    on_gpus = device in ("auto", "cuda") and torch.cuda.is_available()
-    return f"cuda:{slot % torch.cuda.device_count()}" if on_gpus else device

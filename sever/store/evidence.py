@@ -112,7 +112,12 @@ class Evidence:
         return self.folder / f"fold-{fold}"
 
     def about(self) -> dict[str, Any]:
-        return dict(read_json(self.about_file))
+        """What evidence.json says. Raises InputError where it is damaged."""
+        about = dict(read_json(self.about_file))
+        lacking = {"kind", "name", "class_names"} - set(about)
+        if lacking:
+            raise InputError(f"{self.about_file} is damaged: it lacks {', '.join(sorted(lacking))}")
+        return about
 
     def members(self) -> list[Path]:
         """A blend's members: their folders are written as seen from its own, so that all can move together."""
@@ -150,6 +155,7 @@ class Evidence:
 def read_table_file(path: Path) -> pd.DataFrame:
     """A CSV of ours, with ids and groups as text. Raises InputError where it is missing or damaged."""
     try:
-        return pd.read_csv(path, dtype={"image_id": str, "group": str})
+        # A group may be called NA or null: only an empty cell is missing.
+        return pd.read_csv(path, dtype={"image_id": str, "group": str}, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}") from error

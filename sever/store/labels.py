@@ -87,6 +87,8 @@ def _as_probs(rows: Iterable[list[str]], num_classes: int, path: Path) -> dict[s
         raise InputError(f"{path} is damaged ({error}); give --overwrite to predict again") from error
     if any(len(label_probs_c) != num_classes for label_probs_c in probs.values()):
         raise InputError(f"{path} has rows without a value for each class; give --overwrite to predict again")
+    if any(not ((label_probs_c >= 0) & (label_probs_c <= 1)).all() for label_probs_c in probs.values()):
+        raise InputError(f"{path} holds what is no probability (0 to 1); give --overwrite to predict again")
     return probs
 
 

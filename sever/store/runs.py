@@ -73,7 +73,7 @@ class Run:
 
     def part(self, part: str) -> list[str]:
         """The ids of the images that `train`, that make up the `validation`, or that train as `pseudo`-labelled."""
-        folds = pd.read_csv(self.folds_file, dtype={"image_id": str, "group": str})
+        folds = pd.read_csv(self.folds_file, dtype={"image_id": str, "group": str}, keep_default_na=False)
         return folds.loc[folds["part"] == part, "image_id"].tolist()
 
     def epoch_folder(self, epoch: int) -> Path:

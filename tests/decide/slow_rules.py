@@ -96,7 +96,7 @@ def large_enough(mask_hw: np.ndarray, rules: RuleSettings, index: int, gate: np.
     mask_hw = joined([part for part in components(mask_hw) if part.sum() >= least], mask_hw)
     area = 0 if rules.min_pixels is None else of_class(rules.min_pixels, index)
     if rules.gate.kind == "soft":
-        area = area * rules.gate.factor - area * (rules.gate.factor - 1) * float(gate[index])
+        area = area * (1 + (rules.gate.factor - 1) * (1 - float(gate[index])))
     return mask_hw if mask_hw.sum() >= area else np.zeros_like(mask_hw)
 
 

@@ -79,3 +79,9 @@ def test_an_inspector_of_a_segmenter_alone_does_not_pass_over_the_gate() -> None
     sees_only_pixels = Inspector((lambda images: [Seen(np.full((1, 2, 2), 0.9, np.float32)) for _ in images],), rules)
     with pytest.raises(InputError, match="no classifier"):
         sees_only_pixels.inspect([np.zeros((2, 2, 1), np.uint8)])
+
+
+@given(st.integers(0, 10**6), st.floats(1, 100))
+def test_a_gate_that_is_sure_leaves_the_smallest_area_exactly(min_pixels: int, factor: float) -> None:
+    assert soft_min_pixels(min_pixels, 1.0, factor) == min_pixels
+    assert soft_min_pixels(min_pixels, 0.0, factor) == pytest.approx(min_pixels * factor)

@@ -245,6 +245,30 @@ def test_changed_members_are_noticed(models: Path, tmp_path: Path) -> None:
         make_blend(order(tmp_path / "m", "a b"), tmp_path / "out")
 
 
+def test_changed_labels_are_noticed_and_a_replaced_blend_is_not_tuned(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    wanted = order(tmp_path / "models", "a classifier b")
+    evidence = make_blend(wanted, tmp_path / "out")
+    for name in ("rules-before.json", "rules-tuned.json", "tune.json"):
+        shutil.copy(evidence.rules_file, evidence.folder / name)
+    assert evidence.is_tuned
+    classifier = Evidence(tmp_path / "models" / "classifier")
+    labels = classifier.labels.read(4)
+    classifier.labels.write({image_id: 1 - probs_c for image_id, probs_c in labels.items()}, 4)
+    with pytest.raises(InputError, match="members have changed since"):
+        make_blend(wanted, tmp_path / "out")
+    make_blend(wanted, tmp_path / "out", overwrite=True)
+    assert not evidence.is_tuned
+    assert not (evidence.folder / "tune.json").exists()
+
+
+def test_rules_that_do_not_fit_are_told_before_a_map_is_blended(models: Path, tmp_path: Path) -> None:
+    wanted = order(models, "a b", rules={"pixel_threshold": [0.5, 0.4]})
+    with pytest.raises(InputError, match="2 entries"):
+        make_blend(wanted, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def edit_folds(folder: Path, **columns: object) -> None:
     evidence = Evidence(folder)
     evidence.write_table(evidence.folds_file, evidence.read_folds().assign(**columns))
@@ -413,6 +437,11 @@ def test_a_recipe_finds_the_newest_of_each_seed(models: Path, tmp_path: Path) ->
         (unfinished / file).unlink()
     fpn = make_saved(models, saved, "fpn", "20260101-000000", seed=0)
     gate = make_saved(models, saved, "gate", "20260101-000000", seed=0)
+    with pytest.raises(InputError, match="gate: gate draws masks; it belongs under members"):
+        read_recipe(write_recipe(tmp_path, members=[{"experiment": "unet"}], gate=[{"experiment": "gate"}]), saved)
+    shutil.rmtree(gate / "probs")
+    with pytest.raises(InputError, match="members: gate labels images only; it belongs under gate"):
+        read_recipe(write_recipe(tmp_path, members=[{"experiment": "unet"}, {"experiment": "gate"}]), saved)
     found = read_recipe(
         write_recipe(
             tmp_path,

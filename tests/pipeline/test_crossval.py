@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import yaml
 from command_line import sever
 
 from sever.data.layouts import read_table
+from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
 from sever.pipeline import crossval
 from sever.pipeline.evidence import open_evidence, score_table
@@ -84,6 +89,58 @@ def test_finished_folds_stay_when_it_goes_on(
     capsys.readouterr()
 
 
+def test_what_was_lost_is_made_again(experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A map, and the labels of a label head."""
+    values = yaml.safe_load(experiment.read_text())
+    values["model"]["label_head"] = True
+    experiment.write_text(yaml.safe_dump(values))
+    assert sever("crossval", "-c", experiment, "--saved", tmp_path / "saved", "--json") == 0
+    evidence = Evidence.find(tmp_path / "saved" / "tiny")
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["folder"] == str(evidence.folder)
+    truth, labels = open_evidence(evidence.folder).table.has_class(), open_evidence(evidence.folder).gate_probs_nc
+    assert labels is not None
+    sheet = LabelSheet(4)
+    for number, (probs_c, shown_c) in enumerate(zip(labels, truth, strict=True)):
+        sheet.add(str(number), probs_c, shown_c)
+    assert printed["labels"]["label_ap"] == pytest.approx(sheet.scores()["label_ap"])
+    lost = evidence.maps.path(crossval.held_out(evidence, 1)[0])
+    for file in (lost, evidence.fold_folder(0) / "labels.csv"):
+        before = file.read_bytes()
+        file.unlink()
+        assert sever("crossval", "-r", evidence.folder) == 0
+        assert "1 of 2 folds to do" in capsys.readouterr().err
+        assert file.read_bytes() == before
+
+
+def test_processes_of_folds_end_with_the_one_that_began_them(experiment: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(experiment.read_text())
+    values["train"]["epochs"] = 500
+    experiment.write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-m", "sever", "crossval", "-c", str(experiment), "--jobs", "2", "--device", "cpu"]
+    begun = subprocess.Popen([*command, "--saved", str(tmp_path / "saved")], stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(tmp_path.glob("saved/tiny/*/fold-*/train.log"))) == 2)
+    folds = children(begun.pid)
+    assert len(folds) == 2
+    begun.terminate()
+    assert begun.wait(60) == 128 + signal.SIGTERM
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in folds))
+
+
+def children(parent: int) -> list[int]:
+    stats = [
+        (path.parent.name, path.read_text().rpartition(")")[2].split()) for path in Path("/proc").glob("[0-9]*/stat")
+    ]
+    return [int(pid) for pid, stat in stats if int(stat[1]) == parent]
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
 def test_folds_side_by_side_give_what_one_after_another_gives(experiment: Path, tmp_path: Path) -> None:
     for jobs in (1, 2):
         assert (
@@ -147,7 +204,9 @@ def test_wrong_words(
     assert told in capsys.readouterr().err
 
 
-def test_a_classifier_leaves_labels_and_no_maps(experiment: Path, tmp_path: Path) -> None:
+def test_a_classifier_leaves_labels_and_no_maps(
+    experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     values = yaml.safe_load(experiment.read_text())
     values |= {"name": "gate", "model": {"task": "classify", "encoder": "resnet18", "weights": "none"}, "rules": {}}
     experiment.write_text(yaml.safe_dump(values))
@@ -160,3 +219,6 @@ def test_a_classifier_leaves_labels_and_no_maps(experiment: Path, tmp_path: Path
     assert list(evidence.maps) == []
     assert not evidence.pairs_file.exists()
     assert load_model(evidence.folder, How("cpu")).draws_masks is False
+    shown = capsys.readouterr().out
+    assert "Out of fold, " in shown
+    assert f"labels of {len(ids)} images" in shown

@@ -20,8 +20,9 @@ from sever.decide.ensemble import Blend
 from sever.decide.levels import NUM_LEVELS
 from sever.decide.postprocess import dequantise, quantise
 from sever.decide.ranks import count_levels, ranks_of
+from sever.decide.rules import resolve_rules
 from sever.errors import InputError
-from sever.files import write_json
+from sever.files import sha256_of, write_json
 from sever.pipeline.blend.members import Member, mean_label_probs, open_members
 from sever.pipeline.blend.weights import choose_weights
 from sever.pipeline.evidence import open_evidence, write_score_table
@@ -70,8 +71,9 @@ def make_blend(order: Order, output: Path, overwrite: bool = False) -> Evidence:
     order.blend.shares(len(segmenters))  # told before the work
     evidence = Evidence(output)
     asked = _describe(order, members, output)
-    _claim(evidence, asked, overwrite)
     rules = _rules(order, segmenters[0])
+    resolve_rules(rules, segmenters[0].num_classes)
+    _claim(evidence, asked, overwrite)
     found = _find_out(evidence, order, asked, members, rules)
     blend = Blend.from_dict(found["blend"])
     kept = [member for member, chosen in zip(segmenters, found["keep"], strict=True) if chosen]
@@ -105,11 +107,12 @@ def _seen_from(output: Path, member: Member) -> str:
 
 
 def _digest(member: Member) -> str:
-    """Of the images' folds and their maps' sizes: other maps of the very same sizes would be a wonder."""
+    """Of folds, sizes of maps (other maps of the very same sizes would be a wonder), and what labels the images."""
     maps, folds = member.evidence.maps, member.folds["fold"]
     sizes = [maps.path(image_id).stat().st_size if member.has_maps else 0 for image_id in member.image_ids]
     lines = [str(line) for line in zip(member.image_ids, folds, sizes, strict=True)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    labels = sha256_of(member.evidence.labels_file) if member.has_labels else ""
+    return hashlib.sha256("\n".join([*lines, labels]).encode()).hexdigest()
 
 
 def _claim(evidence: Evidence, asked: dict[str, Any], overwrite: bool) -> None:
@@ -128,7 +131,8 @@ def _claim(evidence: Evidence, asked: dict[str, Any], overwrite: bool) -> None:
             f"{evidence.folder} holds another blend, or its members have changed since ({evidence.blend_file}); give "
             "another -o, or --overwrite to replace it"
         )
-    for file in (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file):
+    tuned = (evidence.rules_before_file, evidence.folder / "rules-tuned.json", evidence.folder / "tune.json")
+    for file in (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file, *tuned):
         file.unlink(missing_ok=True)
     for image_id in list(evidence.maps):
         evidence.maps.path(image_id).unlink()

@@ -22,6 +22,7 @@ def read_recipe(recipe: Path, saved: Path, seed: int = 0) -> Order:
     ]
     if missing:
         raise InputError("\n".join([f"{recipe} wants cross-validations that {saved} does not have:", *missing]))
+    _raise_unless_they_fit(recipe, settings, found)
     paths = [
         folder
         for member in (*settings.members, *settings.gate)
@@ -35,6 +36,15 @@ def read_recipe(recipe: Path, saved: Path, seed: int = 0) -> Order:
         name=settings.name,
         seed=seed,
     )
+
+
+def _raise_unless_they_fit(recipe: Path, settings: EnsembleSettings, found: dict[str, dict[int, Path]]) -> None:
+    """Members draw masks, gates only label images: a gate that draws would take part in the masks unasked."""
+    for part, members, draws in (("members", settings.members, True), ("gate", settings.gate, False)):
+        for member in members:
+            if any(Evidence(folder).has_maps != draws for folder in found[member.experiment].values()):
+                does = "labels images only; it belongs under gate" if draws else "draws masks; it belongs under members"
+                raise InputError(f"{recipe}, {part}: {member.experiment} {does}")
 
 
 def _by_seed(saved: Path, member: MemberSettings) -> dict[int, Path]:
