@@ -163,7 +163,7 @@ def _label_scores(opened: OpenEvidence) -> dict[str, Any]:
 def render(result: CrossValidation) -> str:
     """The scores as tables, and where the evidence lies."""
     parts = [] if result.scores is None else [as_text(_table(result.scores))]
-    parts += [] if result.labels is None else [f"Out of fold, {render_labels(list(result.class_names), result.labels)}"]
+    parts += [] if result.labels is None else [render_labels(list(result.class_names), result.labels, "Out of fold, ")]
     return "\n".join([*parts, str(result.folder)])
 
 

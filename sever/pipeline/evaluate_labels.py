@@ -45,9 +45,9 @@ def _images(sheet: LabelSheet, class_names: tuple[str, ...]) -> pd.DataFrame:
     return pd.concat([pd.Series(sheet.image_ids, name="image_id"), probs, truth], axis=1)
 
 
-def render_labels(classes: list[str], scores: dict[str, Any]) -> str:
-    """The scores of image labels as a table that a person reads; `scores`: LabelSheet.as_dict."""
-    table = Table(title=f"labels of {scores['images']} images, {len(classes)} classes")
+def render_labels(classes: list[str], scores: dict[str, Any], about: str = "") -> str:
+    """The scores of image labels as a table that a person reads; `scores`: LabelSheet.as_dict, `about`: its title's head."""
+    table = Table(title=f"{about}labels of {scores['images']} images, {len(classes)} classes")
     headings = ("class", "AP", "AUC", "F1", "images with it", "found", "missed", "false alarms")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "class" else "right")
