@@ -46,7 +46,7 @@ def _images(sheet: LabelSheet, class_names: tuple[str, ...]) -> pd.DataFrame:
 
 
 def render_labels(classes: list[str], scores: dict[str, Any], about: str = "") -> str:
-    """The scores of image labels as a table that a person reads; `scores`: LabelSheet.as_dict, `about`: its title's head."""
+    """The scores of image labels (LabelSheet.as_dict) as a table that a person reads; `about` heads its title."""
     table = Table(title=f"{about}labels of {scores['images']} images, {len(classes)} classes")
     headings = ("class", "AP", "AUC", "F1", "images with it", "found", "missed", "false alarms")
     for heading in headings:
