@@ -9,6 +9,7 @@ saved/NAME/TIMESTAMP/
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import time
@@ -108,7 +109,10 @@ class Run:
         unwanted = [self.epoch_folder(epoch) for epoch in set(self.epochs()) - epochs]
         unwanted += set(self.checkpoints.glob("step-*")) - ({self.step_folder(step)} if step is not None else set())
         for folder in unwanted:
-            shutil.rmtree(folder)
+            # Out of sight first: killed in the middle, half a checkpoint would be left to go on from.
+            doomed = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+            folder.rename(doomed)
+            shutil.rmtree(doomed)
 
     def clean(self) -> None:
         """Remove what a killed process left half-written."""
