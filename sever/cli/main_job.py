@@ -86,22 +86,18 @@ def train(
     if run is not None:
         if seed is not None or precision is not None or skip_bad:
             raise InputError("a resumed run keeps its own settings: leave --seed, --precision and --skip-bad out")
-        from sever.pipeline.progress import is_main
+        from sever.pipeline.progress import give
         from sever.pipeline.train import resume
 
-        folder = resume(run, device).folder
-        if is_main():
-            print(folder)
+        give(resume(run, device).folder)
         return
     overrides = {"train.seed": seed, "train.precision": precision, "data.skip_bad": skip_bad or None}
     experiments = [load_config(path, overrides) for path in config or []]  # all are checked before the first trains
-    from sever.pipeline.progress import is_main
+    from sever.pipeline.progress import give
     from sever.pipeline.train import train_experiment
 
     for experiment in experiments:
-        folder = train_experiment(experiment, saved, device).folder
-        if is_main():
-            print(folder)
+        give(train_experiment(experiment, saved, device).folder)
 
 
 @app.command()

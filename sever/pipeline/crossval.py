@@ -131,7 +131,7 @@ def is_done(evidence: Evidence, fold: int) -> bool:
     if not done.is_file():
         return False
     left = read_json(done).get("left", ())
-    if "maps" in left and any(image_id not in evidence.maps for image_id in held_out(evidence, fold)):
+    if "maps" in left and evidence.maps.missing(held_out(evidence, fold)):
         return False
     return "labels" not in left or LabelStore(evidence.fold_folder(fold)).file.is_file()
 

@@ -54,7 +54,7 @@ class OpenEvidence:
     def raise_unless_mapped(self) -> None:
         """Raises InputError where an image has no stored map."""
         maps, folder = self.evidence.maps, self.evidence.folder
-        missing = [image_id for image_id in self.table.image_ids if image_id not in maps]
+        missing = maps.missing(self.table.image_ids)
         if len(missing) == len(self.table):
             raise InputError(
                 f"{folder} has no probability maps (probs/), which only segmenters leave. What an image classifier "

@@ -44,6 +44,12 @@ def tell(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
+def give(result: object) -> None:
+    """A result, on standard output."""
+    if is_main():
+        print(result)
+
+
 def is_main() -> bool:
     """Whether this process speaks for all that train one network (torchrun numbers them)."""
     return os.environ.get("RANK", "0") == "0"

@@ -22,9 +22,8 @@ from sever.files import write_json
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.tables import as_text
+from sever.store.evidence import TUNED_RULES, TUNING_REPORT
 
-RULES_FILE = "rules-tuned.json"
-REPORT_FILE = "tune.json"
 TUNED = ("pixel_threshold", "label_threshold", "min_pixels", "gate_threshold")
 
 
@@ -70,7 +69,7 @@ class _Search:
 def tune_candidate(path: Path, options: TuneOptions) -> dict[str, Any]:
     """Search, judge, write; returns the report. Raises InputError for evidence that can't be tuned on."""
     opened = open_evidence(path)
-    output = options.output or opened.evidence.folder / RULES_FILE
+    output = options.output or opened.evidence.folder / TUNED_RULES
     _raise_unless_usable(opened, output)
     search = _search(opened, options)
     settings = as_settings(search.chosen, opened.rules)
@@ -114,8 +113,8 @@ def _raise_unless_usable(opened: OpenEvidence, output: Path) -> None:
         raise InputError(f"all images of {folder} are of one group, so nothing can be said of others; see data.groups")
     if output.resolve() == opened.evidence.rules_file.resolve():
         raise InputError(f"{output} holds the candidate's own rules: leave -o out and give --apply to replace them")
-    if output.name in (REPORT_FILE, opened.evidence.rules_before_file.name) or output.is_dir():
-        raise InputError(f"-o {output} can't be the file for the rules; give another name, such as {RULES_FILE}")
+    if output.name in (TUNING_REPORT, opened.evidence.rules_before_file.name) or output.is_dir():
+        raise InputError(f"-o {output} can't be the file for the rules; give another name, such as {TUNED_RULES}")
 
 
 def _search(opened: OpenEvidence, options: TuneOptions) -> _Search:
@@ -170,7 +169,7 @@ def _draw(opened: OpenEvidence, default: Rules, tuning: Tuning) -> _Drawn:
 
 def _report_file(output: Path) -> Path:
     """Of its own for each file of rules, so that two candidates may be tuned into one folder."""
-    return output.with_name(REPORT_FILE if output.name == RULES_FILE else f"{output.stem}-report.json")
+    return output.with_name(TUNING_REPORT if output.name == TUNED_RULES else f"{output.stem}-report.json")
 
 
 def _groups(opened: OpenEvidence) -> list[Any]:

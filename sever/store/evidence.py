@@ -27,6 +27,7 @@ from sever.store.json_file import read_json
 from sever.store.labels import LabelStore
 from sever.store.maps import ProbabilityStore
 
+TUNED_RULES, TUNING_REPORT = "rules-tuned.json", "tune.json"
 PAIR_COLUMNS = (
     "image_id",
     "group",
@@ -89,6 +90,11 @@ class Evidence:
     def rules_before_file(self) -> Path:
         """The rules that were there before any were chosen on this very evidence."""
         return self.folder / "rules-before.json"
+
+    @property
+    def tuning_files(self) -> tuple[Path, ...]:
+        """What tuning leaves beside the rules: those of before, those found, and the report."""
+        return self.rules_before_file, self.folder / TUNED_RULES, self.folder / TUNING_REPORT
 
     @property
     def is_tuned(self) -> bool:

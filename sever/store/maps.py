@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,10 @@ class ProbabilityStore:
 
     def __contains__(self, image_id: str) -> bool:
         return self.path(image_id).is_file()
+
+    def missing(self, image_ids: Iterable[str]) -> list[str]:
+        """Those without a map, in their order."""
+        return [image_id for image_id in image_ids if image_id not in self]
 
     def write(self, image_id: str, levels_chw: np.ndarray) -> None:
         """`levels_chw`: (C, H, W) uint8."""

@@ -88,6 +88,13 @@ def test_the_separate_form_names_defects_only(tmp_path: Path) -> None:
         check_submission(write(tmp_path / "u.csv", GOOD), sample)
 
 
+def test_a_sample_that_names_several_classes_names_all(tmp_path: Path) -> None:
+    sample = write(tmp_path / "sample.csv", [SEPARATE, "a.jpg,1,1 1", "b.jpg,2,1 1"])
+    check_submission(write(tmp_path / "s.csv", [SEPARATE, "b.jpg,1,1 3"]), sample)
+    with pytest.raises(InputError, match=r"1 rows of a class that sample\.csv doesn't have: b\.jpg_3"):
+        check_submission(write(tmp_path / "t.csv", [SEPARATE, "b.jpg,3,1 3"]), sample)
+
+
 def test_the_competitions_own_sample_names_class_0(tmp_path: Path) -> None:
     """As 2019's data has it today: one row an image, the whole of it, of a class that does not exist."""
     sample = write(tmp_path / "sample.csv", ["ImageId,EncodedPixels,ClassId", "a.jpg,1 409600,0", "b.jpg,1 409600,0"])

@@ -16,6 +16,7 @@ from sever.data.run_table import (
     SEPARATE_FORM,
     find_class_faults,
     find_run_faults,
+    names_every_pair,
     read_run_table,
 )
 from sever.data.text_table import read_text_table
@@ -42,28 +43,27 @@ def check_submission(
     """Compare a submission with the competition's sample: form, images, rows, order, run lengths, overlaps.
 
     In the combined form the rows are the sample's, one for one. In the separate form (defects only) images are among
-    the sample's, and classes among 1..`num_classes`, where that is known. `pixels` is height times width by image;
-    without it, the end of runs is not checked. Unless `overlap_allowed`, a pixel belongs to one class at most. Raises
-    InputError with the first faults.
+    the sample's, and classes among 1..`num_classes`, where that is known, and among the sample's, unless it names a
+    single one throughout, as a placeholder. `pixels` is height times width by image; without it, the end of runs is not
+    checked. Unless `overlap_allowed`, a pixel belongs to one class at most. Raises InputError with the first faults.
     """
-    _, wanted_form = read_text_table(sample, (COMBINED_FORM, SEPARATE_FORM))
-    every_pair = wanted_form == COMBINED_FORM
-    _, given_form = read_text_table(path, (COMBINED_FORM, SEPARATE_FORM))
-    if given_form != wanted_form:
+    given, (stated, form_of_sample) = _read_rows(path), read_text_table(sample, (COMBINED_FORM, SEPARATE_FORM))
+    every_pair = form_of_sample == COMBINED_FORM
+    if names_every_pair(path) != every_pair:
         form, option = ("ImageId_ClassId", "combined") if every_pair else ("ImageId,ClassId", "separate")
         raise InputError(
             f"{path} has the other form of CSV than {sample}, which has {form}; predict with --form {option}"
         )
-    given = _read_rows(path)
     if every_pair:
         wanted = _read_rows(sample)
         _raise_unless_same_rows(path, sample, _keys(given), _keys(wanted))
         images = set(wanted["image_id"])
     else:
-        images = _images_of_separate(sample)
+        images = set(stated["ImageId"])
         refuse(path, f"images that {sample.name} doesn't have", sorted(set(given["image_id"]) - images))
         if num_classes is not None:
             refuse(path, "rows of a wrong class", find_class_faults(given, num_classes, "the data"))
+        _raise_unless_classes_are_known(path, sample, given)
     sizes = {image_id: (pixels or {}).get(image_id, ANY_SIZE) for image_id in given["image_id"]}
     refuse(path, "rows with wrong run lengths", find_run_faults(given, sizes))
     if not overlap_allowed:
@@ -116,7 +116,9 @@ def _read_rows(path: Path) -> pd.DataFrame:
     return rows
 
 
-def _images_of_separate(sample: Path) -> set[str]:
-    """What a sample of defects only says: its classes and run lengths are placeholders (in 2019's data class 0)."""
-    table, _ = read_text_table(sample, (SEPARATE_FORM,))
-    return set(table["ImageId"])
+def _raise_unless_classes_are_known(path: Path, sample: Path, given: pd.DataFrame) -> None:
+    """A single class throughout is a placeholder; 2019's data has class 0, which is none, for one."""
+    classes = set(read_run_table(sample, faults=[])["class_index"])
+    if len(classes) > 1:
+        faults = [key for key, index in zip(_keys(given), given["class_index"], strict=True) if index not in classes]
+        refuse(path, f"rows of a class that {sample.name} doesn't have", faults)

@@ -131,8 +131,8 @@ def _claim(evidence: Evidence, asked: dict[str, Any], overwrite: bool) -> None:
             f"{evidence.folder} holds another blend, or its members have changed since ({evidence.blend_file}); give "
             "another -o, or --overwrite to replace it"
         )
-    tuned = (evidence.rules_before_file, evidence.folder / "rules-tuned.json", evidence.folder / "tune.json")
-    for file in (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file, *tuned):
+    written = (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file)
+    for file in (*written, *evidence.tuning_files):
         file.unlink(missing_ok=True)
     for image_id in list(evidence.maps):
         evidence.maps.path(image_id).unlink()
@@ -183,7 +183,7 @@ def _gather_ranks(members: Sequence[Member]) -> tuple[tuple[tuple[float, ...], .
 def fill_maps(maps: ProbabilityStore, members: Sequence[Member], blend: Blend) -> None:
     """Blend every image that has no map yet; at most two images, with all their members' maps, are in memory."""
     image_ids = members[0].image_ids
-    todo = [image_id for image_id in image_ids if image_id not in maps]
+    todo = maps.missing(image_ids)
 
     def blend_one(image_id: str) -> None:
         maps.write(image_id, quantise(blend(_read_all(members, image_id))))

@@ -31,7 +31,7 @@ class Member:
         evidence = Evidence.find(path)
         has_maps = evidence.has_maps
         member = Member(evidence, tuple(evidence.about()["class_names"]), evidence.read_folds(), has_maps)
-        missing = [image_id for image_id in member.image_ids if has_maps and image_id not in evidence.maps]
+        missing = evidence.maps.missing(member.image_ids) if has_maps else []
         if missing or not (has_maps or evidence.labels_file.is_file()):
             what = f"{len(missing)} of {len(member.folds)} images have" if missing else "its images have"
             raise InputError(
