@@ -5,16 +5,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test check docs clean
+.PHONY: setup demo test test-opencv4 check docs lock licences audit clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml
+# What is installed here is locked, with hashes. PIP_CONSTRAINT names the lock so that a constraint in somebody's pip.conf
+# can't pull against it.
+$(READY): export PIP_CONSTRAINT := requirements.lock
+$(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sever needs Python 3.11 or newer; say which with: make PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (a few minutes and about 6 GB the first time; torch is the largest) ..."
-	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[offline,kaggle,dev]'
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
 demo: setup
@@ -28,6 +31,29 @@ check: setup
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# OpenCV 4 and 5 are both in use, and libraries beside ours ask for 4: the rooms that call it are tested with the other one, too.
+OPENCV4 := $(VENV)/opencv4
+$(OPENCV4)/.ready: $(READY)
+	@rm -rf $(OPENCV4)
+	@$(BIN)/python -m pip install --quiet --no-deps --target $(OPENCV4) 'opencv-python-headless>=4.9,<5'
+	@touch $@
+
+test-opencv4: setup $(OPENCV4)/.ready
+	PYTHONPATH=$(OPENCV4) $(BIN)/python -c 'import cv2; assert cv2.__version__.startswith("4."), cv2.__version__'
+	PYTHONPATH=$(OPENCV4) $(BIN)/pytest -n 2 --dist loadfile tests/data tests/decide tests/deliver
+
+# Versions that are locked stay; `make lock UPGRADE=--upgrade` takes the newest ones.
+lock: setup
+	$(BIN)/uv pip compile pyproject.toml --extra offline --extra kaggle --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --custom-compile-command 'make lock' $(UPGRADE) --quiet --output-file requirements.lock
+
+licences: setup
+	$(BIN)/pip-licenses --order license --fail-on 'Affero;AGPL' --partial-match
+
+# Asks the registry for known vulnerabilities of what is locked.
+audit: setup
+	$(BIN)/uv tool run pip-audit --require-hashes --requirement requirements.lock
 
 docs: setup
 	$(BIN)/sever config reference > docs/reference.md.tmp && mv docs/reference.md.tmp docs/reference.md
