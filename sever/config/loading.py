@@ -16,9 +16,11 @@ from sever.config.kaggle import KaggleSettings
 from sever.config.rules import RuleSettings
 from sever.config.story import StorySettings
 from sever.errors import InputError
+from sever.reading import read_yaml
 
 AnySettings = TypeVar("AnySettings", bound=BaseModel)
 KAGGLE_FILE = Path("kaggle.yml")
+SHOWN, LONGEST_SHOWN = 20, 200  # faults that are spelt out, and characters of what was given
 
 
 def load_config(path: Path, overrides: dict[str, Any] | None = None) -> ExperimentConfig:
@@ -26,48 +28,23 @@ def load_config(path: Path, overrides: dict[str, Any] | None = None) -> Experime
 
     Raises InputError, one line a fault: where it is, what was given, what is right.
     """
-    return parse_config(with_overrides(_read_yaml(path), overrides or {}), source=str(path))
+    return parse_config(with_overrides(read_yaml(path), overrides or {}), source=str(path))
 
 
 def load_ensemble(path: Path) -> EnsembleSettings:
     """Read and validate the recipe of a blend. Raises InputError as `load_config` does."""
-    return _validated(EnsembleSettings, _read_yaml(path), str(path))
+    return _validated(EnsembleSettings, read_yaml(path), str(path))
 
 
 def load_kaggle(path: Path | None, overrides: dict[str, Any]) -> KaggleSettings:
     """Settings for Kaggle from a YAML, by default kaggle.yml where there is one; `overrides` win. Raises InputError."""
     path = path or (KAGGLE_FILE if KAGGLE_FILE.is_file() else None)
-    return _validated(KaggleSettings, (_read_yaml(path) if path else {}) | overrides, str(path or "options"))
+    return _validated(KaggleSettings, (read_yaml(path) if path else {}) | overrides, str(path or "options"))
 
 
 def load_story(path: Path) -> StorySettings:
     """Read and validate a story for `sever run`. Raises InputError as `load_config` does."""
-    return _validated(StorySettings, _read_yaml(path), str(path))
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read configuration {path}: {error}") from error
-    try:
-        values = yaml.load(text, _StrictLoader)
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold settings as `key: value` lines, but holds {type(values).__name__}")
-    return values
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error; by itself the second silently replaces the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = next((key for key, _ in node.value if keys.count(key.value) > 1), None)
-        if twice is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"`{twice.value}` stands twice", twice.start_mark)
-        return super().construct_mapping(node, deep)
+    return _validated(StorySettings, read_yaml(path), str(path))
 
 
 def with_overrides(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -89,8 +66,7 @@ def _validated(settings: type[AnySettings], values: dict[str, Any], source: str)
     try:
         return settings.model_validate(values)
     except ValidationError as error:
-        faults = [_explain(fault, settings) for fault in _innermost(error.errors())]
-        raise InputError("\n".join(f"{source}: {fault}" for fault in faults)) from error
+        raise _refused(_innermost(error.errors()), source, settings) from error
 
 
 def parse_rules(values: Any, source: str) -> RuleSettings:
@@ -101,8 +77,14 @@ def parse_rules(values: Any, source: str) -> RuleSettings:
         found = [fault | {"loc": ("rules", *fault["loc"])} for fault in error.errors()]
         # Of another version, the other faults would only be its news.
         found = [fault for fault in found if fault["loc"][1:] == ("version",)] or found
-        faults = [_explain(fault) for fault in _innermost(found)]
-        raise InputError("\n".join(f"{source}: {fault}" for fault in faults)) from error
+        raise _refused(_innermost(found), source, ExperimentConfig) from error
+
+
+def _refused(faults: list[Any], source: str, root: type[BaseModel]) -> InputError:
+    lines = [f"{source}: {_explain(fault, root)}" for fault in faults[:SHOWN]]
+    if len(faults) > SHOWN:
+        lines.append(f"{source}: and {len(faults) - SHOWN} more faults")
+    return InputError("\n".join(lines))
 
 
 def dump_config(config: ExperimentConfig) -> str:
@@ -126,18 +108,23 @@ def _place(fault: Any) -> tuple[str, ...]:
     return tuple(str(part) for part in fault["loc"] if not _is_union_tag(part))
 
 
-def _explain(fault: Any, root: type[BaseModel] = ExperimentConfig) -> str:
-    where = ".".join(_place(fault))
+def _explain(fault: Any, root: type[BaseModel]) -> str:
+    where = shorten(".".join(_place(fault)))
     if fault["type"] == "extra_forbidden":
         return f"unknown setting `{where}`{_nearest(fault['loc'], root)}"
     if fault["type"] == "missing":
         return f"setting `{where}` is missing"
     if fault["type"] in ("model_type", "model_attributes_type"):
-        return f"setting `{where}` is {fault['input']!r}: it is a section, which holds `key: value` lines"
+        return f"setting `{where}` is {shorten(repr(fault['input']))}: it is a section, which holds `key: value` lines"
     message = fault["msg"].removeprefix("Value error, ")
     if isinstance(fault["input"], dict):  # settings that don't go together: the message names them
         return f"setting `{where}`: {message}" if where else message
-    return f"setting `{where}` is {fault['input']!r}: {message[0].lower()}{message[1:]}"
+    return f"setting `{where}` is {shorten(repr(fault['input']))}: {message[0].lower()}{message[1:]}"
+
+
+def shorten(text: str) -> str:
+    """What was given, for a message: a file may hold a megabyte where a word belongs."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _is_union_tag(part: int | str) -> bool:
@@ -151,7 +138,7 @@ def _nearest(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
         if isinstance(part, str):  # a number is a place in a list of sections
             section = _section_type(section, part)
     known = list(section.model_fields)
-    near = difflib.get_close_matches(str(location[-1]), known, n=2, cutoff=0.5)
+    near = difflib.get_close_matches(shorten(str(location[-1])), known, n=2, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(f'`{name}`' for name in near)}?"
     return f"; allowed here: {', '.join(known)}"

@@ -12,6 +12,7 @@ from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.upload import LONGEST_NAME, raise_unless_slug, slug_of
 from sever.errors import InputError
 from sever.files import atomic_folder, write_text
+from sever.reading import read_json
 
 SCRIPT = Path(__file__).with_name("script.py")
 METADATA, CODE = "kernel-metadata.json", "main.py"
@@ -80,12 +81,12 @@ def write_kernel(folder: Path, kernel: Kernel) -> Path:
 
 def data_sources(folder: Path) -> list[str]:
     """The data sets, OWNER/NAME, that the kernel in this folder reads."""
-    return list(json.loads((folder / METADATA).read_text(encoding="utf-8"))["dataset_sources"])
+    return list(read_json(folder / METADATA)["dataset_sources"])
 
 
 def push(kaggle: Kaggle, folder: Path) -> Pushed:
     """Send a kernel's folder, which runs it. Raises InputError, also where Kaggle doesn't know one of its sources."""
-    ref = json.loads((folder / METADATA).read_text(encoding="utf-8"))["id"]
+    ref = read_json(folder / METADATA)["id"]
     what = f"cannot push kernel {ref}"
     kaggle.api.config_values.setdefault("username", kaggle.owner)
     response = kaggle.call(what, lambda: kaggle.api.kernels_push(str(folder)), repeatable=False)

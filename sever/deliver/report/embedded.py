@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from sever.errors import InputError
+from sever.reading import MIB, parse_json, read_text
 
 FORM = "sever-report 1"
 _OPENING = '<script type="application/json" id="report-numbers">'
@@ -26,18 +27,20 @@ def embed(numbers: dict[str, Any]) -> Markup:
 def read_numbers(path: Path) -> dict[str, Any]:
     """The numbers of a report: its .html, or the .json beside it. Raises InputError for anything else."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MOST_PAGE_BYTES)
+    except InputError as error:
         raise InputError(f"cannot read the report {path}: {error}; {_NEEDED}") from error
     found = _EMBEDDED.search(text)
     try:
-        numbers = json.loads(found[1] if found else text)
-    except ValueError as error:
-        raise InputError(f"{path} holds no numbers of a report ({error}); {_NEEDED}") from error
+        numbers = parse_json(found[1] if found else text, str(path))
+    except InputError as error:
+        raise InputError(f"{path} holds no numbers of a report: {error}; {_NEEDED}") from error
     if not isinstance(numbers, dict) or numbers.get("form") != FORM:
         given = numbers.get("form") if isinstance(numbers, dict) else None
         raise InputError(f"{path} is of the form {given!r}, not {FORM!r}; {_NEEDED}")
     return numbers
 
 
+# The pictures of a page take up to 5 MB; the rest are numbers.
+MOST_PAGE_BYTES = 32 * MIB
 _NEEDED = "give an .html or .json that `sever report` wrote with this version, or leave --against out"

@@ -20,6 +20,7 @@ from sever import __version__
 from sever.errors import InputError
 from sever.files import sha256_of, write_json, write_text
 from sever.pipeline.inspection import evidence_members
+from sever.reading import read_yaml
 from sever.store import Evidence, Run, find_run
 
 ABOUT, ARCHIVE = "sever.json", "model.zip"
@@ -106,7 +107,7 @@ def _stage_run(run: Run, checkpoints: Sequence[Path], target: Path) -> None:
             shutil.copy2(checkpoint / name, folder)
     for name in _RUN_FILES:
         shutil.copy2(run.folder / name, target)
-    settings = yaml.safe_load((target / "config.yml").read_text(encoding="utf-8"))
+    settings = read_yaml(target / "config.yml")
     write_text(target / "config.yml", yaml.safe_dump(without_places(settings), sort_keys=False, allow_unicode=True))
 
 

@@ -1,0 +1,139 @@
+"""Text, JSON and YAML out of files, within bounds of size, depth and number; knows not what they say.
+
+A file may be of any origin, so it is refused before it can take much time or memory: a huge one when it is opened, a
+deep one, and one whose aliases multiply, before anything is built from it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sever.errors import InputError
+
+MIB = 1 << 20
+# Settings are a few kilobytes; a list of all images of the 2019 competition is a quarter of a mebibyte.
+MOST_YAML_BYTES, MOST_YAML_VALUES = MIB, 50_000
+# The longest JSON of our own are a report's numbers: a hundred bytes an image.
+MOST_JSON_BYTES, MOST_JSON_LISTS = 16 * MIB, 500_000
+MOST_DEPTH = 50
+# Longer ones cost the square of their length to read (1:1:1:... is a number in YAML).
+LONGEST_NUMBER = 1000
+
+# A string of JSON, closed or not, or a bracket.
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_NUMBER = re.compile(r"[-+.0-9]")
+# libyaml reads ten times as fast as Python; both give the same values.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What PyYAML raises beside its own errors for scalars that are not what their tag says, such as a 31st of June.
+_BAD_SCALAR = (ValueError, KeyError, IndexError, AttributeError, TypeError, OverflowError, RecursionError)
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """A text file in UTF-8. Raises InputError where it can't be read or is larger than `most_bytes`."""
+    try:
+        with path.open("rb") as file:  # never more than that: a pipe or a device has no end
+            content = file.read(most_bytes + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(content) > most_bytes:
+        raise InputError(f"{path} is too large: more than {most_bytes >> 10:,} KiB; is it the right file?")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot read {path}: it is not text in UTF-8 ({error})") from error
+
+
+def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
+    """The value of a JSON file. Raises InputError where it can't be read, is damaged, or out of bounds."""
+    return parse_json(read_text(path, most_bytes), str(path))
+
+
+def parse_json(text: str, source: str) -> Any:
+    """The value of JSON text from `source`, which an InputError names."""
+    depth = opened = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        if found[0] in "[{":
+            depth, opened = depth + 1, opened + 1
+        elif found[0] in "]}":
+            depth -= 1
+        if depth > MOST_DEPTH:
+            raise InputError(f"cannot read {source}: it is nested more than {MOST_DEPTH} levels deep")
+        if opened > MOST_JSON_LISTS:
+            raise InputError(f"cannot read {source}: it holds more than {MOST_JSON_LISTS:,} lists and objects")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise InputError(f"cannot read {source}: {error}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The `key: value` lines of a YAML file. Raises InputError where they can't be read or are out of bounds."""
+    values = parse_yaml(read_text(path, MOST_YAML_BYTES), str(path))
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold settings as `key: value` lines, but holds {type(values).__name__}")
+    return values
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """The value of YAML text from `source`, which an InputError names; a key that stands twice is an error."""
+    try:
+        _raise_unless_bounded(text, source)
+        return yaml.load(text, _StrictLoader)
+    except yaml.YAMLError as error:
+        raise InputError(f"{source} is not valid YAML: {' '.join(str(error).split())}") from error
+    except InputError:
+        raise
+    except _BAD_SCALAR as error:
+        raise InputError(f"{source} is not valid YAML: a value is not what its tag says ({error})") from error
+
+
+class _StrictLoader(_Loader):  # type: ignore[misc]
+    """YAML in which a key that stands twice is an error; by itself the second silently replaces the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"`{key.value}` stands twice", key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+def _raise_unless_bounded(text: str, source: str) -> None:
+    """Count values and levels as they would be with every alias (`*name`) written out."""
+    count, sizes = 0, dict[str, int]()
+    open_nodes: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, _Loader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor is not None:
+                sizes[anchor] = count - before
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor not in sizes:
+                raise InputError(f"{source}: the alias *{event.anchor} is unknown, or stands in what it refers to")
+            count += sizes[event.anchor]
+        elif isinstance(event, yaml.ScalarEvent):
+            if len(event.value) > LONGEST_NUMBER and (event.tag or (event.implicit[0] and _NUMBER.match(event.value))):
+                raise InputError(f"{source}: a number, or tagged value, is longer than {LONGEST_NUMBER} characters")
+            count += 1
+            if event.anchor is not None:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            sizes.pop(event.anchor, None)
+            open_nodes.append((event.anchor, count))
+            count += 1
+        if len(open_nodes) > MOST_DEPTH:
+            raise InputError(f"{source} is nested more than {MOST_DEPTH} levels deep")
+        if count > MOST_YAML_VALUES:
+            raise InputError(f"{source} holds more than {MOST_YAML_VALUES:,} values, its aliases written out")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
