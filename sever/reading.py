@@ -92,7 +92,7 @@ def parse_yaml(text: str, source: str) -> Any:
         raise InputError(f"{source} is not valid YAML: a value is not what its tag says ({error})") from error
 
 
-class _StrictLoader(_Loader):  # type: ignore[misc]
+class _StrictLoader(_Loader):
     """YAML in which a key that stands twice is an error; by itself the second silently replaces the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -126,7 +126,7 @@ def _raise_unless_bounded(text: str, source: str) -> None:
             if event.anchor is not None:
                 sizes[event.anchor] = 1
         elif isinstance(event, yaml.CollectionStartEvent):
-            sizes.pop(event.anchor, None)
+            sizes.pop(event.anchor or "", None)
             open_nodes.append((event.anchor, count))
             count += 1
         if len(open_nodes) > MOST_DEPTH:
