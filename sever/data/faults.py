@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from sever.errors import InputError
 
@@ -12,19 +12,43 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Skipped:
-    """One fault, and with it one image that can't be used.
+    """One fault, and with it the images that can't be used.
 
-    `row` is the line of the labels file as a text editor counts it, the header being line 1; None where the fault
-    lies in an image or mask file.
+    `image_id` is the name as written where the fault is. `row` is the line of the labels file as a text editor counts
+    it, the header being line 1; None where the fault lies in an image or mask file. `may_mean` are the images that are
+    there and concerned, where that is not simply `image_id`: what a misspelt name may stand for, or none at all.
     """
 
     image_id: str
     row: int | None
     reason: str
+    may_mean: tuple[str, ...] | None = None
 
     def __str__(self) -> str:
         row = "" if self.row is None else f"row {self.row}, "
         return f"{row}image {self.image_id}: {self.reason}"
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images that are left out because of this fault."""
+        return (self.image_id,) if self.may_mean is None else self.may_mean
+
+
+def images_of(faults: Iterable[Skipped]) -> set[str]:
+    """All images that are left out because of these faults."""
+    return {image_id for fault in faults for image_id in fault.images}
+
+
+def without_images(faults: Iterable[Skipped], excluded: set[str]) -> list[Skipped]:
+    """The faults that concern any image beyond the `excluded`, which nobody asked for, and those that concern none."""
+    kept = []
+    for fault in faults:
+        images = tuple(image_id for image_id in fault.images if image_id not in excluded)
+        if images == fault.images:
+            kept.append(fault)
+        elif images:
+            kept.append(replace(fault, may_mean=images))
+    return kept
 
 
 def raise_unless(skip_bad: bool, faults: Sequence[Skipped], source: object) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from sever.data.faults import Skipped
+from sever.data.near_names import NearNames
 from sever.data.table import ImageTable
 from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
@@ -43,8 +44,9 @@ def with_groups(table: ImageTable, path: Path) -> tuple[ImageTable, list[Skipped
             continue
         if groups.setdefault(image_id, group or None) != (group or None):
             faults.append(Skipped(image_id, row, f"the group is {group}, but {groups[image_id]} before"))
+    near = NearNames(rows["image"])
     faults += [
-        Skipped(image_id, None, f"no row of {path} gives its group")
+        Skipped(image_id, None, f"no row of {path} gives its group{near.hint(image_id)}")
         for image_id in table.image_ids
         if image_id not in groups
     ]

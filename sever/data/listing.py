@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pandas as pd
 
-from sever.data.faults import Skipped
+from sever.data.faults import Skipped, images_of
 from sever.data.images import IMAGE_SUFFIXES, image_size, list_images
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -63,7 +63,7 @@ def without_labels(table: ImageTable, class_names: Sequence[str]) -> ImageTable:
 
 def leave_out(table: ImageTable, faults: Sequence[Skipped]) -> ImageTable:
     """The table without the images that have a fault. Raises InputError when none is left."""
-    bad = {fault.image_id for fault in faults}
+    bad = images_of(faults)
     good = [row for row, image_id in enumerate(table.image_ids) if image_id not in bad]
     if not good:
         raise InputError(f"no image is left: all have faults, {len(faults)} in number; the first is {faults[0]}")

@@ -84,7 +84,7 @@ def _same_stem(table: ImageTable) -> list[Skipped]:
 def _unmatched(chosen: ImageTable, everything: ImageTable, masks: dict[str, Path], folder: Path) -> list[Skipped]:
     stems = set(map(_stem, everything.image_ids))
     lonely = [
-        Skipped(stem + MASK_SUFFIX, None, f"mask {mask} has no image")
+        Skipped(stem + MASK_SUFFIX, None, f"mask {mask} has no image", may_mean=())
         for stem, mask in masks.items()
         if stem not in stems
     ]

@@ -13,6 +13,7 @@ import pandas as pd
 from sever.config import PseudoSettings
 from sever.data.faults import Skipped
 from sever.data.listing import list_table, measure, with_runs
+from sever.data.near_names import NearNames
 from sever.data.run_table import (
     COMBINED_FORM,
     SEPARATE_FORM,
@@ -106,6 +107,7 @@ def _measured(rows: pd.DataFrame, folder: Path, path: Path) -> ImageTable:
         raise InputError(
             f"{path} names {len(missing)} images that are missing in pseudo.images {folder}: "
             f"{', '.join(missing[:SHOWN])}; ids there look like {everything.image_id(0)}"
+            f"{NearNames(everything.image_ids).hint(missing[0])}"
         )
     keep = [row for row, image_id in enumerate(everything.image_ids) if image_id in wanted]
     table, faults = measure(everything.take(keep))

@@ -17,6 +17,7 @@ import pandas as pd
 
 from sever.data import rle
 from sever.data.faults import Skipped, raise_unless
+from sever.data.images import IMAGE_SUFFIXES
 from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
 
@@ -37,11 +38,20 @@ def read_run_table(path: Path, faults: list[Skipped] | None = None) -> pd.DataFr
     With `faults` given, what is wrong is added to it and the images concerned are left out; without, it raises
     InputError. Run lengths are not looked into here, since their end depends on the image (`find_run_faults`).
     """
+    frame, found = read_rows(path)
+    raise_unless(faults is not None, found, path)
+    if faults is not None:
+        faults += found
+    return without_rows(frame, found)
+
+
+def read_rows(path: Path) -> tuple[pd.DataFrame, list[Skipped]]:
+    """As `read_run_table`, but all rows, the bad ones too, and what is wrong; class_index is below 0 where unknown."""
     table, form = read_text_table(path, (COMBINED_FORM, SEPARATE_FORM))
     if form == COMBINED_FORM:
         # File names may hold underscores, so it's the last one that parts name and class.
-        parts = [text.rpartition("_") for text in table["ImageId_ClassId"]]
-        image_ids, classes = [part[0] or part[2] for part in parts], [part[2] if part[0] else "" for part in parts]
+        parts = [_name_and_class(text) for text in table["ImageId_ClassId"]]
+        image_ids, classes = [part[0] for part in parts], [part[1] for part in parts]
     else:
         image_ids, classes = table["ImageId"].tolist(), table["ClassId"].tolist()
     numbers = {text: _class_number(text) for text in set(classes)}
@@ -54,10 +64,7 @@ def read_run_table(path: Path, faults: list[Skipped] | None = None) -> pd.DataFr
         }
     )
     found = sorted(_row_faults(frame, classes, form) + _duplicates(frame), key=lambda fault: fault.row or 0)
-    raise_unless(faults is not None, found, path)
-    if faults is not None:
-        faults += found
-    return _without(frame, found)
+    return frame, found
 
 
 def names_every_pair(path: Path) -> bool:
@@ -96,6 +103,13 @@ def write_run_table(file: TextIO, rows: Iterable[ImageRuns], form: str) -> int:
         writer.writerows(lines(image_id, runs))
         count += 1
     return count
+
+
+def _name_and_class(text: str) -> tuple[str, str]:
+    """The two parts of an ImageId_ClassId; without a class where it ends in an image's suffix."""
+    name, _, number = text.rpartition("_")
+    has_class = name and not number.lower().endswith(IMAGE_SUFFIXES)
+    return (name, number) if has_class else (text, "")
 
 
 def _class_number(text: str) -> int | None:
@@ -139,7 +153,8 @@ def faults_at(frame: pd.DataFrame, reasons: Mapping[int, str]) -> list[Skipped]:
     return [Skipped(ids[at], rows[at], reasons[at]) for at in sorted(reasons)]
 
 
-def _without(frame: pd.DataFrame, faults: list[Skipped]) -> pd.DataFrame:
+def without_rows(frame: pd.DataFrame, faults: Iterable[Skipped]) -> pd.DataFrame:
+    """The rows without those of the images, as they are written there, that have a fault."""
     bad = {fault.image_id for fault in faults}
     return frame[~frame["image_id"].isin(bad)].reset_index(drop=True) if bad else frame
 

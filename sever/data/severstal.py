@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from sever.config import DataSettings
+from sever.data.bad_rows import in_doubt, missing_images, with_images
 from sever.data.class_names import CLASSES_FILE, numbered, stated_class_names
-from sever.data.faults import Skipped, raise_unless
+from sever.data.faults import Skipped, raise_unless, without_images
 from sever.data.listing import leave_out, list_table, measure, with_runs, without_labels
-from sever.data.run_table import faults_at, find_class_faults, find_run_faults, names_every_pair, read_run_table
+from sever.data.near_names import NearNames
+from sever.data.run_table import (
+    find_class_faults,
+    find_run_faults,
+    names_every_pair,
+    read_rows,
+    read_run_table,
+    without_rows,
+)
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
@@ -44,24 +53,25 @@ def _read_train(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
 
 
 def _read_labelled(settings: DataSettings, path: Path, folder: Path) -> tuple[ImageTable, list[Skipped]]:
-    skip_bad = settings.skip_bad
-    faults: list[Skipped] = []
-    labels = read_run_table(path, faults=faults if skip_bad else None)
-    class_names, source = _stated_classes(settings) or _counted_classes(labels, path)
-    everything = list_table(folder)
-    chosen = everything.include(settings.include)
-    in_csv = find_class_faults(labels, len(class_names), source) + _missing_images(labels, everything, folder)
-    raise_unless(skip_bad, in_csv, path)
+    rows, faults = read_rows(path)
+    raise_unless(settings.skip_bad, faults, path)
+    class_names, source = _stated_classes(settings) or _counted_classes(rows, path)
+    labels, everything = without_rows(rows, faults), list_table(folder)
+    chosen, near = everything.include(settings.include), NearNames(everything.image_ids)
+    faults += find_class_faults(labels, len(class_names), source) + missing_images(labels, near, folder)
+    raise_unless(settings.skip_bad, faults, path)
+    faults = with_images(faults, near)
+    faults += in_doubt(rows, faults, chosen.image_ids)
 
     table, unreadable = measure(chosen)
-    raise_unless(skip_bad, unreadable, folder)
+    raise_unless(settings.skip_bad, unreadable, folder)
     pixels = table.pixels()
     labels = labels[labels["image_id"].isin(pixels.keys())].reset_index(drop=True)
     bad_runs = find_run_faults(labels, pixels)
-    raise_unless(skip_bad, bad_runs, path)
+    raise_unless(settings.skip_bad, bad_runs, path)
 
     excluded = set(everything.image_ids) - set(chosen.image_ids)
-    faults = [fault for fault in faults + in_csv if fault.image_id not in excluded] + unreadable + bad_runs
+    faults = without_images(faults, excluded) + unreadable + bad_runs
     return leave_out(_label(table, labels, class_names), faults), faults
 
 
@@ -75,7 +85,7 @@ def _read_test(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
             f"the number of classes is not known: {settings.root} has neither {CLASSES_FILE} nor {SAMPLE_FILE} nor "
             f"{LABELS_FILE} to tell it; set {_SETTING}"
         )
-    class_names, _ = stated or _counted_classes(read_run_table(path, faults=[]), path)
+    class_names, _ = stated or _counted_classes(read_rows(path)[0], path)
     table, faults = measure(list_table(folder).include(settings.include))
     raise_unless(settings.skip_bad, faults, folder)
     return leave_out(without_labels(table, class_names), faults), faults
@@ -102,7 +112,9 @@ def _stated_classes(settings: DataSettings) -> tuple[tuple[str, ...], str] | Non
     return numbered(int(sample["class_index"].max()) + 1), SAMPLE_FILE
 
 
-def _counted_classes(labels: pd.DataFrame, path: Path) -> tuple[tuple[str, ...], str]:
+def _counted_classes(rows: pd.DataFrame, path: Path) -> tuple[tuple[str, ...], str]:
+    """By all rows that name a class, for whatever fault their images are left out."""
+    labels = rows[rows["class_index"] >= 0]
     if labels.empty:
         raise InputError(f"{path} has no rows that tell the number of classes; set {_SETTING}")
     if not _gapless(labels):
@@ -114,19 +126,6 @@ def _counted_classes(labels: pd.DataFrame, path: Path) -> tuple[tuple[str, ...],
 def _gapless(labels: pd.DataFrame) -> bool:
     indices = set(labels["class_index"])
     return bool(indices) and indices == set(range(len(indices)))
-
-
-def _missing_images(labels: pd.DataFrame, everything: ImageTable, folder: Path) -> list[Skipped]:
-    there = set(everything.image_ids)
-    missing = {at: image_id for at, image_id in enumerate(labels["image_id"].tolist()) if image_id not in there}
-    if not missing:
-        return []
-    by_stem = {PurePosixPath(image_id).stem: image_id for image_id in everything.image_ids}
-    reasons = {}
-    for at, image_id in missing.items():
-        similar = by_stem.get(PurePosixPath(image_id).stem)
-        reasons[at] = f"this image is missing in {folder}" + (f"; {similar} is there" if similar else "")
-    return faults_at(labels, reasons)
 
 
 def _label(table: ImageTable, labels: pd.DataFrame, class_names: tuple[str, ...]) -> ImageTable:

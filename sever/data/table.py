@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sever.data import rle
+from sever.data.near_names import NearNames
 from sever.errors import InputError
 
 BASE_COLUMNS = ("image_id", "path", "height", "width", "group")
@@ -82,15 +83,20 @@ class ImageTable:
         wanted = list(image_ids)
         missing = [image_id for image_id in wanted if image_id not in position]
         if missing:
-            raise InputError(f"{len(missing)} images are not in the data set: {', '.join(missing[:5])}")
+            hint = NearNames(self.image_ids).hint(missing[0])
+            raise InputError(f"{len(missing)} images are not in the data set: {', '.join(missing[:5])}{hint}")
         return self.take([position[image_id] for image_id in wanted])
 
     def include(self, globs: tuple[str, ...]) -> ImageTable:
-        """The images whose id matches one of the globs; all without globs. Raises InputError when none is left."""
+        """The images whose id is one of the globs or matches one; all without globs. Raises InputError for none left.
+
+        An id with signs of a glob in it, such as a[1].png, is found by itself.
+        """
         if not globs:
             return self
-        keep = [any(fnmatch.fnmatchcase(image_id, glob) for glob in globs) for image_id in self.image_ids]
+        ids = self.image_ids
+        keep = [image_id in globs or any(fnmatch.fnmatchcase(image_id, glob) for glob in globs) for image_id in ids]
         if not any(keep):
-            first = ", ".join(self.image_ids[:3])
-            raise InputError(f"no image id matches {', '.join(globs)}; ids here look like {first}")
+            hint = NearNames(ids).hint(globs[0])
+            raise InputError(f"no image id matches {', '.join(globs)}; ids here look like {', '.join(ids[:3])}{hint}")
         return self.take(np.flatnonzero(keep))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sever.data.near_names import NearNames
 from sever.data.run_table import (
     ImageRuns,
     find_class_faults,
@@ -45,8 +46,8 @@ def read_submission(
     """
     rows = read_run_table(path)
     known = set(image_ids)
-    unknown = dict.fromkeys(image_id for image_id in rows["image_id"] if image_id not in known)
-    refuse(path, "images that are not among the images to score", list(unknown))
+    unknown, near = dict.fromkeys(name for name in rows["image_id"] if name not in known), NearNames(image_ids)
+    refuse(path, "images that are not among the images to score", [f"{name}{near.hint(name)}" for name in unknown])
     refuse(path, "rows of a class that does not exist", find_class_faults(rows, num_classes, "the labels"))
     sizes = pixels if pixels is not None else dict.fromkeys(known, ANY_SIZE)
     refuse(path, "rows with wrong run lengths", find_run_faults(rows, sizes))

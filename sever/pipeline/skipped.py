@@ -2,24 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from sever.data.faults import images_of
 from sever.data.layouts import Skipped
+from sever.data.table import ImageTable
 from sever.files import atomic_path
 from sever.pipeline.progress import tell
 
+SHOWN = 5
 
-def report_skipped(skipped: Sequence[Skipped], path: Path) -> None:
-    """Write one line a fault to `path` and say so on standard error; nothing where nothing was left out."""
+
+def report_skipped(skipped: Sequence[Skipped], path: Path, left: ImageTable | None = None) -> None:
+    """Write one line a fault and image to `path` and say so on standard error; nothing where nothing was left out.
+
+    `left`: the labelled images that are left; which classes none of them shows is said then.
+    """
     if not skipped:
         return
     with atomic_path(path) as temporary:
-        pd.DataFrame([asdict(fault) for fault in skipped]).to_csv(temporary, index=False)
-    images = {fault.image_id for fault in skipped}
-    tell(f"warning: left out {len(images)} images ({len(skipped)} faults), listed in {path}")
-    for fault in skipped[:5]:
-        tell(f"warning: left out {fault.image_id}: {fault.reason}")
+        pd.DataFrame(_lines(skipped)).to_csv(temporary, index=False)
+    images, idle = images_of(skipped), [fault for fault in skipped if not fault.images]
+    nobodys = f", {len(idle)} of them of no image that is there" if idle else ""
+    tell(f"warning: left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {path}")
+    for line in _grouped(skipped)[:SHOWN]:
+        tell(f"warning: {line}")
+    if images and left is not None and (empty := _emptied(left)):
+        tell(f"warning: of the {len(left)} images that are left none {' and none '.join(empty)}")
+
+
+def _lines(skipped: Sequence[Skipped]) -> Iterator[dict[str, object]]:
+    """`image_id` is the image that is left out, and the name as written where the fault is of no image."""
+    for fault in skipped:
+        for image_id in fault.images or (fault.image_id,):
+            left_out = "yes" if fault.images else "no"
+            yield {"image_id": image_id, "row": fault.row, "reason": _reason(fault, image_id), "left_out": left_out}
+
+
+def _reason(fault: Skipped, image_id: str) -> str:
+    return fault.reason if image_id == fault.image_id else f"named {fault.image_id}: {fault.reason}"
+
+
+def _grouped(skipped: Sequence[Skipped]) -> list[str]:
+    """A line a reason, since one may hold for thousands of images."""
+    by_reason: dict[str, list[Skipped]] = {}
+    for fault in skipped:
+        by_reason.setdefault(fault.reason, []).append(fault)
+    lines = []
+    for faults in by_reason.values():
+        first, more = faults[0], f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        named = first.images[0] if first.images else first.image_id
+        said = f"left out {named}" if first.images else f"row {first.row}, {named}" if first.row else named
+        lines.append(f"{said}{more}: {_reason(first, named)}")
+    return lines
+
+
+def _emptied(left: ImageTable) -> list[str]:
+    shown = left.has_class()
+    absent = np.flatnonzero(np.logical_not(shown.any(axis=0)))
+    return [f"shows {left.class_names[index]}" for index in absent] + ["is clean"] * bool(shown.any(axis=1).all())

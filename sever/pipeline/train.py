@@ -74,7 +74,7 @@ def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str
     run = Run(from_main(trainer.accelerator, lambda: make_run().folder))
     if trainer.accelerator.is_main_process:
         _describe(run, config, table, folds, training, validation, pseudo, facts, rules)
-        report_skipped(skipped, run.folder / "skipped.csv")
+        report_skipped(skipped, run.folder / "skipped.csv", table)
     trainer.accelerator.wait_for_everyone()
     return _fit(run, config, facts, rules, trainer, validation)
 

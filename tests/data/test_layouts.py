@@ -93,6 +93,15 @@ def test_no_layout(tmp_path: Path) -> None:
 def test_include(nested: Path) -> None:
     assert read(nested, include=["old/*", "*/y.png"])[0].image_ids == ["new/y.png", "old/x.png", "old/z.png"]
     assert "no image id matches" in fault_of(nested, include=["*.bmp"])
+    assert "new/x.png is there, which differs in separators" in fault_of(nested, include=["new\\x.png"])
+
+
+def test_an_id_with_signs_of_a_glob_includes_itself(nested: Path) -> None:
+    for name in ("a[x]", "ax", "b*", "bb"):
+        save(nested / "images" / f"{name}.png", np.zeros((2, 2), np.uint8))
+        save(nested / "masks" / f"{name}.png", np.ones((2, 2), np.uint8))
+    assert read(nested, include=["a[x].png"])[0].image_ids == ["a[x].png", "ax.png"]
+    assert read(nested, include=["b[*].png"])[0].image_ids == ["b*.png"]
 
 
 class TestGroups:
@@ -127,6 +136,10 @@ class TestGroups:
         table, skipped = read(nested, groups=path, skip_bad=True)
         assert table.image_ids == ["new/x.png", "new/y.png"]
         assert [one.image_id for one in skipped] == ["old/x.png", "old/z.png"]
+
+    def test_a_row_that_may_mean_the_image(self, nested: Path) -> None:
+        path = write_groups(nested, "image,group\nnew/x.png,A\nnew/y.png,A\nold/X.PNG,B\nold/z.png,B\n")
+        assert "old/X.PNG is there, which differs in case" in fault_of(nested, groups=path)
 
     def test_two_groups_for_an_image(self, nested: Path) -> None:
         rows = "new/x.png,A\nnew/y.png,A\nold/x.png,B\nold/z.png,B\nnew/x.png,A\nnew/y.png,C\n"

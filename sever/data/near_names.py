@@ -1,0 +1,84 @@
+"""Which name someone may have meant who wrote another: case, suffix, folder, separators, Unicode; knows no files."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import PurePosixPath
+
+_SHOWN = 3
+
+
+def _plain(name: str) -> str:
+    """Without case, Unicode form and the signs that part folders."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return "/".join(part.strip() for part in folded.replace("\\", "/").split("/") if part.strip() not in ("", "."))
+
+
+def _without_suffix(name: str) -> str:
+    return str(PurePosixPath(_plain(name)).with_suffix("")) if _plain(name) else ""
+
+
+def _without_folder(name: str) -> str:
+    return PurePosixPath(_plain(name)).name
+
+
+def _bare(name: str) -> str:
+    return PurePosixPath(_plain(name)).stem
+
+
+# From the nearest to the farthest: names that are equal seen through one of them may mean the same image.
+_VIEWS: tuple[Callable[[str], str], ...] = (_plain, _without_suffix, _without_folder, _bare)
+
+
+class NearNames:
+    """The names that are there, to be asked which of them another may mean."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(dict.fromkeys(names))
+
+    @cached_property
+    def _by_view(self) -> list[dict[str, list[str]]]:
+        tables = []
+        for view in _VIEWS:
+            table: dict[str, list[str]] = defaultdict(list)
+            for name in self.names:
+                table[view(name)].append(name)
+            tables.append(dict(table))
+        return tables
+
+    def find(self, name: str) -> list[str]:
+        """The nearest names: several where they are equally near, none where nothing is near."""
+        for view, table in zip(_VIEWS, self._by_view, strict=True):
+            if (key := view(name)) and key in table:
+                return table[key]
+        return []
+
+    def hint(self, name: str) -> str:
+        """What to put behind an error about `name`: "; a.jpg is there, which differs in case", or nothing."""
+        found = self.find(name)
+        if not found:
+            return ""
+        if len(found) == 1:
+            return f"; {found[0]} is there, which differs in {difference(name, found[0])}"
+        more = f" or {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        return f"; it may mean {' or '.join(found[:_SHOWN])}{more}, which are there"
+
+
+def difference(name: str, other: str) -> str:
+    """In what two near names differ, in words."""
+    kinds = {"separators (\\ for /)": "\\" in name and "\\" not in other}
+    left, right = (unicodedata.normalize("NFC", text.replace("\\", "/")) for text in (name, other))
+    kinds["Unicode form (NFC, NFD), though it looks the same"] = unicodedata.normalize("NFC", name) != name or (
+        unicodedata.normalize("NFC", other) != other
+    )
+    one, two = PurePosixPath(left), PurePosixPath(right)
+    kinds["folder"] = _plain(str(one.parent)) != _plain(str(two.parent))
+    kinds["suffix"] = one.suffix.casefold() != two.suffix.casefold()
+    cased = [(one.stem, two.stem)] + [(one.suffix, two.suffix)] * (not kinds["suffix"])
+    cased += [(str(one.parent), str(two.parent))] * (not kinds["folder"])
+    kinds["case"] = any(a != b and a.casefold() == b.casefold() for a, b in cased)
+    found = [kind for kind, there in kinds.items() if there]
+    return " and ".join(found) or "spaces"
