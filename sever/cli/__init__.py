@@ -3,7 +3,20 @@
 One file a group of commands; importing it here puts its commands into the application.
 """
 
-from sever.cli import blend, competition, config, crossval, leaderboard, main_job, pseudo, report, run, select, tune
+from sever.cli import (
+    blend,
+    competition,
+    config,
+    crossval,
+    data,
+    leaderboard,
+    main_job,
+    pseudo,
+    report,
+    run,
+    select,
+    tune,
+)
 from sever.cli.application import app, main
 
 __all__ = [
@@ -12,6 +25,7 @@ __all__ = [
     "competition",
     "config",
     "crossval",
+    "data",
     "leaderboard",
     "main",
     "main_job",

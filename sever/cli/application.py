@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import errno
+import logging
+import platform
 import sys
 import traceback
-from typing import Annotated, NoReturn
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn, get_args
 
 import typer
 
 from sever import __version__
+from sever.cli.logs import VARIABLES, logs
+from sever.config.log import LogLevel
 from sever.errors import InputError
+
+LOGGER = logging.getLogger("sever")
+Level = StrEnum("Level", [(name, name) for name in get_args(LogLevel)])
 
 app = typer.Typer(
     name="sever",
@@ -24,28 +33,28 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point: a fault the user can mend is one message and exit code 2, without a traceback; ours is 1."""
-    try:
-        app()
-    except InputError as error:
-        _refuse(str(error))
-    except OSError as error:
-        if not _lies_with_the_disk(error):
+    with logs.running():
+        try:
+            app()
+        except InputError as error:
+            _refuse(str(error))
+        except OSError as error:
+            if not _lies_with_the_disk(error):
+                _confess()
+            path = error.filename2 or error.filename  # a rename that fails does so because of its target
+            _refuse(f"{path}: {error.strerror}" if path else str(error.strerror))
+        except Exception:
             _confess()
-        path = error.filename2 or error.filename  # a rename that fails does so because of its target
-        _refuse(f"{path}: {error.strerror}" if path else str(error.strerror))
-    except Exception:
-        _confess()
 
 
 def _refuse(message: str) -> NoReturn:
-    for line in message.splitlines():
-        print(f"sever: error: {line}", file=sys.stderr)
+    LOGGER.error(message)
     sys.exit(2)
 
 
 def _confess() -> NoReturn:
-    traceback.print_exc()
-    print("sever: this is our fault, not yours; please report it with the lines above", file=sys.stderr)
+    fault = "sever: this is our fault, not yours; please report it with the lines above"
+    LOGGER.critical(f"{traceback.format_exc()}{fault}")
     sys.exit(1)
 
 
@@ -58,7 +67,17 @@ def _lies_with_the_disk(error: OSError) -> bool:
 @app.callback(invoke_without_command=True)
 def _common(
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    log_level: Annotated[
+        Level | None,  # type: ignore[valid-type]
+        typer.Option(envvar=VARIABLES["level"], help="The least that is told, in place of an experiment's log.level."),
+    ] = None,
+    log_file: Annotated[
+        Path | None,
+        typer.Option(envvar=VARIABLES["file"], help="A log file that rotates, in place of an experiment's log.file."),
+    ] = None,
 ) -> None:
     if version:
         print(__version__)
         raise typer.Exit
+    logs.say(None if log_level is None else log_level.value, log_file)
+    LOGGER.debug("sever %s, Python %s, in %s: %s", __version__, platform.python_version(), Path.cwd(), sys.argv[1:])

@@ -7,8 +7,8 @@ import json
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import Configs
-from sever.config import dump_config, json_schema, load_config
+from sever.cli.options import Configs, Set, load_experiments
+from sever.config import dump_config, json_schema
 from sever.errors import InputError
 
 config_app = typer.Typer(help="Show, check and describe configurations.", no_args_is_help=True)
@@ -16,19 +16,19 @@ app.add_typer(config_app, name="config")
 
 
 @config_app.command("show")
-def config_show(config: Configs) -> None:
+def config_show(config: Configs, set_: Set = None) -> None:
     """Print an experiment's whole configuration, defaults included."""
-    for path in config:
-        print(dump_config(load_config(path)))
+    for experiment in load_experiments(config, set_):
+        print(dump_config(experiment))
 
 
 @config_app.command("check")
-def config_check(config: Configs) -> None:
+def config_check(config: Configs, set_: Set = None) -> None:
     """Check configurations without running anything; exit code 2 and a line for every fault."""
     faults = []
     for path in config:
         try:
-            load_config(path)
+            load_experiments([path], set_)
             print(f"{path}: good")
         except InputError as error:
             faults.append(str(error))

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import AsJson, Device, PrecisionOption, SkipBad
-from sever.config import load_config
+from sever.cli.logs import logs
+from sever.cli.options import AsJson, DataRoot, Device, PrecisionOption, Set, SkipBad, load_experiments
 from sever.errors import InputError
 
 
@@ -31,6 +31,8 @@ def crossval(
     jobs: Annotated[
         int, typer.Option(help="Folds at a time, each a process of its own; 0: one a GPU, or one a four cores.", min=0)
     ] = 0,
+    data: DataRoot = None,
+    set_: Set = None,
     saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
     seed: Annotated[int | None, typer.Option(help="Override train.seed.")] = None,
     precision: PrecisionOption = None,
@@ -50,24 +52,29 @@ def crossval(
         raise InputError("give either -c CONFIG (one or more) to start, or -r FOLDER to go on")
     if run is None and fold is not None:
         raise InputError("--fold is one of a cross-validation that has begun: give its folder with -r")
-    if run is not None and (skip_bad or any(value is not None for value in (folds, seed, precision))):
+    if run is not None and (skip_bad or set_ or any(value is not None for value in (data, folds, seed, precision))):
         raise InputError(
-            "a cross-validation keeps its own settings: leave --folds, --seed, --precision and --skip-bad out"
+            "a cross-validation keeps its own settings: leave --data, --set, --folds, --seed, --precision and "
+            "--skip-bad out"
         )
-    overrides = {
-        "folds.count": folds,
-        "train.seed": seed,
-        "train.precision": precision,
-        "data.skip_bad": skip_bad or None,
-    }
-    experiments = [load_config(path, overrides) for path in config or []]  # all are checked before the first trains
+    experiments = load_experiments(
+        config or [],
+        set_,
+        data__root=data,
+        data__skip_bad=skip_bad or None,
+        folds__count=folds,
+        train__seed=seed,
+        train__precision=precision,
+    )
     from sever.pipeline.crossval import crossvalidate, render, run_fold, start
     from sever.store import Evidence
 
     if run is not None and fold is not None:
+        logs.use_those_of(Evidence.find(run).folder)
         run_fold(Evidence.find(run), fold, device)
         return
     started = [Evidence.find(run)] if run is not None else (start(experiment, saved) for experiment in experiments)
     for evidence in started:
+        logs.use_those_of(evidence.folder)
         result = crossvalidate(evidence, device, jobs)
         print(json.dumps(result.as_dict(), indent=2) if as_json else render(result))

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
+from sever.cli.logs import logs
 from sever.cli.options import (
     AsJson,
     CsvForm,
+    DataRoot,
     Device,
     Flip,
     Frequencies,
@@ -19,10 +21,11 @@ from sever.cli.options import (
     Output,
     PrecisionOption,
     RunPath,
+    Set,
     SkipBad,
     Split,
+    load_experiments,
 )
-from sever.config import load_config
 from sever.errors import InputError
 
 
@@ -70,6 +73,8 @@ def train(
     run: Annotated[
         Path | None, typer.Option("--run", "-r", help="Resume this run, or from this checkpoint, exactly.")
     ] = None,
+    data: DataRoot = None,
+    set_: Set = None,
     saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
     seed: Annotated[int | None, typer.Option(help="Override train.seed.")] = None,
     precision: PrecisionOption = None,
@@ -78,25 +83,37 @@ def train(
 ) -> None:
     """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP.
 
-    Examples: `sever train -c experiments/lite0-unet.yml`, `sever train -r saved/lite0-unet`; in two processes:
+    Examples: `sever train -c experiments/lite0-unet.yml`, `sever train -c experiments/lite0-unet.yml --data data/mine
+    --set name=mine --set train.epochs=20`, `sever train -r saved/lite0-unet`; in two processes:
     `torchrun --nproc-per-node 2 -m sever train -c experiments/lite0-unet.yml`
     """
     if bool(config) == (run is not None):
         raise InputError("give either -c CONFIG (one or more) to start, or -r RUN to resume")
     if run is not None:
-        if seed is not None or precision is not None or skip_bad:
-            raise InputError("a resumed run keeps its own settings: leave --seed, --precision and --skip-bad out")
+        if skip_bad or set_ or any(value is not None for value in (data, seed, precision)):
+            raise InputError(
+                "a resumed run keeps its own settings: leave --data, --set, --seed, --precision and --skip-bad out"
+            )
         from sever.pipeline.progress import give
         from sever.pipeline.train import resume
+        from sever.store import find_run
 
+        logs.use_those_of(find_run(run)[0].folder)
         give(resume(run, device).folder)
         return
-    overrides = {"train.seed": seed, "train.precision": precision, "data.skip_bad": skip_bad or None}
-    experiments = [load_config(path, overrides) for path in config or []]  # all are checked before the first trains
+    experiments = load_experiments(
+        config or [],
+        set_,
+        data__root=data,
+        data__skip_bad=skip_bad or None,
+        train__seed=seed,
+        train__precision=precision,
+    )
     from sever.pipeline.progress import give
     from sever.pipeline.train import train_experiment
 
     for experiment in experiments:
+        logs.use(experiment.log)
         give(train_experiment(experiment, saved, device).folder)
 
 
@@ -208,10 +225,11 @@ def demo(
         list[Path] | None,
         typer.Option("--config", "-c", help="Experiment YAML, in place of those that come with sever; repeatable."),
     ] = None,
+    set_: Set = None,
     device: Device = "auto",
 ) -> None:
     """The whole story on synthetic strip, from nothing to chosen and scored masks, in a few minutes on two cores."""
     from sever.pipeline.demo import run_demo
 
     configs = config or sorted((Path(__file__).parents[1] / "pipeline").glob("demo-*.yml"), reverse=True)
-    print(run_demo([load_config(path) for path in configs], output, device))
+    print(run_demo(load_experiments(configs, set_), output, device))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from sever.config import ExperimentConfig, load_config, read_assignments
 
 
 class CsvForm(StrEnum):
@@ -40,6 +43,13 @@ class Frequencies(StrEnum):
 Configs = Annotated[
     list[Path], typer.Option("--config", "-c", help="Experiment YAML; give several to run one after another.")
 ]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a setting, e.g. train.epochs=20, typed as in YAML; repeatable."
+    ),
+]
+DataRoot = Annotated[Path | None, typer.Option("--data", help="Override data.root: the data set's folder.")]
 RunPath = Annotated[
     Path,
     typer.Option("--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."),
@@ -60,3 +70,13 @@ SkipBad = Annotated[
 PrecisionOption = Annotated[
     Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")
 ]
+
+
+def load_experiments(paths: Sequence[Path], set_: Sequence[str] | None, **options: Any) -> list[ExperimentConfig]:
+    """All experiments, with --set and the options of single settings over them, before the first of them is begun.
+
+    `options` are named as settings with `__` for the dot; None was not given.
+    """
+    overrides = {name.replace("__", "."): value for name, value in options.items()}
+    assigned = read_assignments(set_ or ())
+    return [load_config(path, overrides, assigned) for path in paths]

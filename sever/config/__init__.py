@@ -17,8 +17,8 @@ from sever.config.loading import (
     load_story,
     parse_config,
     parse_rules,
-    with_overrides,
 )
+from sever.config.log import LogLevel, LogSettings
 from sever.config.model import (
     LABEL_LOSSES,
     SOFTMAX_LOSSES,
@@ -32,6 +32,7 @@ from sever.config.model import (
     PredictSettings,
     TrainSettings,
 )
+from sever.config.overrides import known_keys, read_assignments, with_overrides
 from sever.config.rules import GateSettings, RuleSettings
 from sever.config.story import PublishedSettings, StageSettings, StorySettings
 
@@ -48,6 +49,8 @@ __all__ = [
     "GateSettings",
     "InChannels",
     "KaggleSettings",
+    "LogLevel",
+    "LogSettings",
     "LossName",
     "LossSettings",
     "MemberSettings",
@@ -65,11 +68,13 @@ __all__ = [
     "TrainSettings",
     "dump_config",
     "json_schema",
+    "known_keys",
     "load_config",
     "load_ensemble",
     "load_kaggle",
     "load_story",
     "parse_config",
     "parse_rules",
+    "read_assignments",
     "with_overrides",
 ]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from sever.config.base import Settings
 from sever.config.data import AugmentSettings, DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.log import LogSettings
 from sever.config.model import (
     LABEL_LOSSES,
     LABEL_MONITORS,
@@ -41,6 +42,7 @@ class ExperimentConfig(Settings):
     train: TrainSettings = TrainSettings()
     predict: PredictSettings = PredictSettings()
     rules: RuleSettings = RuleSettings()
+    log: LogSettings = LogSettings()
 
     @model_validator(mode="before")
     @classmethod

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import types
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from sever.config.ensemble import EnsembleSettings
 from sever.config.experiment import ExperimentConfig
 from sever.config.kaggle import KaggleSettings
+from sever.config.overrides import section_of, with_overrides
 from sever.config.rules import RuleSettings
 from sever.config.story import StorySettings
 from sever.errors import InputError
@@ -23,12 +24,16 @@ KAGGLE_FILE = Path("kaggle.yml")
 SHOWN, LONGEST_SHOWN = 20, 200  # faults that are spelt out, and characters of what was given
 
 
-def load_config(path: Path, overrides: dict[str, Any] | None = None) -> ExperimentConfig:
+def load_config(
+    path: Path, overrides: Mapping[str, Any] | None = None, assigned: Mapping[str, Any] | None = None
+) -> ExperimentConfig:
     """Read and validate one experiment's YAML; `overrides` maps `section.key` to a value that wins, None to nothing.
 
-    Raises InputError, one line a fault: where it is, what was given, what is right.
+    `assigned` are those of `--set` (`read_assignments`), where None is a value. Raises InputError, one line a fault:
+    where it is, what was given, what is right.
     """
-    return parse_config(with_overrides(read_yaml(path), overrides or {}), source=str(path))
+    source = f"{path} with --set {', '.join(assigned)}" if assigned else str(path)
+    return parse_config(with_overrides(read_yaml(path), overrides or {}, assigned), source)
 
 
 def load_ensemble(path: Path) -> EnsembleSettings:
@@ -45,16 +50,6 @@ def load_kaggle(path: Path | None, overrides: dict[str, Any]) -> KaggleSettings:
 def load_story(path: Path) -> StorySettings:
     """Read and validate a story for `sever run`. Raises InputError as `load_config` does."""
     return _validated(StorySettings, read_yaml(path), str(path))
-
-
-def with_overrides(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """The settings with what was said on the command line put over them."""
-    merged = dict(values)
-    for dotted, value in overrides.items():
-        section, key = dotted.split(".")
-        if value is not None and isinstance(merged.get(section, {}), dict):
-            merged[section] = merged.get(section, {}) | {key: value}
-    return merged
 
 
 def parse_config(values: dict[str, Any], source: str) -> ExperimentConfig:
@@ -145,8 +140,6 @@ def _nearest(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
 
 
 def _section_type(section: type[BaseModel], name: str) -> type[BaseModel]:
-    annotation = section.model_fields[name].annotation
-    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType, tuple) else (annotation,)
-    found = next((option for option in options if isinstance(option, type) and issubclass(option, BaseModel)), None)
+    found = section_of(section.model_fields[name].annotation)
     assert found is not None, f"{section.__name__}.{name} is not a section"
     return found

@@ -28,6 +28,7 @@ from sever.models.network import PixelNetwork
 from sever.models.predict import Predictor
 from sever.models.segmenter import build_segmenter
 from sever.pipeline.budget import Effort
+from sever.pipeline.progress import detail
 from sever.pipeline.streams import chunks, read_ahead
 from sever.store import Evidence, Run, find_run, load_weights_file, read_json
 
@@ -146,6 +147,7 @@ def _load_run(path: Path, how: How) -> LoadedModel:
     network = new_network(config, facts, pretrained=False)
     load_weights(network, load_weights_file(checkpoint))
     target = pick_device(how.device, config.train.precision)
+    detail(f"{checkpoint}: {config.model.architecture}, {config.model.encoder}, on {target}, {config.train.precision}")
     rules = parse_rules(read_json(run.rules_file), str(run.rules_file))
     inspector = make_inspector(network.to(target), network.size_multiple, config, facts, rules, target)
     draws_masks = config.model.task == "segment"

@@ -1,7 +1,11 @@
-"""Progress on long work: a bar where people look on, plain lines where the output is a file or a pipe."""
+"""Progress on long work: a bar where people look on, plain lines in the log where the output is a file or a pipe.
+
+What is told goes through `logging`; where it goes from there is the matter of the command line, or of who calls us.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -20,6 +24,7 @@ from rich.progress import (
 )
 
 PLAIN_SECONDS = 10.0
+LOGGER = logging.getLogger("sever")
 
 
 class Meter(Protocol):
@@ -29,7 +34,7 @@ class Meter(Protocol):
 @contextmanager
 def meter(title: str, total: int, done: int = 0, seconds: float = PLAIN_SECONDS) -> Iterator[Meter]:
     """Show how much of `total` is done, on standard error. `done` counts what an earlier run left finished."""
-    if not is_main():
+    if not is_main() or not LOGGER.isEnabledFor(logging.INFO):
         yield _Silence()
     elif sys.stderr.isatty():
         with _bar() as bar:
@@ -39,9 +44,21 @@ def meter(title: str, total: int, done: int = 0, seconds: float = PLAIN_SECONDS)
 
 
 def tell(message: str) -> None:
-    """One line on standard error."""
+    """One line for who looks on."""
     if is_main():
-        print(message, file=sys.stderr, flush=True)
+        LOGGER.info(message)
+
+
+def warn(message: str) -> None:
+    """One line on what is probably not as it was meant."""
+    if is_main():
+        LOGGER.warning(message)
+
+
+def detail(message: str) -> None:
+    """What only matters where something is looked for."""
+    if is_main():
+        LOGGER.debug(message)
 
 
 def give(result: object) -> None:

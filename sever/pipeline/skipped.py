@@ -12,7 +12,7 @@ from sever.data.faults import images_of
 from sever.data.layouts import Skipped
 from sever.data.table import ImageTable
 from sever.files import atomic_path
-from sever.pipeline.progress import tell
+from sever.pipeline.progress import warn
 
 SHOWN = 5
 
@@ -28,11 +28,11 @@ def report_skipped(skipped: Sequence[Skipped], path: Path, left: ImageTable | No
         pd.DataFrame(_lines(skipped)).to_csv(temporary, index=False)
     images, idle = images_of(skipped), [fault for fault in skipped if not fault.images]
     nobodys = f", {len(idle)} of them of no image that is there" if idle else ""
-    tell(f"warning: left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {path}")
+    warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {path}")
     for line in _grouped(skipped)[:SHOWN]:
-        tell(f"warning: {line}")
+        warn(f"{line}")
     if images and left is not None and (empty := _emptied(left)):
-        tell(f"warning: of the {len(left)} images that are left none {' and none '.join(empty)}")
+        warn(f"of the {len(left)} images that are left none {' and none '.join(empty)}")
 
 
 def _lines(skipped: Sequence[Skipped]) -> Iterator[dict[str, object]]:

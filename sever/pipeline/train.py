@@ -17,13 +17,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config, parse_rules
-from sever.data.dataset import Channels, StripDataset, collate, measure_pixels, start_worker
+from sever.data.dataset import collate, measure_pixels, start_worker
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
 from sever.data.layouts import find_layout, read_table
-from sever.data.mixing import check_there, join, read_pseudo_labelled
+from sever.data.mixing import check_there, read_pseudo_labelled
 from sever.data.samplers import make_sampler, pseudo_a_batch
 from sever.data.table import ImageTable
-from sever.data.transforms import build_augmentation
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.files import atomic_path, write_json, write_text
@@ -34,8 +33,9 @@ from sever.models.device import from_main, make_accelerator, pick_device
 from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
 from sever.pipeline.inspection import DatasetFacts, new_network
-from sever.pipeline.progress import tell
+from sever.pipeline.progress import detail, tell, warn
 from sever.pipeline.skipped import report_skipped
+from sever.pipeline.training_images import channels_of, training_dataset
 from sever.pipeline.watch import HistoryRow, TrainingWatcher
 from sever.store import Run, find_run, load_checkpoint, load_weights_file, read_json, save_weights
 
@@ -49,6 +49,7 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
 
 def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str) -> Run:
     """Train one experiment from the start; its folder is made only when all that can be checked was found good."""
+    detail(f"settings of {config.name}:\n{dump_config(config)}")
     # What needs no data is told before a large data set is read.
     if config.model.task == "segment":
         check_settings(find_architecture(config.model.architecture), config.model)
@@ -65,8 +66,9 @@ def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str
     beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
     tell(f"{len(training)} images train{beside}, {len(validation)} validate; classes: {', '.join(table.class_names)}")
     _check_defects(training)
-    channels: Channels = 3 if config.model.in_channels == "rgb" else 1
-    mean, std = measure_pixels(training, channels, config.data.significant_bits, max(1, config.train.workers))
+    mean, std = measure_pixels(
+        training, channels_of(config), config.data.significant_bits, max(1, config.train.workers)
+    )
     facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
     rules = rules_of(config, table.num_classes)
     trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
@@ -181,9 +183,8 @@ def build_trainer(
         keep_freed_memory()
     torch.manual_seed(settings.seed)  # the first weights of what isn't pretrained
     network = new_network(config, facts, pretrained)
-    augmentation = build_augmentation(config.augment)
-    images, num_pseudo = (training, 0) if pseudo is None else (join(training, pseudo), len(pseudo))
-    dataset = StripDataset(images, facts.channels, augmentation, settings.seed, config.data.significant_bits)
+    dataset = training_dataset(config, training, pseudo)
+    num_pseudo = 0 if pseudo is None else len(pseudo)
     sampler = make_sampler(
         config.sampling, config.pseudo, training.has_class(), num_pseudo, settings.batch_size, settings.seed
     )
@@ -244,7 +245,7 @@ def _check_defects(training: ImageTable) -> None:
         raise InputError("no training image shows a defect; check the labels, data.include and the folds")
     absent = [name for name, there in zip(training.class_names, shown.tolist(), strict=True) if not there]
     if absent:
-        tell(f"warning: no training image shows {', '.join(absent)}, so that it can't be learnt")
+        warn(f"no training image shows {', '.join(absent)}, so that it can't be learnt")
 
 
 def _environment() -> dict[str, object]:

@@ -18,13 +18,13 @@ from sever.data.table import ImageTable
 from sever.decide.inspector import Inspector
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ScoreSheet, pair_counts
-from sever.deliver.pictures import draw_contours
+from sever.deliver.canvas import draw_contours
 from sever.deliver.tensorboard import TensorBoardLog
 from sever.files import atomic_path
 from sever.models.checkpoint import Snapshot
 from sever.models.train import EpochReport, Position, Scores, StepReport
 from sever.pipeline.inspection import DatasetFacts, image_reader, inspect_table, label_table, make_inspector
-from sever.pipeline.progress import Meter, meter, tell
+from sever.pipeline.progress import Meter, detail, meter, tell
 from sever.store import Run, save_checkpoint
 
 HistoryRow = dict[str, Any]
@@ -118,6 +118,7 @@ class TrainingWatcher:
         self.board.scalars("validation", report.scores or {}, self.batches_done)
         self.board.scalars("learning_rate", report.learning_rates, self.batches_done)
         save_checkpoint(self.run.epoch_folder(epoch), snapshot(), {"history": self.history})
+        detail(f"kept {self.run.epoch_folder(epoch)}")
         self.run.keep(self._worth_keeping())
         with atomic_path(self.run.history_file) as temporary:
             pd.DataFrame(self.history).to_csv(temporary, index=False)

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from sever.deliver.pictures import SHEET_WIDTH, Sample, draw_contours, palette, picture_sheet
+from sever.deliver.canvas import draw_contours, palette
+from sever.deliver.pictures import SHEET_WIDTH, Sample, picture_sheet
 
 NAMES = ("pit", "scratch")
 

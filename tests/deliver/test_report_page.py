@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sever.config import GateSettings, RuleSettings
 from sever.decide.postprocess import draw_masks
 from sever.decide.rules import resolve_rules
-from sever.deliver.pictures import palette
+from sever.deliver.canvas import palette
 from sever.deliver.report import FORM, draw_picture, read_numbers, render_page, rules_in_words, verdict_in_words
 from sever.deliver.report.axes import Axis, room_around, round_ticks, short
 from sever.deliver.report.embedded import embed

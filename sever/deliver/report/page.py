@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from sever.deliver.pictures import palette
+from sever.deliver.canvas import palette
 from sever.deliver.report import charts
 from sever.deliver.report.embedded import embed
 from sever.deliver.report.pictures import Picture

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sever.deliver.pictures import Colour, draw_contours
+from sever.deliver.canvas import Colour, draw_contours
 
 PANEL_WIDTH = 900  # pixels; broader images are shown smaller
 LINE_WIDTH = 2  # pixels of a contour

@@ -24,7 +24,7 @@ from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.decide.postprocess import quantise
 from sever.decide.rules import resolve_rules
-from sever.deliver.pictures import palette
+from sever.deliver.canvas import palette
 from sever.deliver.report import (
     FORM,
     Picture,

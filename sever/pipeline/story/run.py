@@ -16,7 +16,14 @@ from typing import Any, Protocol
 from rich.markup import escape
 from rich.table import Table
 
-from sever.config import PublishedSettings, StageSettings, load_config, load_ensemble
+from sever.config import (
+    ExperimentConfig,
+    PublishedSettings,
+    StageSettings,
+    load_config,
+    load_ensemble,
+    read_assignments,
+)
 from sever.errors import InputError
 from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
 from sever.pipeline.progress import tell
@@ -98,7 +105,7 @@ def _check(plan: Plan, shell: Shell, stages: Sequence[StageSettings]) -> None:
             try:
                 parsed = shell.parse(shlex.split(line)[1:])
                 for path in parsed.options.get("config") or () if parsed.command in MAKES_RUN else ():
-                    load_config(path)
+                    _experiment(path, parsed)
                 if parsed.command == "blend" and parsed.options["recipe"] is not None:
                     load_ensemble(parsed.options["recipe"])
             except InputError as error:
@@ -140,7 +147,7 @@ def _go_on(words: list[str], parsed: Parsed, since: str) -> list[str]:
     configs: Sequence[Path] = parsed.options.get("config") or ()
     if parsed.command not in MAKES_RUN or len(configs) != 1:
         return words
-    folder = Path(parsed.options["saved"]) / load_config(configs[0]).name
+    folder = Path(parsed.options["saved"]) / _experiment(configs[0], parsed).name
     # Nobody else makes folders of this experiment meanwhile, and their names are the times when they were made.
     made = sorted(file.parent for file in folder.glob(f"*/{MAKES_RUN[parsed.command]}") if file.parent.name >= since)
     if not made:
@@ -149,6 +156,11 @@ def _go_on(words: list[str], parsed: Parsed, since: str) -> list[str]:
         word for name in KEPT_OPTIONS if name in parsed.options for word in (f"--{name}", str(parsed.options[name]))
     ]
     return [parsed.command, "-r", str(made[-1]), *kept]
+
+
+def _experiment(path: Path, parsed: Parsed) -> ExperimentConfig:
+    """As the command will read it: --set may change its name, too."""
+    return load_config(path, {"data.root": parsed.options.get("data")}, read_assignments(parsed.options["set_"] or ()))
 
 
 def _stopped(title: str, line: str) -> str:

@@ -1,0 +1,149 @@
+"""What the library logs, brought to standard error and to a log file that rotates; the only room with log handlers.
+
+Handlers are there while a command runs, so that who uses `sever` from Python keeps his own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from sever.config import load_config
+from sever.config.log import LogLevel, LogSettings
+from sever.errors import InputError
+
+LOGGER = logging.getLogger("sever")
+FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(message)s"
+MEGABYTE = 1_000_000
+VARIABLES = {"level": "SEVER_LOG_LEVEL", "file": "SEVER_LOG_FILE"}
+
+
+class Logs:
+    """The handlers of one command. What was said on the command line wins over the settings of an experiment."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, object] = {}
+        self.terminal = TerminalHandler()
+        self.file: SharedLogFile | None = None
+
+    def say(self, level: LogLevel | None, file: Path | None) -> None:
+        """Options of a command that begins; of a story's commands the first that were said hold."""
+        given = {"level": level, "file": file}
+        self.said = {name: value for name, value in given.items() if value is not None} | self.said
+        os.environ |= {VARIABLES[name]: str(value) for name, value in self.said.items()}  # folds are processes
+        self.use(LogSettings())
+
+    def use(self, settings: LogSettings) -> None:
+        """Take over an experiment's settings. Raises InputError for a log file that can't be written."""
+        wanted = settings.model_copy(update=self.said)
+        if os.environ.get("RANK", "0") != "0":  # of several processes that train one network, the first speaks
+            wanted = wanted.model_copy(update={"file": None})
+        LOGGER.setLevel(wanted.level.upper())
+        if self.file is None or not self.file.is_as(wanted):
+            self._close_file()
+            if wanted.file is not None:
+                self.file = _open(wanted)
+                LOGGER.addHandler(self.file)
+
+    def use_those_of(self, folder: Path) -> None:
+        """Take over the settings with which a folder was begun; a blend has none."""
+        file = folder / "config.yml"
+        if file.is_file():
+            self.use(load_config(file).log)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Handlers for as long as a command takes."""
+        self.said = {}
+        LOGGER.addHandler(self.terminal)
+        before = LOGGER.propagate, LOGGER.level
+        variables = {name: os.environ.get(name) for name in VARIABLES.values()}
+        LOGGER.propagate = False
+        self.use(LogSettings())
+        try:
+            yield
+        finally:
+            self._close_file()
+            LOGGER.removeHandler(self.terminal)
+            LOGGER.propagate = before[0]
+            LOGGER.setLevel(before[1])
+            for name, value in variables.items():
+                os.environ.pop(name, None)
+                os.environ |= {name: value} if value is not None else {}
+
+    def _close_file(self) -> None:
+        if self.file is not None:
+            LOGGER.removeHandler(self.file)
+            self.file.close()
+            self.file = None
+
+
+class TerminalHandler(logging.Handler):
+    """A line as it is on standard error, wherever that leads now (a progress bar, a test); faults say that they are."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = self.format(record).splitlines() or [""]
+        if record.levelno == logging.ERROR:
+            lines = [f"sever: error: {line}" for line in lines]
+        elif record.levelno == logging.WARNING:
+            lines[0] = f"warning: {lines[0]}"
+        print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+class SharedLogFile(RotatingFileHandler):
+    """A rotating file that several processes may write to (folds side by side, two commands): they take turns."""
+
+    def __init__(self, settings: LogSettings) -> None:
+        assert settings.file is not None
+        self.wanted = settings
+        size = round(settings.max_megabytes * MEGABYTE)
+        super().__init__(settings.file, maxBytes=max(1, size), backupCount=settings.keep, encoding="utf-8")
+        self.setFormatter(logging.Formatter(FORMAT))
+        self.turn = Path(self.baseFilename).with_name(f".{Path(self.baseFilename).name}.lock")
+
+    def is_as(self, settings: LogSettings) -> bool:
+        return settings.model_copy(update={"level": self.wanted.level}) == self.wanted
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            with self.turn.open("a") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed
+                self._follow()
+                super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk takes the log, and not the work: told once."""
+        LOGGER.removeHandler(self)
+        print(f"warning: {self.baseFilename} can't be written to any more: {sys.exc_info()[1]}", file=sys.stderr)
+
+    def _follow(self) -> None:
+        """Open the file anew where another process has put it aside."""
+        path = Path(self.baseFilename)
+        if self.stream is not None and (not path.exists() or not os.path.samestat(path.stat(), self._own_stat())):
+            self.stream.close()
+            self.stream = self._open()
+
+    def _own_stat(self) -> os.stat_result:
+        return os.fstat(self.stream.fileno())
+
+
+def _open(settings: LogSettings) -> SharedLogFile:
+    assert settings.file is not None
+    try:
+        settings.file.parent.mkdir(parents=True, exist_ok=True)
+        return SharedLogFile(settings)
+    except OSError as error:
+        raise InputError(
+            f"the log file {settings.file} can't be written: {error.strerror}; name another one"
+        ) from error
+
+
+logs = Logs()

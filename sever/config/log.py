@@ -1,0 +1,27 @@
+"""Settings of what is told while work goes on, and where it is kept; knows nothing of how it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from sever.config.base import Settings
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class LogSettings(Settings):
+    """What `sever` says on standard error, and its log file; `sever --log-level` and `--log-file` win over it."""
+
+    level: LogLevel = Field(
+        "info", description="The least that is told: `debug` also tells settings and files, `warning` no progress."
+    )
+    file: Path | None = Field(
+        None, description="Log file, with time and level, written beside standard error; null: none."
+    )
+    max_megabytes: float = Field(
+        10.0, gt=0, description="Size in MB from which the log file is put aside as FILE.1 and begun anew."
+    )
+    keep: int = Field(5, ge=1, description="How many log files that were put aside are kept: FILE.1 is the newest.")
