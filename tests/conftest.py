@@ -15,6 +15,7 @@ import network_guard
 import pytest
 import yaml
 
+from sever.cli.logs import LOGGER, TerminalHandler
 from sever.data.synthetic import SynthSettings, write_dataset
 
 GUARD = Path(network_guard.__file__).parent
@@ -31,6 +32,17 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
         network_guard.install(patch.setattr)
         yield
     assert not report.exists(), f"reached for the network: {report.read_text()}"
+
+
+@pytest.fixture(autouse=True)
+def _told() -> Iterator[None]:
+    """What functions tell is on standard error, as if a command had called them; a command has handlers of its own."""
+    handler, level = TerminalHandler(), LOGGER.level
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel("INFO")
+    yield
+    LOGGER.removeHandler(handler)
+    LOGGER.setLevel(level)
 
 
 @pytest.fixture(scope="session")

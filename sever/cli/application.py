@@ -9,17 +9,23 @@ import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn, get_args
+from typing import Annotated, NoReturn
 
 import typer
 
 from sever import __version__
 from sever.cli.logs import VARIABLES, logs
-from sever.config.log import LogLevel
 from sever.errors import InputError
 
 LOGGER = logging.getLogger("sever")
-Level = StrEnum("Level", [(name, name) for name in get_args(LogLevel)])
+
+
+class Level(StrEnum):
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
 
 app = typer.Typer(
     name="sever",
@@ -68,7 +74,7 @@ def _lies_with_the_disk(error: OSError) -> bool:
 def _common(
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
     log_level: Annotated[
-        Level | None,  # type: ignore[valid-type]
+        Level | None,
         typer.Option(envvar=VARIABLES["level"], help="The least that is told, in place of an experiment's log.level."),
     ] = None,
     log_file: Annotated[

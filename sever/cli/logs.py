@@ -15,7 +15,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from sever.config import load_config
-from sever.config.log import LogLevel, LogSettings
+from sever.config.log import LogSettings
 from sever.errors import InputError
 
 LOGGER = logging.getLogger("sever")
@@ -32,7 +32,7 @@ class Logs:
         self.terminal = TerminalHandler()
         self.file: SharedLogFile | None = None
 
-    def say(self, level: LogLevel | None, file: Path | None) -> None:
+    def say(self, level: str | None, file: Path | None) -> None:
         """Options of a command that begins; of a story's commands the first that were said hold."""
         given = {"level": level, "file": file}
         self.said = {name: value for name, value in given.items() if value is not None} | self.said
@@ -59,10 +59,10 @@ class Logs:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Handlers for as long as a command takes."""
+        """Our handlers, and no others, for as long as a command takes."""
         self.said = {}
-        LOGGER.addHandler(self.terminal)
-        before = LOGGER.propagate, LOGGER.level
+        before = LOGGER.propagate, LOGGER.level, LOGGER.handlers
+        LOGGER.handlers = [self.terminal]
         variables = {name: os.environ.get(name) for name in VARIABLES.values()}
         LOGGER.propagate = False
         self.use(LogSettings())
@@ -70,9 +70,8 @@ class Logs:
             yield
         finally:
             self._close_file()
-            LOGGER.removeHandler(self.terminal)
-            LOGGER.propagate = before[0]
-            LOGGER.setLevel(before[1])
+            LOGGER.propagate, level, LOGGER.handlers = before
+            LOGGER.setLevel(level)
             for name, value in variables.items():
                 os.environ.pop(name, None)
                 os.environ |= {name: value} if value is not None else {}
@@ -126,13 +125,13 @@ class SharedLogFile(RotatingFileHandler):
 
     def _follow(self) -> None:
         """Open the file anew where another process has put it aside."""
+        if self.stream is None:
+            return
         path = Path(self.baseFilename)
-        if self.stream is not None and (not path.exists() or not os.path.samestat(path.stat(), self._own_stat())):
+        there = path.exists() and os.path.samestat(path.stat(), os.fstat(self.stream.fileno()))
+        if not there:
             self.stream.close()
             self.stream = self._open()
-
-    def _own_stat(self) -> os.stat_result:
-        return os.fstat(self.stream.fileno())
 
 
 def _open(settings: LogSettings) -> SharedLogFile:

@@ -52,8 +52,9 @@ def test_experiments_one_after_another_have_each_its_own_file(tmp_path: Path) ->
 
 
 def test_no_handler_is_left_and_who_uses_python_keeps_his_own(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(LOGGER, "handlers", [])
     before = list(LOGGER.handlers), LOGGER.propagate, LOGGER.level
     assert sever("--log-level", "debug", "config", "schema") == 0
     assert (list(LOGGER.handlers), LOGGER.propagate, LOGGER.level) == before

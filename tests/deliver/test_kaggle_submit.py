@@ -216,14 +216,13 @@ def test_what_can_not_be_recorded_is_not_sent(
 
 
 def test_late_and_private_scores_are_fetched(
-    world: World, patience: Patience, good: Path, ledger: Path, caplog: pytest.LogCaptureFixture
+    world: World, patience: Patience, good: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level("INFO", "sever")
     world.scores = [{"status": "PENDING"}]
     submit(Entry(good, "steel", "slow"), 0, ledger, patience)
     record_submission(draft_submission("typed in", good, public=0.5), ledger)
     assert fetch_scores(ledger=ledger, patience=patience)[0].public is None
-    assert "slow: no score yet" in caplog.text
+    assert "slow: no score yet" in capsys.readouterr().err
     world.scores = [{"status": "COMPLETE", "publicScore": "0.91817", "privateScore": "0.90274"}]
     slow, typed_in = fetch_scores(ledger=ledger, patience=patience)
     assert (slow.public, slow.private, typed_in.public) == (0.91817, 0.90274, 0.5)
@@ -237,12 +236,11 @@ def test_late_and_private_scores_are_fetched(
 
 
 def test_a_score_of_another_kind_is_told_and_not_kept(
-    world: World, patience: Patience, good: Path, ledger: Path, caplog: pytest.LogCaptureFixture
+    world: World, patience: Patience, good: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level("INFO", "sever")
     world.scores = [{"status": "COMPLETE", "publicScore": "12.5"}]
     assert submit(Entry(good, "houses", "one"), 1, ledger, patience).score.public == 12.5
-    assert "one scores 12.5, which is no mean Dice" in caplog.text
+    assert "one scores 12.5, which is no mean Dice" in capsys.readouterr().err
     assert course(ledger)[0].public is None
 
 

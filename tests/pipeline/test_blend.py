@@ -378,15 +378,14 @@ def test_greedy_weights_leave_a_useless_model_out(strip_root: Path, tmp_path: Pa
 
 
 def test_a_sample_of_images_and_pixels_chooses_as_well(
-    strip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    strip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level("INFO", "sever")
     monkeypatch.setattr(weights, "MIN_SIDE", 16)
     members = open_members(good_and_useless(strip_root, tmp_path).members, tmp_path / "out")
     bytes_each = (64 // 4) * (192 // 4) * 4 * (2 + 5)
     chosen = weights.choose_weights(members, RuleSettings(min_pixels=0), seed=0, budget=12 * bytes_each)
     assert (chosen["images"], chosen["stride"], chosen["counts"]) == (12, 4, (0, 1))
-    assert "chosen on 12 of 16 images, on one of 4 rows and columns" in caplog.text
+    assert "chosen on 12 of 16 images, on one of 4 rows and columns" in capsys.readouterr().err
 
 
 def test_greedy_keeps_the_equal_mean_where_luck_decides(strip_root: Path, tmp_path: Path) -> None:

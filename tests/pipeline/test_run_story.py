@@ -378,14 +378,13 @@ def test_commands_run_in_order_with_variables_and_what_a_file_decides(tmp_path: 
 
 @pytest.mark.parametrize("fault", [InputError("no such thing"), KeyboardInterrupt(), RuntimeError("ours")])
 def test_a_stopped_story_goes_on_at_the_command_that_failed(
-    fault: BaseException, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    fault: BaseException, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level("INFO", "sever")
     lines = first_lines(tmp_path)
     shell = Noted({lines[1]: fault})
     with pytest.raises(type(fault)) as raised:
         run_story(plan_of(tmp_path), shell)
-    assert "stage 1 of 3, make stopped at: sever synth -o b" in caplog.text + str(raised.value)
+    assert "stage 1 of 3, make stopped at: sever synth -o b" in capsys.readouterr().err + str(raised.value)
     assert shell.typed == lines[:1]
     run_story(plan_of(tmp_path), shell)
     assert shell.typed == lines
