@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sever.errors import InputError
 
 CLASSES_FILE = "classes.txt"
+# How lists of classes call what is no defect, in letters alone.
+_NO_DEFECT = frozenset(
+    {"background", "bg", "ignore", "ignored", "unlabeled", "unlabelled", "nolabel", "none", "clean", "good", "ok"}
+    | {"nodefect", "nodefects", "defectfree", "nondefect", "nondefective"}
+)
+_NUMBER = re.compile(r"[0-9]{1,4}(?=[\s:=_)-]|$)")
 
 
 def numbered(num_classes: int) -> tuple[str, ...]:
@@ -37,7 +44,34 @@ def _read_names(path: Path) -> tuple[str, ...]:
         raise InputError(f"{path} is empty; it needs the name of each class, one a line")
     if "" in names:
         raise InputError(f"{path} has a blank line at {names.index('') + 1}; the line number is the class")
+    _refuse_background(path, names)
+    _refuse_zero(path, names)
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise InputError(f"{path} has the name {twice!r} twice; each class needs its own")
     return tuple(names)
+
+
+def _refuse_background(path: Path, names: list[str]) -> None:
+    """Other programs list what is no defect as well; here each line is a class, so that all labels would be off."""
+    lines = [at for at, name in enumerate(names, start=1) if _letters(name) in _NO_DEFECT]
+    if lines:
+        said = " and ".join(f"{names[at - 1]!r} at line {at}" for at in lines)
+        raise InputError(
+            f"{path} lists {said}, which is no defect: line k is the k-th class, and background is 0, without a line. "
+            "Leave the names of defects alone, and see that the labels count these lines from 1"
+        )
+
+
+def _refuse_zero(path: Path, names: list[str]) -> None:
+    numbers = [_NUMBER.match(name) for name in names]
+    if all(numbers) and [int(match[0]) for match in numbers if match] == list(range(len(names))):
+        raise InputError(
+            f"{path} numbers its classes from 0 ({names[0]!r} is line 1), but line k is the k-th class, from 1; 0 is "
+            "background. Write the names alone, and see that the labels count from 1"
+        )
+
+
+def _letters(name: str) -> str:
+    """A name without case, signs and numbers: `__ignore__` and `0: Background` are told by them."""
+    return "".join(filter(str.isalpha, name.casefold()))

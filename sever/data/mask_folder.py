@@ -13,6 +13,7 @@ from sever.data.class_names import CLASSES_FILE, stated_class_names
 from sever.data.faults import Skipped, raise_unless
 from sever.data.images import list_images, read_label_map
 from sever.data.listing import in_threads, leave_out, list_table, measure, with_runs, without_labels
+from sever.data.mask_doubts import find_misreading
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
@@ -106,6 +107,8 @@ def _label(
             return str(error)
         if labels.shape != table.size(row):
             return _size_fault(labels.shape, table.size(row))
+        if fault := find_misreading(masks[_stem(table.image_id(row))], labels):
+            return fault
         return _encode(labels, len(class_names), source)
 
     answers = in_threads(read, range(len(table)))

@@ -48,6 +48,17 @@ def decode(runs: str, height: int, width: int) -> np.ndarray:
     return cv2.transpose(flat.reshape(width, height))
 
 
+def join_touching(runs: str) -> str:
+    """Proper run lengths in the one form that `encode` writes for the same mask."""
+    numbers = np.array(runs.split(), dtype=np.int64)
+    starts, ends = numbers[::2], numbers[::2] + numbers[1::2]
+    first = np.ones(len(starts), bool)
+    first[1:] = starts[1:] != ends[:-1]
+    last = np.roll(first, -1)
+    joined = np.stack([starts[first], ends[last] - starts[first]], axis=1) if len(starts) else numbers
+    return " ".join(map(str, joined.ravel().tolist()))
+
+
 def find_fault(runs: str, pixels: int) -> str | None:
     """One sentence on what is wrong with run lengths in an image of so many pixels; None if nothing is."""
     return _read(runs, pixels)[1]

@@ -6,6 +6,7 @@ Classes are 1..C in files and 0..C-1 in arrays; here they are columns 0..C-1.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from sever.data import rle
 from sever.data.near_names import NearNames
 from sever.errors import InputError
 
+DIGEST_LETTERS = 16
 BASE_COLUMNS = ("image_id", "path", "height", "width", "group")
 
 
@@ -72,6 +74,12 @@ class ImageTable:
     def has_class(self) -> np.ndarray:
         """(N, C) bool: which classes each image shows."""
         return (self.frame[self.run_columns] != "").to_numpy()
+
+    def label_digests(self) -> list[str]:
+        """A short hash of each image's size and masks, which changes with any pixel of them and with nothing else."""
+        rows = self.frame[["height", "width", *self.run_columns]].itertuples(index=False)
+        texts = (",".join([*map(str, row[:2]), *map(rle.join_touching, row[2:])]) for row in rows)
+        return [hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LETTERS] for text in texts]
 
     def take(self, rows: np.ndarray | list[int]) -> ImageTable:
         """The same table with these rows only, in this order (integer positions or a boolean mask)."""

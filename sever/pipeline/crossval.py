@@ -61,7 +61,7 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
     table, _ = read_table(config.data)
     folds_n = assign_folds(table, config.folds)
     evidence = Evidence(Run.create(saved, config.name).folder)
-    frame = table.frame[["image_id", "group"]].assign(fold=folds_n)
+    frame = table.frame[["image_id", "group"]].assign(fold=folds_n, labels=table.label_digests())
     evidence.write_table(evidence.folds_file, frame[frame["fold"] != ALWAYS_TRAIN])
     write_json(evidence.rules_file, rules_of(config, table.num_classes).model_dump(mode="json"))
     write_text(evidence.folder / "config.yml", dump_config(config))
@@ -113,7 +113,7 @@ def run_fold(evidence: Evidence, fold: int, device: str) -> None:
     else:
         config = load_config(evidence.folder / "config.yml")
         config = config.model_copy(update={"folds": config.folds.model_copy(update={"fold": fold})})
-        train_run(config, lambda: _made(run), device)
+        train_run(config, lambda: _made(run), device, evidence.label_digests())
     loaded = load_model(fold_checkpoint(evidence, fold), How(device))
     everything, _ = read_table(loaded.config.data)
     _predict(evidence, fold, loaded, everything.select(held_out(evidence, fold)))

@@ -30,7 +30,7 @@ def report_skipped(skipped: Sequence[Skipped], path: Path, left: ImageTable | No
     nobodys = f", {len(idle)} of them of no image that is there" if idle else ""
     warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {path}")
     for line in _grouped(skipped)[:SHOWN]:
-        warn(f"{line}")
+        warn(line)
     if images and left is not None and (empty := _emptied(left)):
         warn(f"of the {len(left)} images that are left none {' and none '.join(empty)}")
 

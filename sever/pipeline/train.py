@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
@@ -33,6 +33,7 @@ from sever.models.device import from_main, make_accelerator, pick_device
 from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
 from sever.pipeline.inspection import DatasetFacts, new_network
+from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
 from sever.pipeline.progress import detail, tell, warn
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.training_images import channels_of, training_dataset
@@ -47,8 +48,13 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     return train_run(config, lambda: Run.create(saved, config.name), device)
 
 
-def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str) -> Run:
-    """Train one experiment from the start; its folder is made only when all that can be checked was found good."""
+def train_run(
+    config: ExperimentConfig, make_run: Callable[[], Run], device: str, labels: Mapping[str, str] | None = None
+) -> Run:
+    """Train one experiment from the start; its folder is made only when all that can be checked was found good.
+
+    `labels`: digests of the labels by image that must still hold, where others began this work.
+    """
     detail(f"settings of {config.name}:\n{dump_config(config)}")
     # What needs no data is told before a large data set is read.
     if config.model.task == "segment":
@@ -60,12 +66,14 @@ def train_run(config: ExperimentConfig, make_run: Callable[[], Run], device: str
         pseudo_a_batch(config.pseudo, config.train.batch_size)
 
     table, skipped = read_table(config.data)
+    raise_if_relabelled(labels or {}, table, "the cross-validation")
     pseudo = read_pseudo_labelled(config.pseudo, table) if config.pseudo is not None else None
     folds = assign_folds(table, config.folds)
     training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
     beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
     tell(f"{len(training)} images train{beside}, {len(validation)} validate; classes: {', '.join(table.class_names)}")
     _check_defects(training)
+    tell_doubts(config, table)
     mean, std = measure_pixels(
         training, channels_of(config), config.data.significant_bits, max(1, config.train.workers)
     )
@@ -95,6 +103,7 @@ def _describe(
     """Write what the run begins with; its configuration last, since a folder with one is a run."""
     parts = dict.fromkeys(training.image_ids, "train") | dict.fromkeys(validation.image_ids, "validation")
     frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
+    frame["labels"] = table.label_digests()
     if pseudo is not None and config.pseudo is not None:
         frame = _with_pseudo(frame, pseudo)
         with atomic_path(run.pseudo_file) as temporary:  # so that what is resumed has the same labels
@@ -129,6 +138,7 @@ def resume(path: Path, device: str) -> Run:
             f"{', '.join(facts.class_names)} when {run.folder} began; put them back, or start a new run"
         )
     training, validation = (table.select(run.part(part)) for part in ("train", "validation"))
+    raise_if_relabelled(run.label_digests(), table, run.folder)
     run.clean()
     checkpoint = checkpoint or run.latest()
     pseudo = None
@@ -235,6 +245,7 @@ def _fit(
 def _with_pseudo(frame: pd.DataFrame, pseudo: ImageTable) -> pd.DataFrame:
     """The rows of folds.csv and those of the pseudo-labelled images, which belong to no fold."""
     more = pd.DataFrame({"image_id": pseudo.image_ids, "group": None, "fold": ALWAYS_TRAIN, "part": "pseudo"})
+    more["labels"] = pseudo.label_digests()
     return pd.concat([frame.astype({"group": object}), more.astype({"group": object})], ignore_index=True)
 
 

@@ -4,7 +4,7 @@ FOLDER/ (of a cross-validation: saved/NAME/TIMESTAMP/, of a blend: wherever it w
     evidence.json   kind (crossval, blend), name, class_names, data; of a blend also members (their folders, seen from
                     its own) and blend (kind, weights, power)
     blend.json      of a blend: what was asked for, and what was found out for it (weights, ranks)
-    folds.csv       image_id, group, fold: one row an image with a map
+    folds.csv       image_id, group, fold: one row an image with a map; of a cross-validation also labels, a hash
     probs/ID.png    out-of-fold probability maps
     labels.csv      image_id, 1..C: the image classifier's out-of-fold probabilities, where there is one
     pairs.csv       the score table: one row an (image, class)
@@ -132,6 +132,11 @@ class Evidence:
     def read_folds(self) -> pd.DataFrame:
         return read_table_file(self.folds_file)
 
+    def label_digests(self) -> dict[str, str]:
+        """By image, a hash of the labels that a cross-validation began with; empty for those that kept none."""
+        folds = self.read_folds()
+        return dict(zip(folds["image_id"], folds["labels"], strict=True)) if "labels" in folds else {}
+
     def read_pairs(self) -> pd.DataFrame:
         """The score table (PAIR_COLUMNS). Raises InputError where there is none."""
         return read_table_file(self.pairs_file)
@@ -162,6 +167,8 @@ def read_table_file(path: Path) -> pd.DataFrame:
     """A CSV of ours, with ids and groups as text. Raises InputError where it is missing or damaged."""
     try:
         # A group may be called NA or null: only an empty cell is missing.
-        return pd.read_csv(path, dtype={"image_id": str, "group": str}, keep_default_na=False, na_values=[""])
+        return pd.read_csv(
+            path, dtype={"image_id": str, "group": str, "labels": str}, keep_default_na=False, na_values=[""]
+        )
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {error}") from error

@@ -74,8 +74,17 @@ class Run:
 
     def part(self, part: str) -> list[str]:
         """The ids of the images that `train`, that make up the `validation`, or that train as `pseudo`-labelled."""
-        folds = pd.read_csv(self.folds_file, dtype={"image_id": str, "group": str}, keep_default_na=False)
+        folds = self._read_folds()
         return folds.loc[folds["part"] == part, "image_id"].tolist()
+
+    def label_digests(self) -> dict[str, str]:
+        """By image, a hash of the labels that the run began with; empty for runs that kept none."""
+        folds = self._read_folds()
+        return dict(zip(folds["image_id"], folds["labels"], strict=True)) if "labels" in folds else {}
+
+    def _read_folds(self) -> pd.DataFrame:
+        types = {"image_id": str, "group": str, "labels": str}
+        return pd.read_csv(self.folds_file, dtype=types, keep_default_na=False)
 
     def epoch_folder(self, epoch: int) -> Path:
         """`epoch` counts from 1, as people do."""

@@ -84,19 +84,96 @@ def test_white_means_nothing_where_there_are_two(root: Path) -> None:
         assert word in fault
 
 
-def test_colours_of_a_palette_do_not_matter(root: Path) -> None:
+def save_palette(path: Path, labels: list[list[int]], palette: list[tuple[int, int, int]]) -> None:
+    """A palette PNG of 2x3, which OpenCV can't write."""
+
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    # [[1, 0, 2], [1, 0, 0]] shown in black, red and green; OpenCV can't write such a file.
-    (root / "masks/a.png").write_bytes(
+    path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 3, 0, 0, 0))
-        + chunk(b"PLTE", bytes([0, 0, 0, 255, 0, 0, 0, 255, 0]))
-        + chunk(b"IDAT", zlib.compress(bytes([0, 1, 0, 2, 0, 1, 0, 0])))
+        + chunk(b"PLTE", bytes(value for colour in palette for value in colour))
+        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + bytes(row) for row in labels)))
         + chunk(b"IEND", b"")
     )
-    assert read(root)[0].frame[["runs_0", "runs_1"]].iloc[0].tolist() == ["1 2", "5 1"]
+
+
+BLACK, WHITE, RED, GREEN = (0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0)
+
+
+@pytest.mark.parametrize(
+    "palette",
+    [
+        [BLACK, RED, GREEN],
+        [BLACK, RED, BLACK],  # black twice, and 0 is one of them
+        [GREEN, RED, WHITE, BLACK],  # black is not drawn
+        [WHITE, BLACK, RED],  # ink on paper
+    ],
+)
+def test_colours_of_a_palette_do_not_matter(root: Path, palette: list[tuple[int, int, int]]) -> None:
+    save_palette(root / "masks/a.png", [[1, 0, 2], [0, 0, 0]], palette)
+    assert read(root)[0].frame[["runs_0", "runs_1"]].iloc[0].tolist() == ["1 1", "5 1"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "palette", "black"),
+    [
+        ([[1, 0, 2], [1, 1, 1]], [RED, BLACK, GREEN], 1),
+        ([[2, 2, 2], [2, 2, 2]], [RED, GREEN, BLACK], 2),  # a clean image
+        ([[0, 0, 0], [0, 0, 2]], [RED, GREEN, BLACK], 2),
+        ([[1, 1, 1], [1, 1, 0]], [WHITE, BLACK, GREEN], 1),  # mostly ink is no paper
+    ],
+)
+def test_a_palette_that_draws_background_as_a_class(
+    root: Path, labels: list[list[int]], palette: list[tuple[int, int, int]], black: int
+) -> None:
+    save_palette(root / "masks/a.png", labels, palette)
+    fault = fault_of(root)
+    for words in ("a.jpg", f"black as index {black}", f"index 0 as the colour {palette[0]}", "0 for background"):
+        assert words in fault
+    table, skipped = read(root, skip_bad=True)
+    assert table.image_ids == ["b.png", "deep/a.bmp"]
+    assert [one.image_id for one in skipped] == ["a.jpg"]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize(
+    ("colour", "alpha", "words"),
+    [
+        ([[0, 0, 0], [0, 0, 0]], [[0, 1, 2], [0, 0, 0]], "0 everywhere, but its alpha channel has the values 0, 1, 2"),
+        ([[255] * 3, [255] * 3], [[0, 255, 255], [0, 0, 0]], "255 everywhere"),
+        ([[1, 0, 0], [0, 0, 0]], [[0, 1, 2], [0, 0, 0]], "neither clear nor opaque"),
+        ([[1, 0, 2], [0, 0, 0]], [[255, 0, 255], [0, 0, 0]], None),  # background is clear
+        ([[1, 0, 2], [0, 0, 0]], [[255] * 3, [255] * 3], None),
+        ([[1, 0, 2], [0, 0, 0]], [[0] * 3, [0] * 3], None),
+    ],
+)
+def test_labels_in_the_alpha_channel(
+    root: Path, channels: int, colour: list[list[int]], alpha: list[list[int]], words: str | None
+) -> None:
+    save_with_alpha(root / "masks/a.png", colour, alpha, channels)
+    if words is None:
+        assert read(root)[0].frame[["runs_0", "runs_1"]].iloc[0].tolist() == ["1 1", "5 1"]
+    else:
+        fault = fault_of(root)
+        assert words in fault
+        assert "alpha" in fault
+
+
+def save_with_alpha(path: Path, colour: list[list[int]], alpha: list[list[int]], channels: int) -> None:
+    """A PNG of 2x3, grey and alpha or three equal colours and alpha."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    pixels = np.stack([np.array(colour, np.uint8)] * (channels - 1) + [np.array(alpha, np.uint8)], axis=-1)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, {2: 4, 4: 6}[channels], 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def spoil_value(root: Path) -> None:

@@ -69,7 +69,7 @@ def test_finished_folds_stay_when_it_goes_on(
     train_run = crossval.train_run
     trained: list[int] = []
 
-    def interrupted(config: object, make_run: Callable[[], Run], device: str) -> Run:
+    def interrupted(config: object, make_run: Callable[[], Run], device: str, *rest: object) -> Run:
         trained.append(len(trained))
         if len(trained) == 2:
             raise KeyboardInterrupt

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from sever.data.faults import Skipped
+from sever.data.label_doubts import find_overlap
 from sever.data.run_table import (
     COMBINED_FORM,
     SEPARATE_FORM,
@@ -77,22 +77,9 @@ def overlaps(rows: pd.DataFrame) -> list[str]:
     found = []
     for image_id, group in rows[rows["runs"] != ""].groupby("image_id", sort=False):
         if len(group) > 1:
-            fault = _overlap(group["class_index"].tolist(), group["runs"].tolist())
+            fault = find_overlap(group["class_index"].tolist(), group["runs"].tolist())
             found += [f"{image_id}: {fault}"] if fault else []
     return found
-
-
-def _overlap(class_indices: Sequence[int], texts: Sequence[str]) -> str | None:
-    runs = [np.array(text.split(), dtype=np.int64).reshape(-1, 2) for text in texts]
-    classes = np.repeat(np.array(class_indices) + 1, [len(each) for each in runs])
-    starts, lengths = np.concatenate(runs).T
-    order = np.argsort(starts, kind="stable")
-    starts, ends, classes = starts[order], (starts + lengths)[order], classes[order]
-    at = np.flatnonzero(ends[:-1] > starts[1:])
-    if not len(at):
-        return None
-    first = int(at[0])
-    return f"classes {classes[first]} and {classes[first + 1]} at pixel {starts[first + 1]}"
 
 
 def _keys(rows: pd.DataFrame) -> list[str]:
