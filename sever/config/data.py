@@ -86,6 +86,12 @@ class SamplingSettings(Settings):
         description="Balance `weights`: one weight a class in their order and, last, one for clean images, "
         "e.g. [1, 2, 1, 1, 0.5].",
     )
+    epoch_images: int | None = Field(
+        None,
+        ge=1,
+        description="Labelled images an epoch, in whole batches; null: as many as there are. With fewer, an epoch goes "
+        "on where the last one stopped, so that all come equally often; with more, it passes over them several times.",
+    )
 
     @model_validator(mode="after")
     def _weights_where_wanted(self) -> SamplingSettings:

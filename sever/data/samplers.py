@@ -57,14 +57,23 @@ class OrderSampler(Sampler[SampleKey]):
 
 
 class EpochSampler(OrderSampler):
-    """Every row once an epoch."""
+    """Every row once an epoch; or, with `num_samples`, so many rows of endless passes, each in an order of its own."""
 
-    def __init__(self, num_rows: int, seed: int, shuffle: bool) -> None:
-        super().__init__(num_rows, seed)
-        self.shuffle = shuffle
+    def __init__(self, num_rows: int, seed: int, shuffle: bool, num_samples: int | None = None) -> None:
+        super().__init__(num_rows if num_samples is None else num_samples, seed)
+        self.num_rows, self.shuffle = num_rows, shuffle
 
     def _order(self, rng: np.random.Generator) -> np.ndarray:
-        return rng.permutation(self.num_samples) if self.shuffle else np.arange(self.num_samples)
+        if not self.num_samples:
+            return np.arange(0)
+        start = self.epoch * self.num_samples
+        first, last = start // self.num_rows, (start + self.num_samples - 1) // self.num_rows
+        rows = np.concatenate([self._pass(number) for number in range(first, last + 1)])
+        return rows[start - first * self.num_rows :][: self.num_samples]
+
+    def _pass(self, number: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, number])
+        return rng.permutation(self.num_rows) if self.shuffle else np.arange(self.num_rows)
 
 
 @dataclass(frozen=True)
@@ -93,9 +102,10 @@ class MixedSampler(OrderSampler):
     """Full batches of labelled rows 0..L-1, drawn from `strata`, and pseudo-labelled rows L..L+M-1.
 
     Each batch ends with `pseudo_a_batch` pseudo-labelled rows, as every run of `batch_size` samples is a batch,
-    whichever process gets it. An epoch has as many labelled draws as there are labelled rows, without a last part of a
-    batch, but at least one batch. Of the pseudo-labelled rows, the share `keep` takes part in an epoch, others in each;
-    where they are more than there is room for, not all of them come; where they are fewer, they come again.
+    whichever process gets it. An epoch has `num_draws` labelled draws (by default as many as there are labelled rows),
+    without a last part of a batch, but at least one batch. Of the pseudo-labelled rows, the share `keep` takes part in
+    an epoch, others in each; where they are more than there is room for, not all of them come; where they are fewer,
+    they come again.
     """
 
     def __init__(
@@ -107,11 +117,12 @@ class MixedSampler(OrderSampler):
         pseudo_a_batch: int,
         keep: float,
         seed: int,
+        num_draws: int | None = None,
     ) -> None:
         labelled_a_batch = batch_size - pseudo_a_batch
         assert labelled_a_batch > 0, (batch_size, pseudo_a_batch)
         assert num_pseudo > 0 or not pseudo_a_batch
-        self.num_batches = max(1, num_labelled // labelled_a_batch)
+        self.num_batches = max(1, (num_labelled if num_draws is None else num_draws) // labelled_a_batch)
         super().__init__(self.num_batches * batch_size, seed)
         self.strata, self.num_labelled, self.num_pseudo, self.keep = strata, num_labelled, num_pseudo, keep
         self.batch_size, self.pseudo_a_batch = batch_size, pseudo_a_batch
@@ -141,13 +152,14 @@ def make_sampler(
 
     Raises InputError for a share that is no image of a batch, or all, and for weights that don't fit the classes.
     """
+    draws = sampling.epoch_images
     if sampling.balance == "none" and pseudo is None:
-        return EpochSampler(len(has_class), seed, shuffle=True)
+        return EpochSampler(len(has_class), seed, shuffle=True, num_samples=draws)
     strata = STRATA[sampling.balance](sampling, has_class)
     if pseudo is None:
-        return MixedSampler(strata, len(has_class), 0, batch_size, 0, 1.0, seed)
+        return MixedSampler(strata, len(has_class), 0, batch_size, 0, 1.0, seed, draws)
     a_batch = pseudo_a_batch(pseudo, batch_size)
-    return MixedSampler(strata, len(has_class), num_pseudo, batch_size, a_batch, pseudo.keep, seed)
+    return MixedSampler(strata, len(has_class), num_pseudo, batch_size, a_batch, pseudo.keep, seed, draws)
 
 
 def pseudo_a_batch(pseudo: PseudoSettings, batch_size: int) -> int:

@@ -70,6 +70,38 @@ def test_every_row_once_an_epoch(rows: int, seed: int, epoch: int, shuffle: bool
 
 
 @settings(deadline=None)
+@given(st.integers(1, 30), st.integers(1, 80), st.integers(1, 6), st.integers(0, 9))
+def test_epochs_of_another_length_go_on_where_the_last_one_stopped(
+    rows: int, images: int, epochs: int, seed: int
+) -> None:
+    sampler = make_sampler(SamplingSettings(epoch_images=images), None, np.ones((rows, 1), bool), 0, 4, seed)
+    keys = []
+    for epoch in range(epochs):
+        sampler.set_position(epoch)
+        assert len(sampler) == images
+        keys += list(sampler)
+    counts = Counter(row for _, row in keys)
+    assert max(counts.values()) - min(counts.get(row, 0) for row in range(rows)) <= 1
+    assert len(set(keys)) == len(keys)  # no image twice with the same random changes
+
+
+def test_an_epoch_as_long_as_the_data_is_the_usual_one() -> None:
+    usual, said = (
+        make_sampler(SamplingSettings(epoch_images=images), None, HAS_CLASS, 0, 4, 3)
+        for images in (None, len(HAS_CLASS))
+    )
+    for sampler in (usual, said):
+        sampler.set_position(5, 7)
+    assert list(usual) == list(said)
+
+
+def test_a_balanced_epoch_has_the_length_that_was_asked_for() -> None:
+    sampler = make_sampler(SamplingSettings(balance="class", epoch_images=50), None, HAS_CLASS, 0, 4, 3)
+    sampler.set_position(1)
+    assert len(list(sampler)) == len(sampler) == 48  # whole batches
+
+
+@settings(deadline=None)
 @given(st.integers(0, 20), st.integers(0, 9), st.booleans())
 def test_a_resumed_epoch_goes_on_where_it_stopped(skip: int, epoch: int, shuffle: bool) -> None:
     assert order(3, epoch, skip, shuffle=shuffle) == order(3, epoch, shuffle=shuffle)[skip:]

@@ -1,0 +1,1 @@
+"""How accurate a training is for the time it takes: one protocol, one contender, one budget, one row in a table."""
