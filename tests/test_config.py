@@ -140,3 +140,15 @@ def test_every_experiment_we_ship_is_valid_and_named_as_its_file(path: Path) -> 
 def test_reference_page_is_up_to_date() -> None:
     page = Path(__file__).parents[1] / "docs" / "reference.md"
     assert page.read_text(encoding="utf-8") == reference(), "run `make docs`"
+
+
+AREAS_OF_2019 = (600, 600, 1000, 2000)
+
+
+def test_the_areas_of_2019_are_those_of_its_experiments_and_of_no_folder() -> None:
+    everything = [*(ROOT / "experiments").rglob("severstal-2019-*.yml"), *(ROOT / "experiments").rglob("*-pseudo.yml")]
+    experiments = [load_config(path) for path in everything if "ensembles" not in path.parts]
+    assert len(experiments) >= 11
+    segmenters = [config for config in experiments if config.model.task == "segment"]
+    assert {config.rules.min_pixels for config in segmenters} == {AREAS_OF_2019}
+    assert parse_config({"name": "x", "data": {"root": "."}}, "test").rules.min_pixels == 0

@@ -75,10 +75,10 @@ class RuleSettings(Settings):
         "removes every smaller one of another class that overlaps it; or all keep it. Of equals the first class wins.",
     )
     min_component_pixels: Pixels = Field(0, description="A component with fewer pixels than this is removed.")
-    min_pixels: Pixels | None = Field(
-        None,
-        description="A class with fewer pixels than this is dropped from the image; one number, or one a class. By "
-        "default 600, 600, 1000, 2000 for four classes in the Severstal layout (as in 2019), else 0.",
+    min_pixels: Pixels = Field(
+        0,
+        description="A class with fewer pixels than this is dropped from the image; one number, or one a class (2019: "
+        "600, 600, 1000, 2000, for images of 256x1600).",
     )
 
     @field_validator("version", mode="before")
@@ -90,6 +90,12 @@ class RuleSettings(Settings):
                 "release of sever that wrote them, or write them anew"
             )
         return version
+
+    @field_validator("min_pixels", mode="before")
+    @classmethod
+    def _open_means_none(cls, min_pixels: Any) -> Any:
+        # Configurations of runs from before this had a default say null; their rules.json has the numbers.
+        return 0 if min_pixels is None else min_pixels
 
     @model_validator(mode="after")
     def _thresholds_have_an_effect(self) -> RuleSettings:

@@ -8,9 +8,6 @@ from typing import TypeVar
 from sever.config import RuleSettings
 from sever.errors import InputError
 
-# Smallest areas of the 2019 solution for the competition's four classes, in pixels of a 256x1600 image.
-SEVERSTAL_MIN_PIXELS = (600, 600, 1000, 2000)
-
 Value = TypeVar("Value", int, float)
 
 
@@ -44,10 +41,7 @@ class Rules:
 
 
 def resolve_rules(settings: RuleSettings, num_classes: int) -> Rules:
-    """One value a class from what the settings say; a `min_pixels` left open is 0 here (`with_min_pixels`).
-
-    Raises InputError for a list of another length than the number of classes.
-    """
+    """One value a class from what the settings say. Raises InputError for a list of another length than that."""
 
     def each(name: str, given: Value | tuple[Value, ...]) -> tuple[Value, ...]:
         return _one_a_class(name, given, num_classes)
@@ -62,7 +56,7 @@ def resolve_rules(settings: RuleSettings, num_classes: int) -> Rules:
         each("erode_pixels", settings.erode_pixels),
         each("dilate_pixels", settings.dilate_pixels),
         each("min_component_pixels", settings.min_component_pixels),
-        each("min_pixels", settings.min_pixels if settings.min_pixels is not None else 0),
+        each("min_pixels", settings.min_pixels),
         each("gate.threshold", settings.gate.threshold),
         strict=True,
     )
@@ -70,16 +64,9 @@ def resolve_rules(settings: RuleSettings, num_classes: int) -> Rules:
     return Rules(classes, settings.overlap, settings.fill_holes, settings.gate.kind, settings.gate.factor)
 
 
-def with_min_pixels(settings: RuleSettings, num_classes: int, severstal: bool) -> RuleSettings:
-    """The settings with `min_pixels` in numbers, one a class, as they travel with the weights.
-
-    `severstal`: the labels came in the competition's layout, whose four classes have the areas of 2019 by default.
-    """
-    given = settings.min_pixels
-    if given is None:
-        fits_2019 = severstal and num_classes == len(SEVERSTAL_MIN_PIXELS)
-        given = SEVERSTAL_MIN_PIXELS if fits_2019 else 0
-    return settings.model_copy(update={"min_pixels": _one_a_class("min_pixels", given, num_classes)})
+def with_min_pixels(settings: RuleSettings, num_classes: int) -> RuleSettings:
+    """The settings with one smallest area a class, as they travel with the weights. Raises InputError as above."""
+    return settings.model_copy(update={"min_pixels": _one_a_class("min_pixels", settings.min_pixels, num_classes)})
 
 
 def _one_a_class(name: str, given: Value | tuple[Value, ...], num_classes: int) -> tuple[Value, ...]:

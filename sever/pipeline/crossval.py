@@ -17,6 +17,7 @@ from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
+from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.files import write_json, write_text
 from sever.pipeline.evaluate_labels import render_labels
@@ -33,7 +34,7 @@ from sever.pipeline.inspection import (
 )
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.tables import as_text
-from sever.pipeline.train import resume, rules_of, train_run
+from sever.pipeline.train import resume, train_run
 from sever.store import Evidence, LabelStore, Run, read_json
 
 # In a fold's folder: it is predicted, and what its network left.
@@ -63,7 +64,7 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
     evidence = Evidence(Run.create(saved, config.name).folder)
     frame = table.frame[["image_id", "group"]].assign(fold=folds_n, labels=table.label_digests())
     evidence.write_table(evidence.folds_file, frame[frame["fold"] != ALWAYS_TRAIN])
-    write_json(evidence.rules_file, rules_of(config, table.num_classes).model_dump(mode="json"))
+    write_json(evidence.rules_file, with_min_pixels(config.rules, table.num_classes).model_dump(mode="json"))
     write_text(evidence.folder / "config.yml", dump_config(config))
     about = {
         "kind": "crossval",

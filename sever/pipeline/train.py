@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config, parse_rules
 from sever.data.dataset import collate, measure_pixels, start_worker
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
-from sever.data.layouts import find_layout, read_table
+from sever.data.layouts import read_table
 from sever.data.mixing import check_there, read_pseudo_labelled
 from sever.data.samplers import make_sampler, pseudo_a_batch
 from sever.data.table import ImageTable
@@ -78,7 +78,7 @@ def train_run(
         training, channels_of(config), config.data.significant_bits, max(1, config.train.workers)
     )
     facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
-    rules = rules_of(config, table.num_classes)
+    rules = with_min_pixels(config.rules, table.num_classes)
     trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
 
     run = Run(from_main(trainer.accelerator, lambda: make_run().folder))
@@ -114,16 +114,6 @@ def _describe(
     write_json(run.dataset_file, asdict(facts))
     write_json(run.folder / "environment.json", _environment())
     write_text(run.config_file, dump_config(config))
-
-
-def rules_of(config: ExperimentConfig, num_classes: int) -> RuleSettings:
-    """The rules with the smallest areas in numbers, as they travel with the weights; a default is told."""
-    rules = with_min_pixels(config.rules, num_classes, find_layout(config.data) == "severstal")
-    assert isinstance(rules.min_pixels, tuple)
-    if config.rules.min_pixels is None and any(rules.min_pixels) and config.model.task == "segment":
-        areas = ", ".join(map(str, rules.min_pixels))
-        tell(f"masks of fewer than {areas} pixels will be dropped, as in 2019; set rules.min_pixels for other sizes")
-    return rules
 
 
 def resume(path: Path, device: str) -> Run:

@@ -94,7 +94,7 @@ OVERLAPS = {
 def large_enough(mask_hw: np.ndarray, rules: RuleSettings, index: int, gate: np.ndarray | None) -> np.ndarray:
     least = of_class(rules.min_component_pixels, index)
     mask_hw = joined([part for part in components(mask_hw) if part.sum() >= least], mask_hw)
-    area = 0 if rules.min_pixels is None else of_class(rules.min_pixels, index)
+    area = of_class(rules.min_pixels, index)
     if rules.gate.kind == "soft":
         area = area * (1 + (rules.gate.factor - 1) * (1 - float(gate[index])))
     return mask_hw if mask_hw.sum() >= area else np.zeros_like(mask_hw)

@@ -15,21 +15,17 @@ from sever.decide.rules import ClassRules, resolve_rules, with_min_pixels
 from sever.errors import InputError
 
 MIN_PIXELS_TABLE = [
-    # given, classes, severstal layout, resolved
-    (None, 4, True, (600, 600, 1000, 2000)),  # the 2019 areas
-    (None, 4, False, (0, 0, 0, 0)),  # four classes of something else
-    (None, 3, True, (0, 0, 0)),  # the layout, but other classes
-    (25, 3, True, (25, 25, 25)),
-    ((1, 2), 2, False, (1, 2)),
-    ((0, 0, 0, 0), 4, True, (0, 0, 0, 0)),  # zeros said out loud are not a default
+    # given, classes, resolved
+    ({}, 4, (0, 0, 0, 0)),  # no folder and no number of classes sets a rule
+    ({"min_pixels": None}, 3, (0, 0, 0)),  # configurations of earlier runs
+    ({"min_pixels": 25}, 3, (25, 25, 25)),
+    ({"min_pixels": [1, 2]}, 2, (1, 2)),
 ]
 
 
-@pytest.mark.parametrize(("given_areas", "num_classes", "severstal", "expected"), MIN_PIXELS_TABLE)
-def test_min_pixels(
-    given_areas: int | tuple[int, ...] | None, num_classes: int, severstal: bool, expected: tuple[int, ...]
-) -> None:
-    assert with_min_pixels(RuleSettings(min_pixels=given_areas), num_classes, severstal).min_pixels == expected
+@pytest.mark.parametrize(("given", "num_classes", "expected"), MIN_PIXELS_TABLE)
+def test_min_pixels(given: dict[str, Any], num_classes: int, expected: tuple[int, ...]) -> None:
+    assert with_min_pixels(RuleSettings.model_validate(given), num_classes).min_pixels == expected
 
 
 def test_one_value_holds_for_all_classes_and_a_list_for_one_each() -> None:
@@ -77,7 +73,7 @@ def test_a_list_of_another_length_than_the_classes_is_refused(name: str, values:
 
 def test_wrong_number_of_min_pixels_before_training() -> None:
     with pytest.raises(InputError, match=r"3 entries .* there are 2 classes"):
-        with_min_pixels(RuleSettings(min_pixels=(1, 2, 3)), 2, False)
+        with_min_pixels(RuleSettings(min_pixels=(1, 2, 3)), 2)
 
 
 FAULTS = [

@@ -109,6 +109,15 @@ def test_a_classifier_joins_the_gate_only(models: Path, tmp_path: Path) -> None:
     assert "classifier" in compare(evidence)["gates"][0]
 
 
+@pytest.mark.parametrize(("areas", "warned"), [(0, True), ([0, 0, 7, 0], False)])
+def test_a_soft_gate_without_areas_to_scale_is_told(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], areas: object, warned: bool
+) -> None:
+    rules = {"gate": {"kind": "soft"}, "min_pixels": areas}
+    make_blend(order(models, "classifier c", rules=rules), tmp_path / "out")
+    assert ("the soft gate scales min_pixels, which is 0" in capsys.readouterr().err) == warned
+
+
 def test_a_blend_is_a_member_and_folders_move_together(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ from sever.files import sha256_of, write_json
 from sever.pipeline.blend.members import Member, mean_label_probs, open_members
 from sever.pipeline.blend.weights import choose_weights
 from sever.pipeline.evidence import open_evidence, write_score_table
-from sever.pipeline.progress import meter, tell
+from sever.pipeline.progress import meter, tell, warn
 from sever.pipeline.streams import read_ahead
 from sever.store import Evidence, ProbabilityStore, read_json
 
@@ -217,6 +217,10 @@ def _write_tables(evidence: Evidence, members: Sequence[Member], rules: RuleSett
         evidence.write_label_probs(first.image_ids, label_probs_nc)
         if rules.gate.kind == "none":
             tell("the label probabilities are kept, but gate.kind in rules.json is none, so they change no mask yet")
+        if rules.gate.kind == "soft" and not np.any(rules.min_pixels):
+            warn(
+                "the soft gate scales min_pixels, which is 0 for every class: it changes no mask; set rules.min_pixels"
+            )
     write_json(evidence.rules_file, rules.model_dump(mode="json"))
 
 
