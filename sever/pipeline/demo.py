@@ -17,6 +17,7 @@ from sever.pipeline.blend import scores
 from sever.pipeline.blend.combine import Order, make_blend
 from sever.pipeline.crossval import crossvalidate, start
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
+from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.inspection import How
 from sever.pipeline.predict import Source, predict_images
 from sever.pipeline.progress import tell
@@ -66,15 +67,14 @@ def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> 
         "demo-blend", output / "submission.csv", blend=blend.folder, private=evaluation["dice"], message="sever demo"
     )
     board.record_submission(submission, ledger)
-    gain = evaluation["dice"] - evaluation["dice_all_empty"]
     return "\n".join(
         [
             *(f"{title}\n{text}\n" for title, text in _told(compared, tuned, chosen, pseudo.render(sure, output))),
             f"On the {STRIP.test} test images, which nothing above has seen:",
             render(evaluation),
             board.render(board.course(ledger)),
-            f"Mean Dice {evaluation['dice']:.4f}; an empty submission scores {evaluation['dice_all_empty']:.4f} "
-            f"({gain:+.4f}); {time.monotonic() - started:.0f} s in all.",
+            f"{found_in_words(evaluation)}\n",
+            f"{time.monotonic() - started:.0f} s in all.",
             f"In {output}/: report.html and sheet.png, worth a look; submission.csv, scores.json, images.csv.",
             "",
             "Next, on your own images (docs/howto.md says how to lay them out):",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from command_line import sever
 
 from sever.data.synthetic import SynthSettings
+from sever.decide.metrics import ScoreSheet, pair_counts
 from sever.pipeline import demo
+from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.leaderboard import course
 from sever.store import Evidence
 
@@ -47,7 +50,8 @@ def test_the_whole_story_and_what_it_leaves(
     assert [member.parent.name for member in blend.members()] == ["demo-unet", "demo-fpn"]
     said = capsys.readouterr().out
     assert said.count("Choose ") == 2
-    assert "an empty submission scores" in said
+    scores = json.loads((out / "scores.json").read_text())
+    assert found_in_words(scores) in said
     (recorded,) = course(out / "saved" / "leaderboard.jsonl")
     assert recorded.private == json.loads((out / "scores.json").read_text())["dice"]
     assert recorded.cv is not None
@@ -58,3 +62,38 @@ def test_files_of_others_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert sever("demo", "-o", tmp_path) == 2
     assert "no demo made" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def masks(*shown: int) -> np.ndarray:
+    """Two classes in 2x2 pixels; those shown fill the image."""
+    masks_chw = np.zeros((2, 2, 2), np.uint8)
+    masks_chw[list(shown)] = 1
+    return masks_chw
+
+
+def test_found_and_missed_in_words() -> None:
+    # Five images by hand: pit found, pit missed, scab found with a false pit, clean called clean, clean called scab.
+    cases = [((0,), (0,)), ((0,), ()), ((1,), (0, 1)), ((), ()), ((), (1,))]
+    sheet = ScoreSheet(2)
+    for number, (true, called) in enumerate(cases):
+        sheet.add(str(number), pair_counts(masks(*called), masks(*true)))
+    said = found_in_words({"classes": ["pit", "scab"]} | sheet.as_dict()).splitlines()
+    assert said[:3] == [
+        "Of 3 defective images 2 were found and 1 missed; of 2 clean images 1 was called clean and 1 was called "
+        "defective.",
+        "  class pit: found in 1 of the 2 images with it, 1 false alarm in 3 other images",
+        "  class scab: found in 1 of the 1 image with it, 1 false alarm in 4 other images",
+    ]
+    # Ten pairs: 1 and 1; 0 and 1; 0 and 1; 1 and 1; 1 and 0. Empty would score the 7 pairs that are.
+    assert "Mean Dice 0.7000" in said[3]
+    assert "without any mask scores 0.7000, and this one lies +0.0000 from that" in said[3]
+    assert "a Dice of 0.6667 on average" in said[3]
+
+
+def test_nothing_to_find_in_words() -> None:
+    sheet = ScoreSheet(1)
+    sheet.add("a", pair_counts(masks()[:1], masks()[:1]))
+    said = found_in_words({"classes": ["pit"]} | sheet.as_dict())
+    assert "Of 0 defective images 0 were found and 0 missed; of 1 clean image 1 was called clean" in said
+    assert "no image shows it, 0 false alarms in 1 other image" in said
+    assert "Where a class is there" not in said

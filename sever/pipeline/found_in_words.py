@@ -1,0 +1,45 @@
+"""What a scored prediction found and missed, counted in images and said in words; knows no files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def found_in_words(evaluation: Mapping[str, Any]) -> str:
+    """Sentences on the counts of `evaluate`: of all images, then a line a class, then what the mean Dice is made of."""
+    images, seen = evaluation["images"], evaluation["has_defect"]
+    defective = seen["tp"] + seen["fn"]
+    lines = [
+        f"Of {_images(defective, 'defective')} {seen['tp']} {_were(seen['tp'])} found and {seen['fn']} missed; of "
+        f"{_images(images - defective, 'clean')} {seen['tn']} {_were(seen['tn'])} called clean and {seen['fp']} "
+        f"{_were(seen['fp'])} called defective."
+    ]
+    classes = zip(evaluation["classes"], evaluation["has_defect_per_class"], strict=True)
+    lines += [f"  class {name}: {_of_class(**own)}" for name, own in classes]
+    return "\n".join([*lines, _of_the_score(evaluation)])
+
+
+def _of_class(tp: int, fp: int, fn: int, tn: int) -> str:
+    shown = f"the {_images(tp + fn)} with it"
+    found = f"found in {tp} of {shown}" if tp + fn else "no image shows it"
+    return f"{found}, {fp} false alarm{'s' if fp != 1 else ''} in {_images(fp + tn, 'other')}"
+
+
+def _of_the_score(evaluation: Mapping[str, Any]) -> str:
+    dice, empty, positive = (evaluation[key] for key in ("dice", "dice_all_empty", "dice_positive"))
+    said = (
+        f"Mean Dice {dice:.4f}: each image counts once a class, and 1 where the class is neither there nor drawn. "
+        f"So a prediction without any mask scores {empty:.4f}, and this one lies {dice - empty:+.4f} from that."
+    )
+    if positive is None:
+        return said
+    return said + f" Where a class is there, masks reach a Dice of {positive:.4f} on average, misses counted as 0."
+
+
+def _images(count: int, kind: str = "") -> str:
+    return f"{count} {kind + ' ' if kind else ''}image{'s' if count != 1 else ''}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
