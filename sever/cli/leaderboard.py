@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,16 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import LEDGER, AsJson, Ledger
+from sever.errors import InputError
 
 board = typer.Typer(help="What was submitted when, from which blend, rules and commit, and how it scored.")
 app.add_typer(board, name="leaderboard", no_args_is_help=True)
+
+
+class Over(StrEnum):
+    order = "order"
+    time = "time"
+
 
 Score = Annotated[float | None, typer.Option(help="A score, 0 to 1.")]
 
@@ -98,16 +106,65 @@ def show(ledger: Ledger = LEDGER, as_json: AsJson = False) -> None:
     print(json.dumps([asdict(found) for found in made], indent=2) if as_json else render(made))
 
 
-@board.command()
-def draw(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).")],
+@board.command("import")
+def import_(
+    table: Annotated[Path, typer.Argument(help="CSV with a row a submission: name, public and private score, time.")],
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="WHAT=COLUMN, where its name doesn't tell: name, version, time, order, cv, public, private."),
+    ] = None,
     ledger: Ledger = LEDGER,
 ) -> None:
-    """Draw the public, private and cross-validated scores over time.
+    """Add past submissions from a table, e.g. Kaggle's list of submissions. Again it adds only what is new in it.
 
-    Example: `sever leaderboard draw -o course.png`
+    A time without an offset is UTC; without a column for it, the submissions are in the table's order.
+
+    Example: `sever leaderboard import submissions.csv --column name=kernel`
     """
-    from sever.pipeline.leaderboard import draw as draw_picture
+    from sever.pipeline.past_submissions import import_submissions
 
-    draw_picture(output, ledger)
+    done = import_submissions(table, dict(_pair("--column", text, "name=kernel") for text in column or ()), ledger)
+    print(f"{ledger}: {done.new} new, {done.scored} with other scores, {done.known} known")
+
+
+@board.command()
+def draw(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, .svg or .png.")],
+    line: Annotated[
+        list[str] | None, typer.Option(help="LABEL=SCORE: a line to compare with, e.g. the winner's; repeatable.")
+    ] = None,
+    chosen: Annotated[
+        list[str] | None, typer.Option(help="Name of a submission that was chosen: a ring and a line; repeatable.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only submissions from this date on (UTC).")] = None,
+    until: Annotated[str | None, typer.Option(help="Only submissions up to this date (UTC).")] = None,
+    over: Annotated[Over | None, typer.Option(help="By default the time, or the order where one has no time.")] = None,
+    ledger: Ledger = LEDGER,
+) -> None:
+    """Draw the public, private and cross-validated scores of submissions in their order, beside lines.
+
+    Example: `sever leaderboard draw -o course.svg --line "winner=0.90883" --chosen "rms 6" --since 2019-10-01`
+    """
+    from sever.deliver.charts import raise_unless_picture
+    from sever.pipeline.course_picture import View, day
+    from sever.pipeline.course_picture import draw as draw_picture
+
+    raise_unless_picture(output)
+    lines = {label: _score(score) for label, score in (_pair("--line", text, "winner=0.90883") for text in line or ())}
+    dates = (None if since is None else day(since), None if until is None else day(until, end=True))
+    draw_picture(output, ledger, View(*dates, lines, tuple(chosen or ()), None if over is None else over.value))
     print(output)
+
+
+def _pair(option: str, text: str, example: str) -> tuple[str, str]:
+    label, equals, value = text.rpartition("=")
+    if not (label and equals and value):
+        raise InputError(f"{option} {text} is not as {option} {example}")
+    return label, value
+
+
+def _score(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"--line: {text!r} is no score") from error

@@ -7,7 +7,6 @@ an earlier one of the same kind, and the file keeps both.
 from __future__ import annotations
 
 import hashlib
-import math
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -18,7 +17,6 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from sever.deliver.charts import draw_course
 from sever.errors import InputError
 from sever.files import sha256_of
 from sever.pipeline.select.candidates import read_columns
@@ -31,17 +29,19 @@ SCORE_KINDS = ("cv", "public", "private")
 # What a blend decided by, in this order; its maps are left out, for they are large and the score table follows them.
 FINGERPRINTED = ("evidence.json", "folds.csv", "labels.csv", "pairs.csv", "rules.json")
 GIT_SECONDS = 20
+NEEDED = {"name", "time", "submission", "submission_sha256"}  # of every record of a submission
 
 
 @dataclass(frozen=True)
 class Submission:
     """One submission with the scores known of it. Hashes are SHA-256; `time` is ISO 8601 with its offset; `reference`
-    is COMPETITION/NUMBER, by which Kaggle knows it."""
+    is COMPETITION/NUMBER, by which Kaggle knows it. Of what was imported file and hash are None, and so is the time
+    where only the order was known."""
 
     name: str
-    time: str
-    submission: str
-    submission_sha256: str
+    time: str | None
+    submission: str | None
+    submission_sha256: str | None
     blend: str | None = None
     blend_sha256: str | None = None
     rules: str | None = None
@@ -70,7 +70,7 @@ def draft_submission(
 
     Raises InputError for a missing file, or a score outside 0..1.
     """
-    scores = _checked({"cv": cv, "public": public, "private": private})
+    scores = checked_scores({"cv": cv, "public": public, "private": private})
     if not name.strip():
         raise InputError("a submission needs a name to find it by")
     evidence = None if blend is None else Evidence.find(blend)
@@ -81,7 +81,7 @@ def draft_submission(
     commit, changed = _git_state()
     return Submission(
         name,
-        _now(),
+        now(),
         str(submission),
         _hash_file(submission),
         None if evidence is None else str(evidence.folder),
@@ -101,7 +101,7 @@ def record_submission(made: Submission, ledger: Path = LEDGER) -> Submission:
     """Add a submission that is made now. Raises InputError for a name that is taken, or a damaged ledger."""
 
     def make(records: list[Record]) -> Record:
-        if made.name in _submissions(records, ledger):
+        if made.name in submissions_by_name(records, ledger):
             raise InputError(_taken(made.name, ledger))
         return {"record": "submission"} | asdict(made)
 
@@ -131,34 +131,38 @@ def record_scores(
     Raises InputError for an unknown name, no score at all, a score outside 0..1, or a damaged ledger.
     """
     scores = {
-        kind: score for kind, score in _checked({"public": public, "private": private}).items() if score is not None
+        kind: score
+        for kind, score in checked_scores({"public": public, "private": private}).items()
+        if score is not None
     }
     if not scores:
         raise InputError("there is no score to record: give a public or a private one")
 
     def make(records: list[Record]) -> Record:
-        known = _submissions(records, ledger)
+        known = submissions_by_name(records, ledger)
         if name not in known:
             names = ", ".join(known) or "none yet"
             raise InputError(f"{ledger} has no submission {name}; it has {names}")
-        return {"record": "scores", "name": name, "time": _now()} | scores
+        return {"record": "scores", "name": name, "time": now()} | scores
 
     append_record(ledger, make)
     return next(found for found in course(ledger) if found.name == name)
 
 
 def course(ledger: Path = LEDGER) -> list[Submission]:
-    """All submissions in the order in which they were made, each with its latest scores."""
-    return list(_submissions(read_ledger(ledger), ledger).values())
+    """All submissions in the order in which they were made, each with its latest scores.
+
+    By their times; where one has none, in the order of the file.
+    """
+    made = list(submissions_by_name(read_ledger(ledger), ledger).values())
+    times = [moment_of(found) for found in made]
+    known = [time for time in times if time is not None]
+    return [made[row] for row in sorted(range(len(made)), key=known.__getitem__)] if len(known) == len(made) else made
 
 
-def draw(output: Path, ledger: Path = LEDGER) -> None:
-    """The three scores over time, as a PNG. Raises InputError where nothing has a score yet."""
-    made = course(ledger)
-    scores = {kind: [_or_nan(getattr(found, kind)) for found in made] for kind in SCORE_KINDS}
-    if all(math.isnan(score) for column in scores.values() for score in column):
-        raise InputError(f"{ledger} has no score to draw yet; add one with `sever leaderboard score`")
-    draw_course(output, [datetime.fromisoformat(found.time) for found in made], scores)
+def moment_of(made: Submission) -> datetime | None:
+    """When it was made, where that is known."""
+    return None if made.time is None else datetime.fromisoformat(made.time)
 
 
 def render(made: list[Submission]) -> str:
@@ -173,7 +177,7 @@ def render(made: list[Submission]) -> str:
     for found in made:
         table.add_row(
             escape(found.name),
-            found.time[:16].replace("T", " "),
+            (found.time or "-")[:16].replace("T", " "),
             *(_score_text(getattr(found, kind), best[kind]) for kind in SCORE_KINDS),
             escape(found.blend or "-"),
             _commit_text(found),
@@ -193,7 +197,7 @@ def fingerprint_evidence(evidence: Evidence) -> str:
     return digest.hexdigest()
 
 
-def _submissions(records: list[Record], ledger: Path) -> dict[str, Submission]:
+def submissions_by_name(records: list[Record], ledger: Path) -> dict[str, Submission]:
     """By name; the fields of a record that this version does not know are an error and not dropped."""
     found: dict[str, dict[str, Any]] = {}
     for number, record in enumerate(records, start=1):
@@ -201,7 +205,7 @@ def _submissions(records: list[Record], ledger: Path) -> dict[str, Submission]:
         unknown = set(values) - {field.name for field in fields(Submission)}
         name = values.get("name")
         kind = record.get("record")
-        if kind == "submission" and not unknown and {"name", "time", "submission", "submission_sha256"} <= set(values):
+        if kind == "submission" and not unknown and set(values) >= NEEDED and _is_moment(values["time"]):
             found[str(name)] = values
         elif kind == "scores" and not unknown and name in found:
             found[str(name)] |= {key: values[key] for key in SCORE_KINDS if key in values}
@@ -212,7 +216,7 @@ def _submissions(records: list[Record], ledger: Path) -> dict[str, Submission]:
     return {name: Submission(**values) for name, values in found.items()}
 
 
-def _checked(scores: Mapping[str, float | None]) -> dict[str, float | None]:
+def checked_scores(scores: Mapping[str, float | None]) -> dict[str, float | None]:
     for kind, score in scores.items():
         if score is not None and not 0 <= score <= 1:
             raise InputError(f"a {kind} score lies between 0 and 1; given {score}")
@@ -243,12 +247,16 @@ def _git(*arguments: str) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _now() -> str:
+def _is_moment(time: Any) -> bool:
+    """Whether it is a time with its offset, or says that none is known."""
+    try:
+        return time is None or datetime.fromisoformat(time).tzinfo is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _or_nan(score: float | None) -> float:
-    return math.nan if score is None else score
 
 
 def _score_text(score: float | None, best: float | None) -> str:

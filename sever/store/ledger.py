@@ -32,16 +32,21 @@ def append_record(path: Path, make: Callable[[list[Record]], Record]) -> Record:
 
     Raises InputError naming a damaged line, and what `make` raises; then nothing is added.
     """
+    return append_records(path, lambda records: [make(records)])[0]
+
+
+def append_records(path: Path, make: Callable[[list[Record]], list[Record]]) -> list[Record]:
+    """Add the records that `make` returns, all or none, as `append_record` adds one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
-        record = make(_read(handle, path))
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        written = os.write(handle, line)
-        if written < len(line):  # a full disk may take a part: take that back
+        records = make(_read(handle, path))
+        lines = b"".join(json.dumps(each, ensure_ascii=False, allow_nan=False).encode() + b"\n" for each in records)
+        written = os.write(handle, lines)
+        if written < len(lines):  # a full disk may take a part: take that back
             os.ftruncate(handle, os.fstat(handle).st_size - written)
-            raise OSError(f"{path}: the disk took only {written} of {len(line)} bytes")
+            raise OSError(f"{path}: the disk took only {written} of {len(lines)} bytes")
         os.fsync(handle)
-    return record
+    return records
 
 
 def raise_unless_writable(path: Path) -> None:

@@ -19,11 +19,11 @@ from evidence_maker import make_evidence
 
 from sever import store
 from sever.errors import InputError
+from sever.pipeline.course_picture import draw
 from sever.pipeline.leaderboard import (
     Submission,
     course,
     draft_submission,
-    draw,
     fingerprint_evidence,
     record_scores,
     record_submission,

@@ -123,7 +123,7 @@ def _class_numbers(tally: Tally, index: int) -> Numbers:
         "threshold_curve": _threshold_curve(tally, index),
         "area_curve": _area_curve(tally, index),
         "calibration": _calibration(tally, index, positive_n),
-        "gate": _gate(tally, index, positive_n),
+        "gate": gate_numbers(tally, index, positive_n),
     }
 
 
@@ -190,7 +190,8 @@ def _reliability(found: Reliability) -> Numbers:
     }
 
 
-def _gate(tally: Tally, index: int, positive_n: np.ndarray) -> Numbers | None:
+def gate_numbers(tally: Tally, index: int, positive_n: np.ndarray) -> Numbers | None:
+    """Gate and drawn areas of a class; None where nothing labels images."""
     gates_nc = tally.gate_probs_nc
     if gates_nc is None:
         return None
