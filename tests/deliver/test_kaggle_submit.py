@@ -14,6 +14,7 @@ from sever import cli
 from sever.deliver.kaggle.check import check_submission
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion
+from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.pipeline.kaggle.submit import Entry, check_file, fetch_scores, submit
 from sever.pipeline.leaderboard import course, draft_submission, record_submission
@@ -64,6 +65,37 @@ def test_a_good_file(good: Path, sample: Path) -> None:
 def test_a_bad_file(lines: list[str], said: str, sample: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=said):
         check_submission(write(tmp_path / "bad.csv", lines), sample, {"a.jpg": 8, "b.jpg": 8})
+
+
+UNPLAIN = [
+    (
+        ["," + GOOD[0], *(f"{at},{line}" for at, line in enumerate(GOOD[1:]))],
+        "columns ,ImageId_ClassId,Enc.* '' is not",
+    ),
+    ([GOOD[0] + ",Unnamed: 0", *(f"{line},1" for line in GOOD[1:])], "so 'Unnamed: 0' is not allowed .pandas"),
+    (["\ufeff" + GOOD[0], *GOOD[1:]], "begins with a byte order mark"),
+    ([GOOD[0].replace(",", ", "), *GOOD[1:]], "has the columns ImageId_ClassId, EncodedPixels, but"),
+    ([*GOOD[:3], "", *GOOD[3:]], "row 4: the line is blank"),
+    ([*GOOD[:3], "b.jpg_1", GOOD[4]], "row 4: there are 1 cells for 2 columns"),
+    ([GOOD[0], "a.jpg_1, 1 3", *GOOD[2:]], "row 2: ' 1 3' has spaces"),
+    ([GOOD[0], "a.jpg_1,1  3", *GOOD[2:]], "row 2: '1  3' has spaces"),
+    ([GOOD[0], "a.jpg_1.0,1 3", *GOOD[2:]], "row 2: the class is written '1.0'"),
+]
+
+
+@pytest.mark.parametrize(("lines", "said"), UNPLAIN)
+def test_what_our_reader_takes_and_kaggle_refuses(lines: list[str], said: str, sample: Path, tmp_path: Path) -> None:
+    given = write(tmp_path / "bad.csv", lines)
+    assert read_submission(given, ["a.jpg", "b.jpg"], 2)["a.jpg"][0].startswith("1 3")
+    with pytest.raises(InputError, match=said):
+        check_submission(given, sample)
+
+
+def test_a_cell_may_be_long(sample: Path, tmp_path: Path) -> None:
+    runs = " ".join(f"{start} 1" for start in range(1, 60001, 2))
+    check_submission(
+        write(tmp_path / "s.csv", [GOOD[0], f"a.jpg_1,{runs}", *GOOD[2:-2], *GOOD[3:]]), sample, None, True
+    )
 
 
 def test_runs_that_touch_do_not_overlap(sample: Path, tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def shrink(file: Path, data: Path, saved: Path) -> dict[str, Any]:
         "augment": {"recipe": "none", "crop": [64, 64]},
         "train": {"epochs": 1, "batch_size": 5, "workers": 0, "precision": "no", "keep_best": 1},
     }
+    if "rules" in values:
+        small["rules"] = values["rules"]
     if "pseudo" in values:
         paths = {
             "labels": values["pseudo"]["labels"].replace("saved/", f"{saved}/"),

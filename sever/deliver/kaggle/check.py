@@ -20,6 +20,7 @@ from sever.data.run_table import (
     read_run_table,
 )
 from sever.data.text_table import read_text_table
+from sever.deliver.kaggle.plain_form import raise_unless_plain
 from sever.deliver.submission import ANY_SIZE, refuse
 from sever.errors import InputError
 
@@ -40,7 +41,8 @@ def check_submission(
     overlap_allowed: bool = False,
     num_classes: int | None = None,
 ) -> Checked:
-    """Compare a submission with the competition's sample: form, images, rows, order, run lengths, overlaps.
+    """Compare a submission with the competition's sample: form, images, rows, order, run lengths, overlaps,
+    and whatever else Kaggle refuses though our own reader would take it.
 
     In the combined form the rows are the sample's, one for one. In the separate form (defects only) images are among
     the sample's, and classes among 1..`num_classes`, where that is known, and among the sample's, unless it names a
@@ -54,6 +56,7 @@ def check_submission(
         raise InputError(
             f"{path} has the other form of CSV than {sample}, which has {form}; predict with --form {option}"
         )
+    raise_unless_plain(path, sample)
     if every_pair:
         wanted = _read_rows(sample)
         _raise_unless_same_rows(path, sample, _keys(given), _keys(wanted))
