@@ -6,7 +6,6 @@ contenders and seeds can be compared in pairs.
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sever.data.images import read_image
 from sever.errors import InputError
 
-TILE_GROUPS = Path(__file__).parents[2] / "experiments" / "magnetic_tile_groups.py"
+from .tile_groups import find_groups
+
 NEU_FOLDS, TILE_FOLDS = 5, 3
 TILE_TEST_SHARE = 0.2
 # Blends of several base images; no copy of a test image may hide in one.
@@ -89,7 +89,7 @@ def tile_grouped(data: Path, fold: int) -> Split:
     """All 1,344 magnetic tiles, clean ones too; a tile's exposures stand on one side of the split."""
     _check_fold(fold, TILE_FOLDS)
     samples = _tile_samples(data / "magnetic_tile")
-    groups = runpy.run_path(str(TILE_GROUPS))["find_groups"]([sample.image for sample in samples])
+    groups = find_groups([sample.image for sample in samples])
     kinds = [sample.name.split("_")[0] for sample in samples]
     folds = StratifiedGroupKFold(TILE_FOLDS, shuffle=True, random_state=0).split(samples, kinds, groups)
     train_rows, test_rows = list(folds)[fold]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,16 +10,11 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.logs import logs
-from sever.cli.options import DataRoot, Set, load_experiments
+from sever.cli.options import AsJson, DataRoot, Include, Output, Set, SkipBad, load_experiments
 from sever.errors import InputError
 
 data_app = typer.Typer(help="Look at a data set, and work on it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-
-
-@data_app.callback()
-def _group() -> None:
-    """Keeps `data` a group while it has one command."""
 
 
 @data_app.command()
@@ -42,3 +38,32 @@ def preview(
 
     preview_data(experiment, output, images, seed)
     print(output)
+
+
+@data_app.command()
+def check(
+    root: Annotated[Path, typer.Argument(help="Folder of a data set in a known layout.")],
+    output: Output,
+    overlap: Annotated[
+        float, typer.Option(help="Share of an image that another must show for both to be one group, 0.5 to 1.")
+    ] = 0.95,
+    sheet: Annotated[
+        int, typer.Option(help="How many pairs pairs.png shows; masks that differ come first.", min=0)
+    ] = 24,
+    include: Include = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find images that show the same steel: equal, mirrored, turned, shifted, lit or compressed otherwise.
+
+    Writes groups.csv (for data.groups: a group never stands on both sides of a split), duplicates.csv (every pair, how
+    it lies, and the Dice of its masks), pairs.png and check.json. Images of test_images/ take part.
+
+    Example: `sever data check data/neu_seg -o checked`, then `data.groups: checked/groups.csv`
+    """
+    from sever.config import DataSettings
+    from sever.pipeline.data_check import check_data, render
+
+    settings = DataSettings(root=root, include=tuple(include or ()), skip_bad=skip_bad)
+    numbers = check_data(settings, overlap, output, sheet)
+    print(json.dumps(numbers, indent=2) if as_json else render(numbers, output))
