@@ -104,6 +104,12 @@ class OptimSettings(Settings):
     encoder_weight_decay: float = Field(3e-5, ge=0, description="Weight decay of the encoder.")
     decoder_learning_rate: float = Field(3e-3, gt=0, description="Learning rate of the decoder and head, flat part.")
     decoder_weight_decay: float = Field(3e-4, ge=0, description="Weight decay of the decoder and head.")
+    warmup_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of training in which the rates first rise, by half a cosine from a 25th of the flat rate.",
+    )
     flat_share: float = Field(
         0.12,
         ge=0,
@@ -111,6 +117,15 @@ class OptimSettings(Settings):
         description="Share of training at a flat rate before the cosine (2019: 30 of 250 epochs).",
     )
     final_share: float = Field(0.0, ge=0, le=1, description="Learning rate at the end, as a share of the flat rate.")
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> OptimSettings:
+        if self.warmup_share + self.flat_share > 1:
+            raise ValueError(
+                f"warmup_share {self.warmup_share:g} and flat_share {self.flat_share:g} are shares of one training: "
+                "together at most 1"
+            )
+        return self
 
 
 class TrainSettings(Settings):

@@ -13,6 +13,9 @@ from torch.optim import Optimizer
 from sever.config import OptimSettings
 from sever.errors import InputError
 
+# What a warm-up starts from, as in the one-cycle schedule (Smith and Topin, 2019).
+FIRST_RATE = 1 / 25
+
 
 def _radam(groups: list[dict[str, Any]]) -> Optimizer:
     # The RAdam of 2019, its authors' own, shrinks the weights beside the step. torch's default adds the
@@ -47,14 +50,22 @@ def build_optimizer(groups: Mapping[str, list[Parameter]], settings: OptimSettin
 
 
 def rate_factor(step: int, total_steps: int, settings: OptimSettings) -> float:
-    """Learning rate of a step (from 0) over the flat one: 1 for `flat_share` of training, then half a cosine.
+    """Learning rate of a step (from 0) over the flat one: it rises, is 1 for `flat_share` of training, then falls.
 
-    It depends on step / total_steps only, so its shape is that of 2019 whatever the length. The cosine would
-    reach `final_share` one step after the last, so that no step is wasted on a rate of 0.
+    Rise and fall are half a cosine each. It depends on step / total_steps only, so its shape is that of 2019 whatever
+    the length. The cosine would reach `final_share` one step after the last, so that no step is wasted on a rate of 0.
     """
     assert total_steps >= 1, total_steps
     progress = min(step / total_steps, 1.0)
-    if progress <= settings.flat_share:
+    if progress < settings.warmup_share:
+        return 1 - (1 - FIRST_RATE) * _half_cosine(progress / settings.warmup_share)
+    flat_until = settings.warmup_share + settings.flat_share
+    if progress <= flat_until:
         return 1.0
-    fallen = (progress - settings.flat_share) / (1 - settings.flat_share)
-    return settings.final_share + (1 - settings.final_share) * (1 + math.cos(math.pi * fallen)) / 2
+    fallen = (progress - flat_until) / (1 - flat_until)
+    return settings.final_share + (1 - settings.final_share) * _half_cosine(fallen)
+
+
+def _half_cosine(share: float) -> float:
+    """From 1 at 0 to 0 at 1."""
+    return (1 + math.cos(math.pi * share)) / 2

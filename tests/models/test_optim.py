@@ -105,6 +105,33 @@ def test_final_share_is_where_the_cosine_ends() -> None:
     assert factors == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_warm_up_rises_by_half_a_cosine_and_meets_the_flat_part() -> None:
+    optim = OptimSettings(warmup_share=0.4, flat_share=0.2)
+    factors = [rate_factor(step, 10, optim) for step in range(11)]
+    # Half way up it is half way between 1/25 and 1; then flat for steps 4 to 6, half way down at step 8.
+    assert factors[0] == pytest.approx(1 / 25)
+    assert factors[2] == pytest.approx((1 + 1 / 25) / 2)
+    assert factors[4:7] == [1.0] * 3
+    assert factors[8] == pytest.approx(0.5)
+    assert factors[10] == pytest.approx(0.0)
+
+
+def test_with_a_third_of_warm_up_it_is_torchs_one_cycle() -> None:
+    weight = Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([weight], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=101, pct_start=0.3)
+    optim = OptimSettings(warmup_share=0.29, flat_share=0.0, final_share=0.04 / 1e4)
+    for step in range(100):
+        assert rate_factor(step, 100, optim) == pytest.approx(scheduler.get_last_lr()[0], abs=0.02)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_shares_beyond_the_whole_training_are_refused() -> None:
+    with pytest.raises(ValueError, match="together at most 1"):
+        OptimSettings(warmup_share=0.7, flat_share=0.4)
+
+
 @pytest.mark.parametrize("flat_share", [0.0, 0.12, 1.0])
 def test_a_training_of_one_step_takes_it_at_the_full_rate(flat_share: float) -> None:
     assert rate_factor(0, 1, OptimSettings(flat_share=flat_share)) == 1.0
