@@ -13,6 +13,7 @@ from benchmarks.accuracy.budget import Budget, Stopwatch
 from benchmarks.accuracy.contenders import plain, with_sever
 from benchmarks.accuracy.protocols import PROTOCOLS
 from benchmarks.accuracy.task import Task
+from sever.config import load_config
 from sever.errors import InputError
 
 
@@ -28,7 +29,12 @@ SMALL_SEVER = ["augment.crop=null", "train.batch_size=4", "train.workers=0", "mo
 
 
 @pytest.mark.parametrize(
-    ("contender", "variant"), [("plain", ["batch=4", "rate=1e-3"]), ("sever", [*SMALL_SEVER, "rules.min_pixels=0"])]
+    ("contender", "variant"),
+    [
+        ("plain", ["batch=4", "rate=1e-3"]),
+        ("sever", [*SMALL_SEVER, "rules.min_pixels=0"]),
+        ("plan", ["train.batch_size=4", "train.workers=0"]),
+    ],
 )
 def test_a_run_gives_one_row_and_is_not_run_again(
     tmp_path: Path, contender: str, variant: list[str], capsys: pytest.CaptureFixture[str]
@@ -51,6 +57,19 @@ def test_sever_trains_as_many_steps_as_its_clock_allows(tmp_path: Path, monkeypa
     words = ["--contender", "sever", "--clock", "cpu", "--minutes", "5.2", "--variant", *SMALL_SEVER]
     (row,) = run(tmp_path, *words)
     assert row["images_seen"] == "12"  # of 302 s less what went before: three steps of 4 images
+
+
+def test_the_plan_decides_what_a_planned_training_is(tmp_path: Path) -> None:
+    make_neu(tmp_path)
+    words = ["--contender", "plan", "--clock", "epochs", "--epochs", "0.5", "--variant", "train.batch_size=4"]
+    run(tmp_path, *words)
+    (folder,) = (tmp_path / "work").iterdir()
+    planned, trained = (load_config(folder / name) for name in ("planned.yml", "run/config.yml"))
+    assert trained.train.batch_size == 4
+    assert trained.optim == planned.optim
+    assert trained.rules == planned.rules
+    assert trained.data.root == folder / "data"
+    assert trained.train.validate_every is None
 
 
 def small_task(folder: Path, steps: int = 4) -> Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..task import Contender
 from .plain import train_plain
+from .planned import train_planned
 from .with_sever import train_sever
 
-CONTENDERS: dict[str, Contender] = {"plain": train_plain, "sever": train_sever}
+CONTENDERS: dict[str, Contender] = {"plain": train_plain, "sever": train_sever, "plan": train_planned}

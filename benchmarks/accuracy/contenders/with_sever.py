@@ -93,10 +93,10 @@ def _measure_step(config: ExperimentConfig, clock: Callable[[], float]) -> float
 
 
 def base_values(name: str | None) -> dict[str, Any]:
-    """Settings of experiments/NAME.yml; without a name, the least that works without a model hub."""
+    """Settings of experiments/NAME.yml or of a file; without a name, the least that works without a model hub."""
     if name is None:
         return {"model": {"encoder": "tf_efficientnet_lite0", "weights": "offline"}}
-    file = EXPERIMENTS / f"{name}.yml"
+    file = Path(name) if name.endswith(".yml") else EXPERIMENTS / f"{name}.yml"
     if not file.is_file():
         known = ", ".join(
             sorted(str(path.relative_to(EXPERIMENTS).with_suffix("")) for path in EXPERIMENTS.rglob("*.yml"))

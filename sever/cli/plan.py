@@ -1,0 +1,50 @@
+"""`sever plan`: from data and hours to an experiment. Heavy imports happen inside the command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.application import app
+from sever.cli.options import Device
+
+
+@app.command()
+def plan(
+    data: Annotated[Path, typer.Argument(help="The data set's folder, in a known layout.")],
+    hours: Annotated[float, typer.Option(help="How long the training may take.", min=0.01)] = 1.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Experiment YAML to write; else printed.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the experiment.")] = "planned",
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV with image and group; by default groups.csv in the data set, if there.")
+    ] = None,
+    train_only: Annotated[
+        list[str] | None, typer.Option(help="A group that only trains, such as blends of several images; repeatable.")
+    ] = None,
+    machine: Annotated[
+        Path | None,
+        typer.Option(help="File of the measurement of this machine: read where it exists, else measured and written."),
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Print what the data set and the machine are like.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Plan an experiment for this data, machine and time; every line of it says why.
+
+    Example: `sever plan data/mine --hours 2 -o mine.yml`, then `sever train -c mine.yml`
+    """
+    from sever.pipeline.plan.make import Wish, make_plan, write_plan
+
+    wish = Wish(data, hours, name, groups, tuple(train_only or ()), device, machine)
+    page, told = make_plan(wish)
+    if output is not None:
+        write_plan(output, page)
+    if explain:
+        print("\n".join(told))
+    elif output is None:
+        print(page, end="")
+    else:
+        print(output)

@@ -1,0 +1,241 @@
+"""Every choice of a plan and why, from numbers alone: the same fingerprint, measurement and hours give the same plan.
+
+Knows no torch, file or clock. Constants here were measured (docs/results.md, docs/experiments.md) or say what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sever.data.fingerprint import Fingerprint
+from sever.errors import InputError
+
+MULTIPLE = 32  # what the encoders halve their input to
+WHOLE_UP_TO = 256 * 256  # pixels of an image, padded, up to which whole images are trained on
+CROP_SIDES = (256, 416)  # the shorter and the longer side of a crop, at most
+BATCH_PIXELS = 16 * 256 * 256
+LARGEST_BATCH = 16
+# Of images that may validate, one in ten or one in five.
+MANY_IMAGES = 2000
+# Networks are tried from the first to the last; one that takes fewer steps than this has not learnt enough.
+CANDIDATES = (("Unet", "tf_efficientnet_lite0"), ("FPN", "tf_efficientnet_lite0"))
+ENOUGH_STEPS = 400
+# Shares of the hours: for start, checkpoints and what varies; and for validation at most.
+SPARE_SHARE, VALIDATION_SHARE = 0.05, 0.05
+# A prediction goes forward only; a step goes back too, which takes twice as long.
+FORWARD_SHARE = 1 / 3
+MOST_EPOCHS, EPOCH_STEPS = 20, 50
+AVERAGED_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line of an experiment: `section.key: value`, and why."""
+
+    name: str
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network and what a step of it takes on this machine, in seconds."""
+
+    architecture: str
+    encoder: str
+    step_seconds: float
+
+
+def data_choices(fingerprint: Fingerprint, offline: bool, workers: int, train_only: Sequence[str] = ()) -> list[Choice]:
+    """All that the data decides, before a network is measured."""
+    return [
+        *_fold_choices(fingerprint, train_only),
+        *_input_choices(fingerprint, offline),
+        *_augment_choices(fingerprint),
+        *_learning_choices(fingerprint),
+        Choice("train.batch_size", *_batch_size(fingerprint)),
+        Choice("train.workers", workers, "one core reads and augments, the others train" if workers else "one core"),
+        *_rule_choices(fingerprint),
+    ]
+
+
+def time_choices(
+    training: int, validation: int, batch: int, candidates: Sequence[Candidate], hours: float
+) -> list[Choice]:
+    """What the hours decide: the network, and how long it learns from so many images, `batch` a step.
+
+    Raises InputError where not one step fits.
+    """
+    seconds = 3600 * hours
+    best = pick_candidate(candidates, seconds)
+    steps = steps_within(best, seconds)
+    if steps < 1:
+        raise InputError(
+            f"{hours:g} hours are too short: a step takes {best.step_seconds:.1f} s here; give more --hours"
+        )
+    epochs = max(1, min(MOST_EPOCHS, steps // EPOCH_STEPS))
+    images = steps // epochs * batch
+    return [
+        Choice("model.architecture", best.architecture, _why_network(best, candidates, steps)),
+        Choice("model.encoder", best.encoder, f"{batch / best.step_seconds:.3g} images/s here"),
+        Choice("train.epochs", epochs, f"{steps} steps fit into {hours:g} h; so many looks at the scores"),
+        Choice(
+            "sampling.epoch_images", images, f"{epochs * images / training:.1f} passes over {training} images in all"
+        ),
+        *_validation_choices(best, batch, validation, epochs, seconds),
+        Choice("train.ema_decay", _decay(steps), f"averages the last {AVERAGED_SHARE:.0%} of the steps"),
+    ]
+
+
+def pick_candidate(candidates: Sequence[Candidate], seconds: float) -> Candidate:
+    """The first that gets enough steps; else the fastest."""
+    enough = [candidate for candidate in candidates if steps_within(candidate, seconds) >= ENOUGH_STEPS]
+    return enough[0] if enough else min(candidates, key=lambda candidate: candidate.step_seconds)
+
+
+def steps_within(candidate: Candidate, seconds: float) -> int:
+    """Steps that fit beside validation and what varies, to two digits: a measurement is no more exact."""
+    steps = int(seconds * (1 - SPARE_SHARE - VALIDATION_SHARE) / candidate.step_seconds)
+    unit = 10 ** max(0, len(str(steps)) - 2)
+    return steps // unit * unit
+
+
+def crop_of(fingerprint: Fingerprint) -> tuple[int, int] | None:
+    """Height and width of training crops; None for whole images."""
+    height, width = (-(-side // MULTIPLE) * MULTIPLE for side in fingerprint.largest)
+    if height * width <= WHOLE_UP_TO:
+        return None
+    sides = [max(MULTIPLE, side // MULTIPLE * MULTIPLE) for side in fingerprint.commonest]
+    longer = int(sides[1] >= sides[0])
+    limits = (CROP_SIDES[1 - longer], CROP_SIDES[longer])
+    return min(sides[0], limits[0]), min(sides[1], limits[1])
+
+
+def as_values(choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
+    """Sections of settings, as an experiment has them."""
+    values: dict[str, dict[str, Any]] = {}
+    for choice in choices:
+        section, key = choice.name.split(".")
+        values.setdefault(section, {})[key] = choice.value
+    return values
+
+
+def _fold_choices(fingerprint: Fingerprint, train_only: Sequence[str]) -> list[Choice]:
+    many = fingerprint.images >= MANY_IMAGES
+    share = 0.1 if many else 0.2
+    held_out = round(fingerprint.images * share)
+    if fingerprint.groups is None:
+        grouped = "no groups are known, so copies of one image may stand on both sides"
+    else:
+        grouped = f"whole groups of {fingerprint.groups}"
+    choices = [Choice("folds.share", share, f"about {held_out} of {fingerprint.images} images judge; {grouped}")]
+    if train_only:
+        choices.append(Choice("folds.train_only_groups", list(train_only), "as said by --train-only"))
+    return choices
+
+
+def _input_choices(fingerprint: Fingerprint, offline: bool) -> list[Choice]:
+    grey = "all images looked at are grey; the sum answers as the pretrained filters do to three equal channels"
+    return [
+        Choice("model.in_channels", *(("sum", grey) if fingerprint.grey else ("rgb", "the images have colours"))),
+        Choice(
+            "model.weights",
+            *(
+                ("offline", "ImageNet weights of sever[offline] are installed here")
+                if offline
+                else ("hub", "sever[offline] is not installed, so the weights are fetched from the model hub")
+            ),
+        ),
+    ]
+
+
+def _augment_choices(fingerprint: Fingerprint) -> list[Choice]:
+    light = Choice("augment.recipe", "light", "flips and up to 10 % of light: changes that a camera could have seen")
+    crop, (height, width) = crop_of(fingerprint), fingerprint.largest
+    thin = min((facts.spot_side for facts in fingerprint.classes if facts.images), default=0)
+    scale = f"at 1:1, since spots of a class are {thin} pixels across at the median"
+    if crop is None:
+        return [light, Choice("augment.crop", None, f"whole images, at most {height}x{width}; {scale}")]
+    area = fingerprint.commonest[0] * fingerprint.commonest[1]
+    covered = crop[0] * crop[1] / area
+    aware = 0.0 if covered >= 0.5 else 0.5
+    reason = "a crop shows most of an image anyway" if not aware else f"a crop shows {covered:.0%} of an image"
+    return [
+        light,
+        Choice("augment.crop", list(crop), f"images are up to {height}x{width}; {scale}"),
+        Choice("augment.mask_aware_share", aware, reason),
+    ]
+
+
+def _learning_choices(fingerprint: Fingerprint) -> list[Choice]:
+    if fingerprint.overlap_images:
+        loss = "bce_dice", f"classes overlap in {fingerprint.overlap_images} of the images looked at"
+    else:
+        loss = "ce_dice", "no two classes share a pixel in the images looked at, so they exclude each other"
+    together = "as high as the decoder's, which the warm-up allows"
+    return [
+        Choice("loss.name", *loss),
+        Choice("sampling.balance", "none", "images as they come, as published recipes draw them"),
+        Choice("optim.name", "adamw", "one cycle of AdamW: the loop that ours was measured against"),
+        Choice("optim.encoder_learning_rate", 2.0e-3, together),
+        Choice("optim.decoder_learning_rate", 2.0e-3, "the peak of the cycle"),
+        Choice("optim.encoder_weight_decay", 1.0e-2, "AdamW's usual one"),
+        Choice("optim.decoder_weight_decay", 1.0e-2, "AdamW's usual one"),
+        Choice("optim.warmup_share", 0.3, "pretrained weights bear no sudden rate"),
+        Choice("optim.flat_share", 0.0, "falls from the peak on, so that it ends with the hours"),
+    ]
+
+
+def _batch_size(fingerprint: Fingerprint) -> tuple[int, str]:
+    height, width = crop_of(fingerprint) or fingerprint.largest
+    fitting = max(1, BATCH_PIXELS // (height * width))
+    size = min(LARGEST_BATCH, 2 ** (fitting.bit_length() - 1))
+    few = max(2, fingerprint.images // 8)
+    if few < size:
+        return few, f"{fingerprint.images} images are few: so that an epoch has several steps"
+    return size, f"{size} times {height}x{width} pixels a step"
+
+
+def _rule_choices(fingerprint: Fingerprint) -> list[Choice]:
+    areas = [facts.area_low // 2 for facts in fingerprint.classes]
+    why = "half of what 99 in 100 labels of a class have (pixels); `sever tune` chooses better ones out of fold"
+    return [Choice("rules.min_pixels", areas, why)]
+
+
+def _validation_choices(best: Candidate, batch: int, validation: int, epochs: int, seconds: float) -> list[Choice]:
+    once = validation * best.step_seconds / batch * FORWARD_SHARE
+    times = max(1, min(epochs, int(VALIDATION_SHARE * seconds / once))) if once else epochs
+    every = -(-epochs // times)
+    return [
+        Choice("train.validate_every", every, f"each takes about {once:.0f} s; together at most {VALIDATION_SHARE:.0%}")
+    ]
+
+
+def _why_network(best: Candidate, candidates: Sequence[Candidate], steps: int) -> str:
+    others = [candidate for candidate in candidates if candidate is not best]
+    if steps >= ENOUGH_STEPS and best is candidates[0]:
+        return f"the first choice, and {steps} steps are enough for it (at least {ENOUGH_STEPS})"
+    slower = ", ".join(
+        f"{other.architecture} takes {other.step_seconds / best.step_seconds:.2g} times as long" for other in others
+    )
+    return f"the most steps in these hours: {slower}" if others else "the only one measured"
+
+
+def _decay(steps: int) -> float:
+    """The average's memory is 1 / (1 - decay) steps."""
+    return round(max(0.0, 1 - 1 / max(2.0, AVERAGED_SHARE * steps)), 4)
+
+
+def measured(speeds: Mapping[str, float]) -> list[Candidate]:
+    """Candidates with what was measured of them, by `name_of`; those that were not are left out."""
+    return [
+        Candidate(architecture, encoder, speeds[name_of(architecture, encoder)])
+        for architecture, encoder in CANDIDATES
+        if name_of(architecture, encoder) in speeds
+    ]
+
+
+def name_of(architecture: str, encoder: str) -> str:
+    return f"{architecture} {encoder}"

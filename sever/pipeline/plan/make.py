@@ -1,0 +1,128 @@
+"""`sever plan`: fingerprint, measurement, choices, and the experiment that they make; nothing is trained for good."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sever.config import DataSettings, ExperimentConfig, parse_config
+from sever.data.dataset import Channels, measure_pixels
+from sever.data.fingerprint import take_fingerprint
+from sever.data.folds import assign_folds, split
+from sever.data.layouts import read_table
+from sever.data.table import ImageTable
+from sever.errors import InputError
+from sever.files import write_json, write_text
+from sever.models.pretrained import OFFLINE_PACKAGES
+from sever.pipeline.inspection import DatasetFacts
+from sever.pipeline.plan import choices as plan
+from sever.pipeline.plan.page import render_fingerprint, render_plan
+from sever.pipeline.progress import tell
+from sever.pipeline.speed import step_seconds
+from sever.store import read_json
+
+GROUPS_FILE = "groups.csv"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user says: data, hours, and what no program can know. `clock` counts the seconds of these hours."""
+
+    root: Path
+    hours: float
+    name: str
+    groups: Path | None = None
+    train_only: tuple[str, ...] = ()
+    device: str = "auto"
+    machine: Path | None = None
+    clock: Callable[[], float] = time.perf_counter
+
+
+def make_plan(wish: Wish) -> tuple[str, list[str]]:
+    """The experiment as commented YAML, and the fingerprint in words. Raises InputError for faults of the data."""
+    data, data_choices = _data(wish)
+    table, _ = read_table(data)
+    fingerprint = take_fingerprint(table)
+    if fingerprint.clean_images == fingerprint.images:
+        raise InputError(f"no image of {wish.root} shows a defect, so there is nothing to plan for; check the labels")
+    tell(f"{len(table)} images read; measuring what a step takes on this machine")
+    encoders = {encoder for _, encoder in plan.CANDIDATES}
+    offline = all(importlib.util.find_spec(OFFLINE_PACKAGES[encoder][0]) is not None for encoder in encoders)
+    settled = plan.data_choices(fingerprint, offline, _workers(), wish.train_only)
+    candidates = plan.measured(_speeds(wish, data, settled, table))
+    trial = _trial(data, settled, candidates[0].architecture, candidates[0].encoder)
+    training, validation = split(table, assign_folds(table, trial.folds), trial.folds)
+    batch = trial.train.batch_size
+    timed = plan.time_choices(len(training), len(validation), batch, candidates, wish.hours)
+    told = render_fingerprint(fingerprint, candidates)
+    network = [choice for choice in timed if choice.name.startswith("model.")]
+    rest = [choice for choice in timed if not choice.name.startswith("model.")]
+    page = render_plan(_head(wish, told), wish.name, data_choices, [*network, *settled, *rest])
+    return page, told
+
+
+def write_plan(output: Path, page: str) -> None:
+    """Write the experiment where there is none yet; a plan that someone has edited is never lost."""
+    if output.exists():
+        raise InputError(f"{output} exists already; give another -o, or delete it")
+    write_text(output, page)
+
+
+def _data(wish: Wish) -> tuple[DataSettings, list[plan.Choice]]:
+    groups = wish.groups
+    choices = [plan.Choice("data.root", str(wish.root), "as given")]
+    if groups is None and (wish.root / GROUPS_FILE).is_file():
+        groups = wish.root / GROUPS_FILE
+    if groups is not None:
+        why = "as given" if wish.groups else "lies in the data set"
+        choices.append(plan.Choice("data.groups", str(groups), f"{why}: images of a group stay together"))
+    return DataSettings(root=wish.root, groups=groups), choices
+
+
+def _speeds(wish: Wish, data: DataSettings, settled: Sequence[plan.Choice], table: ImageTable) -> dict[str, float]:
+    """Seconds a step by candidate, to two digits; from the file of an earlier measurement where there is one."""
+    if wish.machine is not None and wish.machine.is_file():
+        return _known_speeds(wish.machine)
+    speeds = {}
+    for architecture, encoder in plan.CANDIDATES:
+        config = _trial(data, settled, architecture, encoder)
+        seconds = step_seconds(config, _facts(table, config), table, wish.device, wish.clock)
+        speeds[plan.name_of(architecture, encoder)] = float(f"{seconds:.2g}")
+    if wish.machine is not None:
+        write_json(wish.machine, speeds)
+    return speeds
+
+
+def _known_speeds(file: Path) -> dict[str, float]:
+    speeds = read_json(file)
+    good = isinstance(speeds, dict) and all(isinstance(value, float | int) and value > 0 for value in speeds.values())
+    if not good or not plan.measured(speeds):
+        raise InputError(
+            f"{file} holds no measurement: wanted are seconds a step by network, such as "
+            f'{{"{plan.name_of(*plan.CANDIDATES[0])}": 1.2}}; delete it to measure anew'
+        )
+    return {str(name): float(value) for name, value in speeds.items()}
+
+
+def _trial(data: DataSettings, settled: Sequence[plan.Choice], architecture: str, encoder: str) -> ExperimentConfig:
+    values: dict[str, Any] = plan.as_values(settled)
+    values["model"] |= {"architecture": architecture, "encoder": encoder}
+    return parse_config({"name": "trial", "data": data.model_dump(mode="json"), **values}, "the plan")
+
+
+def _facts(table: ImageTable, config: ExperimentConfig) -> DatasetFacts:
+    channels: Channels = 3 if config.model.in_channels == "rgb" else 1
+    return DatasetFacts(table.class_names, *measure_pixels(table.take(list(range(min(20, len(table))))), channels))
+
+
+def _workers() -> int:
+    return min(8, (os.cpu_count() or 1) - 1)
+
+
+def _head(wish: Wish, told: Sequence[str]) -> list[str]:
+    return [f"Planned by: sever plan {wish.root} --hours {wish.hours:g}", "Train it: sever train -c THIS_FILE", *told]

@@ -1,0 +1,168 @@
+"""Plans: each choice follows from a number, the same numbers give the same page, and the page is an experiment."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from sever.cli.application import app
+from sever.config import load_config
+from sever.data.fingerprint import ClassFacts, Fingerprint
+from sever.errors import InputError
+from sever.pipeline.plan.choices import (
+    CANDIDATES,
+    ENOUGH_STEPS,
+    SPARE_SHARE,
+    VALIDATION_SHARE,
+    Candidate,
+    as_values,
+    crop_of,
+    data_choices,
+    name_of,
+    pick_candidate,
+    steps_within,
+    time_choices,
+)
+
+PIT = ClassFacts("pit", images=50, area_low=40, area_median=100, spot_median=30, spot_side=9)
+PLATES = Fingerprint(
+    images=1000,
+    clean_images=500,
+    smallest=(200, 200),
+    largest=(200, 200),
+    commonest=(200, 200),
+    grey=True,
+    grain=3,
+    classes=(PIT,),
+    overlap_images=0,
+    groups=None,
+)
+STRIP = replace(PLATES, smallest=(256, 1600), largest=(256, 1600), commonest=(256, 1600))
+
+
+def values_of(fingerprint: Fingerprint, offline: bool = True) -> dict[str, dict[str, object]]:
+    return as_values(data_choices(fingerprint, offline, workers=1))
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "crop"),
+    [
+        (PLATES, None),
+        (replace(PLATES, largest=(256, 256)), None),
+        (replace(PLATES, largest=(257, 256), commonest=(257, 256)), (256, 256)),
+        (STRIP, (256, 416)),
+        (replace(STRIP, largest=(1600, 256), commonest=(1600, 256)), (416, 256)),
+        (replace(PLATES, smallest=(20, 30), largest=(400, 630), commonest=(30, 300)), (32, 288)),
+    ],
+)
+def test_small_images_are_seen_whole_and_large_ones_in_crops(
+    fingerprint: Fingerprint, crop: tuple[int, int] | None
+) -> None:
+    assert crop_of(fingerprint) == crop
+    assert values_of(fingerprint)["augment"]["crop"] == (None if crop is None else list(crop))
+
+
+def test_choices_follow_the_data() -> None:
+    plates = values_of(PLATES)
+    assert plates["loss"]["name"] == "ce_dice"
+    assert values_of(replace(PLATES, overlap_images=2))["loss"]["name"] == "bce_dice"
+    assert plates["model"] == {"in_channels": "sum", "weights": "offline"}
+    assert values_of(replace(PLATES, grey=False), offline=False)["model"] == {"in_channels": "rgb", "weights": "hub"}
+    assert plates["rules"]["min_pixels"] == [20]
+    assert plates["folds"]["share"] == 0.2
+    assert values_of(replace(PLATES, images=4000))["folds"]["share"] == 0.1
+
+
+def test_a_batch_fits_the_pixels_and_the_images() -> None:
+    assert values_of(PLATES)["train"]["batch_size"] == 16
+    assert values_of(STRIP)["train"]["batch_size"] == 8
+    assert values_of(replace(PLATES, images=24))["train"]["batch_size"] == 3
+
+
+UNET, FPN = (
+    Candidate(architecture, encoder, seconds)
+    for (architecture, encoder), seconds in zip(CANDIDATES, (2.0, 1.0), strict=True)
+)
+
+
+def test_steps_end_within_the_hours_whatever_they_are() -> None:
+    assert steps_within(UNET, 3600) == 1600  # 0.9 of 3,600 s are 1,620 steps, to two digits
+    for seconds in (10, 99, 1000, 12345):
+        assert steps_within(UNET, seconds) * 2.0 <= seconds * (1 - SPARE_SHARE - VALIDATION_SHARE)
+
+
+def test_the_first_network_that_learns_enough_is_taken_else_the_fastest() -> None:
+    enough = ENOUGH_STEPS * 2.0 / (1 - SPARE_SHARE - VALIDATION_SHARE) + 1
+    assert pick_candidate([UNET, FPN], enough) == UNET
+    assert pick_candidate([UNET, FPN], enough - 100) == FPN
+    assert pick_candidate([FPN, UNET], 10) == FPN
+
+
+def test_epochs_hold_the_steps_and_validations_their_share() -> None:
+    values = as_values(time_choices(training=800, validation=200, batch=16, candidates=[UNET, FPN], hours=1))
+    assert values["train"]["epochs"] * values["sampling"]["epoch_images"] == 1600 * 16
+    # 200 images take 200/16 x 2 s / 3, or 8.3 s; 5 % of the hour are 180 s.
+    assert values["train"]["validate_every"] == 1
+    slow = as_values(time_choices(training=800, validation=4000, batch=16, candidates=[UNET, FPN], hours=1))
+    assert slow["train"]["validate_every"] == 20
+
+
+def test_too_few_hours_are_told() -> None:
+    with pytest.raises(InputError, match=r"0\.0005 hours are too short: a step takes 2\.0 s"):
+        time_choices(800, 200, 16, [UNET], 0.0005)
+
+
+def plan(*words: str) -> str:
+    result = CliRunner().invoke(app, ["plan", *words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    file = tmp_path / "machine.json"
+    file.write_text(f'{{"{name_of(*CANDIDATES[0])}": 0.5, "{name_of(*CANDIDATES[1])}": 0.4}}')
+    return file
+
+
+def test_the_page_is_an_experiment_and_gives_a_reason_on_every_line(
+    strip_root: Path, tmp_path: Path, machine: Path
+) -> None:
+    output = tmp_path / "mine.yml"
+    assert plan(str(strip_root), "-o", str(output), "--machine", str(machine), "--name", "mine") == f"{output}\n"
+    text = output.read_text()
+    config = load_config(output)
+    assert (config.name, config.data.root, config.model.encoder) == ("mine", strip_root, CANDIDATES[0][1])
+    settings = [line for line in text.splitlines() if not line.startswith("#") and not line.endswith(":")]
+    assert settings
+    assert all(len(line.split(" # ")[1]) > 5 for line in settings)
+    assert yaml.safe_load(text)["rules"]["min_pixels"] == list(config.rules.min_pixels or ())
+    assert plan(str(strip_root), "--machine", str(machine), "--name", "mine") == text
+
+
+def test_what_was_measured_once_is_not_measured_again(strip_root: Path, tmp_path: Path) -> None:
+    machine = tmp_path / "machine.json"
+    first = plan(str(strip_root), "--machine", str(machine), "--hours", "0.5")
+    assert set(yaml.safe_load(machine.read_text())) == {name_of(*candidate) for candidate in CANDIDATES}
+    assert plan(str(strip_root), "--machine", str(machine), "--hours", "0.5") == first
+    told = plan(str(strip_root), "--machine", str(machine), "--explain")
+    assert "16 images of 64x192 pixels, grey, no groups" in told
+    assert "s a step on this machine" in told
+
+
+def test_an_experiment_that_is_there_stays(strip_root: Path, tmp_path: Path, machine: Path) -> None:
+    output = tmp_path / "mine.yml"
+    output.write_text("edited")
+    words = ["plan", str(strip_root), "-o", str(output), "--machine", str(machine)]
+    with pytest.raises(InputError, match="exists already"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
+    assert output.read_text() == "edited"
+
+
+def test_a_measurement_of_something_else_is_told(strip_root: Path, tmp_path: Path) -> None:
+    machine = tmp_path / "machine.json"
+    machine.write_text('{"mine": "fast"}')
+    with pytest.raises(InputError, match="holds no measurement"):
+        CliRunner().invoke(app, ["plan", str(strip_root), "--machine", str(machine)], catch_exceptions=False)
