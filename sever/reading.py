@@ -53,7 +53,7 @@ def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:
     return parse_json(read_text(path, most_bytes), str(path))
 
 
-def parse_json(text: str, source: str) -> Any:
+def parse_json(text: str, source: str, most_lists: int = MOST_JSON_LISTS) -> Any:
     """The value of JSON text from `source`, which an InputError names."""
     depth = opened = 0
     for found in _STRING_OR_BRACKET.finditer(text):
@@ -63,8 +63,8 @@ def parse_json(text: str, source: str) -> Any:
             depth -= 1
         if depth > MOST_DEPTH:
             raise InputError(f"cannot read {source}: it is nested more than {MOST_DEPTH} levels deep")
-        if opened > MOST_JSON_LISTS:
-            raise InputError(f"cannot read {source}: it holds more than {MOST_JSON_LISTS:,} lists and objects")
+        if opened > most_lists:
+            raise InputError(f"cannot read {source}: it holds more than {most_lists:,} lists and objects")
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:

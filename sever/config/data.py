@@ -5,16 +5,50 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
 from sever.config.base import Settings
+from sever.config.mask_values import plain_value
+
+LayoutName = Literal[
+    "auto",
+    "severstal",
+    "mask_folder",
+    "mask_beside",
+    "voc",
+    "mvtec",
+    "coco",
+    "yolo",
+    "labelme",
+]
+# A number of 0 to 65535, or a colour as #rrggbb; "r,g,b" is taken too.
+MaskValue = Annotated[str, BeforeValidator(plain_value)]
 
 
 class DataSettings(Settings):
     root: Path = Field(description="Folder of the data set, relative to the working directory.")
-    layout: Literal["auto", "severstal", "mask_folder"] = Field(
+    layout: LayoutName = Field(
         "auto",
-        description="How the folder is laid out; `auto` looks for train.csv or for images/ and masks/.",
+        description="How the folder is laid out (docs/howto.md); `auto` looks which one it is and says so.",
+    )
+    labels: Path | None = Field(
+        None, description="File or folder of the labels, where `root` holds several or they lie elsewhere."
+    )
+    mask_values: dict[MaskValue, str] | None = Field(
+        None,
+        description="What the values or colours of mask pictures mean, e.g. {127: pit, 255: scratch} or "
+        '{"#ff0000": pit}; `background` and `ignore` are no classes. By default k is the k-th class.',
+    )
+    ignore_value: MaskValue | None = Field(
+        None,
+        description="Value or colour of mask pixels that nobody judges, e.g. 255: neither trained nor scored, nor in "
+        "any statistics.",
+    )
+    missing_mask: Literal["error", "clean"] = Field(
+        "error", description="What an image without a mask or label file is: a fault, or clean."
+    )
+    boxes: Literal["error", "fill"] = Field(
+        "error", description="What a box without an outline is (COCO, YOLO): a fault, or a defect as large as the box."
     )
     num_classes: int | None = Field(
         None, ge=1, description="Number of defect classes; by default read from the data set itself."

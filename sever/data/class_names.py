@@ -52,9 +52,14 @@ def _read_names(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+def is_no_defect(name: str) -> bool:
+    """Whether a name is one of those by which lists of classes call background, clean images and what is ignored."""
+    return _letters(name) in _NO_DEFECT
+
+
 def _refuse_background(path: Path, names: list[str]) -> None:
     """Other programs list what is no defect as well; here each line is a class, so that all labels would be off."""
-    lines = [at for at, name in enumerate(names, start=1) if _letters(name) in _NO_DEFECT]
+    lines = [at for at, name in enumerate(names, start=1) if is_no_defect(name)]
     if lines:
         said = " and ".join(f"{names[at - 1]!r} at line {at}" for at in lines)
         raise InputError(

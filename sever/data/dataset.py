@@ -29,7 +29,7 @@ COUNTABLE_PIXELS = 2**24
 
 
 class StripDataset(Dataset[tuple[Tensor, Tensor]]):
-    """SampleKey -> pixels (channels, H, W) uint8 and masks (C, H, W) uint8 of 0 and 1.
+    """SampleKey -> pixels (channels, H, W) uint8 and masks (C, H, W) uint8 of 0, 1 and IGNORED.
 
     What an image looks like depends on (seed, epoch, row) alone, not on the worker that reads it or on what
     was read before. Without augmentation it is the image as stored.
@@ -88,7 +88,7 @@ def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> tuple[Te
 def measure_pixels(
     table: ImageTable, channels: Channels, significant_bits: int = 16, workers: int = 1
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over all pixels of all images, in 0..1.
+    """Mean and standard deviation of each channel over all pixels of all images that were judged, in 0..1.
 
     Exact to the last bit, whatever the number of images and workers: levels are counted, then summed as
     integers. Raises InputError where a channel never changes, which no normalisation can mend.
@@ -101,15 +101,21 @@ def measure_pixels(
 
 
 def _count_all(table: ImageTable, channels: Channels, significant_bits: int, workers: int) -> Iterator[np.ndarray]:
-    paths = [table.path(row) for row in range(len(table))]
+    def count(row: int) -> np.ndarray:
+        return count_levels(read_image(table.path(row), channels, significant_bits), table.ignored(row))
+
     # Threads: OpenCV works outside Python's lock.
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(lambda path: count_levels(read_image(path, channels, significant_bits)), paths)
+        yield from pool.map(count, range(len(table)))
 
 
-def count_levels(image_hwc: np.ndarray) -> np.ndarray:
-    """How many pixels of each channel have each level: (channels, 256) int64."""
+def count_levels(image_hwc: np.ndarray, ignored_hw: np.ndarray | None = None) -> np.ndarray:
+    """How many pixels of each channel have each level, ignored ones left out: (channels, 256) int64."""
+    if ignored_hw is not None:
+        image_hwc = image_hwc[~ignored_hw][:, None]
     counts = np.zeros((image_hwc.shape[2], GREY_LEVELS), np.int64)
+    if not image_hwc.size:
+        return counts
     rows = max(1, COUNTABLE_PIXELS // image_hwc.shape[1])
     for top in range(0, len(image_hwc), rows):
         band = image_hwc[top : top + rows]

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from sever.config import DataSettings
 from sever.data.faults import Skipped, raise_unless
+from sever.data.formats.registry import FORMATS, find_format
 from sever.data.groups import with_groups
 from sever.data.listing import leave_out, list_table, measure, without_labels
-from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
-from sever.data.severstal import looks_like_severstal, read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
-__all__ = ["LAYOUTS", "Layout", "Skipped", "read_folder", "read_images", "read_table"]
-
-
-class Layout(NamedTuple):
-    looks_like: Callable[[Path], bool]
-    read: Callable[[DataSettings, str], tuple[ImageTable, list[Skipped]]]
-    parts: str
-
-
-LAYOUTS: dict[str, Layout] = {
-    "severstal": Layout(looks_like_severstal, read_severstal, "train.csv and train_images/"),
-    "mask_folder": Layout(looks_like_mask_folder, read_mask_folder, "images/, masks/ and classes.txt"),
-}
+__all__ = ["Skipped", "find_format", "read_folder", "read_images", "read_table"]
 
 
 def read_table(settings: DataSettings, split: str = "train") -> tuple[ImageTable, list[Skipped]]:
@@ -36,10 +22,10 @@ def read_table(settings: DataSettings, split: str = "train") -> tuple[ImageTable
     `split` "test" gives images without labels. Raises InputError for every fault of the data, unless
     settings.skip_bad: then bad images are left out and listed. No image left is an error all the same.
     """
-    layout = find_layout(settings)
+    layout = find_format(settings)
     if settings.test_labels is not None and layout != "severstal":
         raise InputError(f"data.test_labels is for the Severstal layout, but {settings.root} is a {layout}")
-    table, skipped = LAYOUTS[layout].read(settings, split)
+    table, skipped = FORMATS[layout].read(settings, split)
     if settings.groups is None or split == "test":
         return table, skipped
     table, faults = with_groups(table, settings.groups)
@@ -59,20 +45,3 @@ def read_images(
     table, faults = measure(list_table(folder).include(include))
     raise_unless(skip_bad, faults, folder)
     return leave_out(without_labels(table, class_names), faults), faults
-
-
-def find_layout(settings: DataSettings) -> str:
-    """Name of the layout that the folder has. Raises InputError where it has none, or looks like several."""
-    root = settings.root
-    if not root.is_dir():
-        raise InputError(f"data.root {root} is no folder")
-    if settings.layout != "auto":
-        return settings.layout
-    found = [name for name, layout in LAYOUTS.items() if layout.looks_like(root)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise InputError(f"{root} looks like several layouts; set data.layout to {' or '.join(found)}")
-    wanted = "; ".join(f"{name}: {layout.parts}" for name, layout in LAYOUTS.items())
-    there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
-    raise InputError(f"{root} has no layout known here ({wanted}); it holds {there}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +12,7 @@ import pandas as pd
 
 from sever.data.faults import Skipped, images_of
 from sever.data.images import IMAGE_SUFFIXES, image_size, list_images
-from sever.data.table import ImageTable
+from sever.data.table import IGNORED_COLUMN, ImageTable
 from sever.errors import InputError
 
 _Item = TypeVar("_Item")
@@ -33,6 +33,13 @@ def list_table(folder: Path) -> ImageTable:
     return ImageTable(frame.sort_values("image_id", ignore_index=True), ())
 
 
+def table_of_paths(paths: Mapping[str, Path]) -> ImageTable:
+    """The same of images whose ids are not simply their paths below a folder."""
+    ids = sorted(paths)
+    frame = pd.DataFrame({"image_id": ids, "path": [str(paths[image_id]) for image_id in ids]}, dtype=object)
+    return ImageTable(frame, ())
+
+
 def measure(table: ImageTable) -> tuple[ImageTable, list[Skipped]]:
     """The same images with height and width (pixels) and no group; those that can't be read are left out."""
     sizes = in_threads(_size_or_reason, table.frame["path"].tolist())
@@ -49,10 +56,17 @@ def measure(table: ImageTable) -> tuple[ImageTable, list[Skipped]]:
     return ImageTable(frame, table.class_names), faults
 
 
-def with_runs(table: ImageTable, runs: Sequence[Sequence[str]], class_names: Sequence[str]) -> ImageTable:
-    """The table with its labels: for each class, the run lengths of each image."""
+def with_runs(
+    table: ImageTable,
+    runs: Sequence[Sequence[str]],
+    class_names: Sequence[str],
+    ignored: Sequence[str] | None = None,
+) -> ImageTable:
+    """The table with its labels: for each class, the run lengths of each image, and of the pixels nobody judged."""
     labels = pd.DataFrame({f"runs_{index}": list(column) for index, column in enumerate(runs)}, dtype=str)
     assert labels.shape == (len(table), len(class_names)), (labels.shape, len(table), class_names)
+    if ignored is not None and any(ignored):
+        labels[IGNORED_COLUMN] = list(ignored)
     return ImageTable(pd.concat([table.frame, labels], axis=1), tuple(class_names))
 
 

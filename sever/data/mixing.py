@@ -21,7 +21,7 @@ from sever.data.run_table import (
     find_run_faults,
     read_run_table,
 )
-from sever.data.table import ImageTable
+from sever.data.table import IGNORED_COLUMN, ImageTable
 from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
 
@@ -81,7 +81,10 @@ def join(labelled: ImageTable, pseudo: ImageTable) -> ImageTable:
     """Both as one table, the labelled rows first."""
     assert labelled.class_names == pseudo.class_names, (labelled.class_names, pseudo.class_names)
     frames = [labelled.frame.astype({"group": object}), pseudo.frame.astype({"group": object})]
-    return ImageTable(pd.concat(frames, ignore_index=True), labelled.class_names)
+    frame = pd.concat(frames, ignore_index=True)
+    if IGNORED_COLUMN in frame:  # pseudo-labels have none
+        frame[IGNORED_COLUMN] = frame[IGNORED_COLUMN].fillna("")
+    return ImageTable(frame, labelled.class_names)
 
 
 def _sure_enough(rows: pd.DataFrame, path: Path, least: float) -> np.ndarray:

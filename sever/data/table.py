@@ -14,12 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sever.config.mask_values import IGNORED
 from sever.data import rle
 from sever.data.near_names import NearNames
 from sever.errors import InputError
 
 DIGEST_LETTERS = 16
 BASE_COLUMNS = ("image_id", "path", "height", "width", "group")
+# Run lengths of pixels that nobody judged; the column is there only where an image has some.
+IGNORED_COLUMN = "ignored"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class ImageTable:
     """One row an image, in the order of `image_id`.
 
     `frame` has the columns image_id, path, height, width (pixels), group (text, missing where unknown), then
-    `runs_0` .. `runs_{C-1}`: the run lengths of each class in the competition's form, "" where the class is absent.
+    `runs_0` .. `runs_{C-1}`: the run lengths of each class in the competition's form, "" where the class is absent;
+    and IGNORED_COLUMN where any pixel is. No class has an ignored pixel.
     """
 
     frame: pd.DataFrame
@@ -66,10 +70,18 @@ class ImageTable:
         return dict(zip(self.image_ids, areas.tolist(), strict=True))
 
     def mask(self, row: int) -> np.ndarray:
-        """True masks of one image: (C, H, W) uint8 of 0 and 1."""
+        """True masks of one image: (C, H, W) uint8 of 0, 1 and, where nobody judged, IGNORED in all classes."""
         height, width = self.size(row)
         runs = [str(self.frame[column].iat[row]) for column in self.run_columns]
-        return np.stack([rle.decode(text, height, width) for text in runs])
+        masks_chw = np.stack([rle.decode(text, height, width) for text in runs])
+        if (ignored_hw := self.ignored(row)) is not None:
+            masks_chw[:, ignored_hw] = IGNORED
+        return masks_chw
+
+    def ignored(self, row: int) -> np.ndarray | None:
+        """(H, W) bool: the pixels of one image that nobody judged; None where there is none."""
+        text = self.frame[IGNORED_COLUMN].iat[row] if IGNORED_COLUMN in self.frame else ""
+        return rle.decode(str(text), *self.size(row)) != 0 if text else None
 
     def has_class(self) -> np.ndarray:
         """(N, C) bool: which classes each image shows."""

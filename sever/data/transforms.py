@@ -1,7 +1,7 @@
 """Named recipes of random changes to training images and their masks; knows no files, tables or networks.
 
 A recipe is a crop and then a few steps. A step takes an image (H, W, 1|3) uint8, its masks (C, H, W) uint8
-of 0 and 1 and a numpy generator, the only source of chance: the random classes of torchvision draw from
+of 0, 1 and IGNORED and a numpy generator, the only source of chance: the random classes of torchvision draw from
 torch's global state, so we draw here and call its functional side. Steps leave their inputs as they were,
 and a grey image grey.
 """
@@ -74,7 +74,7 @@ def relight_strongly(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.rando
 def tilt(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
     """A small rotation and enlargement, one time in two; what comes in from outside is black and no defect.
 
-    Masks take the nearest pixel, so they stay 0 and 1 and lie within half a pixel of the image's edges.
+    Masks take the nearest pixel, so they keep their values and lie within half a pixel of the image's edges.
     """
     if rng.random() < 0.5:
         return image_hwc, masks_chw
@@ -160,6 +160,7 @@ def _pick_defect_pixel(masks_chw: np.ndarray, rng: np.random.Generator) -> tuple
 
     Were all pixels alike, small classes would hardly be seen beside large ones.
     """
+    masks_chw = (masks_chw == 1).view(np.uint8)  # what nobody judged is no defect
     areas = [cv2.countNonZero(mask_hw) for mask_hw in masks_chw]
     present = np.flatnonzero(areas)
     if not len(present):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from sever.config.mask_values import IGNORED
 from sever.decide.levels import NUM_LEVELS, dequantise
 from sever.decide.rules import Rules
 
@@ -18,7 +19,12 @@ LEVEL_PROBS = dequantise(np.arange(NUM_LEVELS, dtype=np.uint8))  # (256,) float3
 
 
 def level_counts(levels_hw: np.ndarray, true_hw: np.ndarray) -> np.ndarray:
-    """(2, 256) int64: pixels at each 8-bit level, first of the whole map, then those that truly are defect."""
+    """(2, 256) int64: pixels at each 8-bit level, first of the whole map, then those that truly are defect.
+
+    True pixels that are IGNORED are left out of both.
+    """
+    if (ignored_hw := true_hw == IGNORED).any():
+        levels_hw, true_hw = levels_hw[~ignored_hw], true_hw[~ignored_hw]
     everywhere = np.bincount(levels_hw.ravel(), minlength=NUM_LEVELS)
     inside_hw = true_hw != 0
     if not inside_hw.any():

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from sever.config.mask_values import IGNORED
+
 
 @dataclass(frozen=True)
 class PairCounts:
@@ -42,10 +44,21 @@ class ImageScore:
 
 
 def pair_counts(pred_chw: np.ndarray, true_chw: np.ndarray) -> PairCounts:
-    """Count the pixels of predicted and true masks, both (C, H, W); any value but 0 belongs to the mask."""
+    """Count the pixels of predicted and true masks, both (C, H, W); any value but 0 belongs to the mask.
+
+    True pixels that are IGNORED count nowhere, whatever is predicted there.
+    """
     assert pred_chw.shape == true_chw.shape, f"masks differ in shape: {pred_chw.shape} and {true_chw.shape}"
+    if (ignored_chw := true_chw == IGNORED).any():
+        judged_hw = ~ignored_chw.any(axis=0)
+        pred_chw, true_chw = pred_chw[:, judged_hw], true_chw[:, judged_hw]
     pred, true = _with_background(pred_chw), _with_background(true_chw)
     return PairCounts(_count([p & t for p, t in zip(pred, true, strict=True)]), _count(pred), _count(true))
+
+
+def judged(masks_chw: np.ndarray) -> np.ndarray:
+    """True masks as 0 and 1 for a picture: what is IGNORED is no defect there."""
+    return np.where(masks_chw == IGNORED, 0, masks_chw)
 
 
 def dice_pairs(counts: PairCounts) -> np.ndarray:

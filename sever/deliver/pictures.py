@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sever.decide.metrics import dice_pairs, pair_counts
+from sever.decide.metrics import dice_pairs, judged, pair_counts
 from sever.deliver.canvas import (
     FAINT_INK,
     FONT_BOLD,
@@ -79,7 +79,8 @@ def _sample_block(sample: Sample, class_names: Sequence[str], colours: Sequence[
     image = resize_image(sample.image_hwc, scale)
     thickness = 2 if image.shape[1] >= BROAD_PANEL else 1
     panels = [("image", image)]
-    for caption, masks_chw in (("true", sample.true_chw), ("predicted", sample.pred_chw)):
+    true_chw = None if sample.true_chw is None else judged(sample.true_chw)
+    for caption, masks_chw in (("true", true_chw), ("predicted", sample.pred_chw)):
         if masks_chw is not None:
             shown = resize_masks(masks_chw, *image.shape[:2])
             panels.append((caption, draw_contours(image, shown, colours, thickness)))
@@ -96,7 +97,7 @@ def _title(sample: Sample, class_names: Sequence[str], width: int) -> np.ndarray
         return line
     dice = dice_pairs(pair_counts(sample.pred_chw, sample.true_chw))
     x = write(line, f"Dice {dice.mean():.3f}", x + 16, NORMAL, INK)
-    shown = (sample.true_chw | sample.pred_chw).any(axis=(1, 2))
+    shown = (judged(sample.true_chw) | sample.pred_chw).any(axis=(1, 2))
     parts = [f"{name} {value:.3f}" for name, value, show in zip(class_names, dice, shown, strict=True) if show]
     write(line, "   ".join(parts) or "no defect, none predicted", x + 16, SMALL, FAINT_INK)
     return line

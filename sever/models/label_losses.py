@@ -23,9 +23,9 @@ def label_targets(masks: Tensor, min_pixels: int) -> tuple[Tensor, Tensor]:
     """Masks (N, C, H, W) -> labels (N, C) bool, and which of them count (N, C) bool.
 
     A class that shows fewer than `min_pixels` pixels, but some, doesn't count: at the border of a crop it is there in
-    name only.
+    name only. Pixels that are IGNORED show nothing.
     """
-    pixels = masks.flatten(2).count_nonzero(dim=2)
+    pixels = (masks.flatten(2) == 1).sum(dim=2)
     return pixels >= min_pixels, (pixels == 0) | (pixels >= min_pixels)
 
 

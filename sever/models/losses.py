@@ -2,7 +2,8 @@
 
 Every loss takes logits (N, outputs, H, W) and masks (N, C, H, W) of 0 and 1. Independent losses have one
 output a class and a sigmoid each. Exclusive ones (config.SOFTMAX_LOSSES) share one softmax and have C + 1
-outputs, of which the first is background. The labels of whole images are learnt by label_losses.py.
+outputs, of which the first is background. Pixels of masks that are IGNORED take part in no sum: a batch with them has
+the loss that it would have if they were cut out of it. The labels of whole images are learnt by label_losses.py.
 
 All of them compute in float32 at least: the logits of a bf16 network have three digits, but sums over a
 million pixels and the differences of sorted errors need more.
@@ -17,23 +18,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sever.config import SOFTMAX_LOSSES, LossSettings
+from sever.config.mask_values import IGNORED
 from sever.errors import InputError
 
 Parts = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Parts]
+# Which pixels count, broadcast over the target; None where all do.
+Counted = Tensor | None
 
 # One pixel on both sides of every ratio: a class absent from the batch and not predicted scores 1, not 0/0.
 SMOOTH_PIXELS = 1.0
 
 
-def bce_dice(logits: Tensor, target: Tensor, settings: LossSettings) -> Parts:
+def bce_dice(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """pixel_weight * BCE + dice_weight * (1 - soft Dice), the loss of the 2019 solution."""
-    bce = F.binary_cross_entropy_with_logits(logits, target)
-    dice = 1 - soft_dice(logits.sigmoid(), target)
+    bce = _mean(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), counted)
+    dice = 1 - soft_dice(_kept(logits.sigmoid(), counted), target)
     return {"loss": settings.pixel_weight * bce + settings.dice_weight * dice, "bce": bce, "dice": dice}
 
 
-def focal(logits: Tensor, target: Tensor, settings: LossSettings) -> Parts:
+def focal(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """Cross-entropy times (1 - probability of the truth) ** gamma (Lin et al., 2017), mean over pixels.
 
     The factor is taken through its logarithm, which keeps a finite gradient where the probability rounds to
@@ -41,50 +45,53 @@ def focal(logits: Tensor, target: Tensor, settings: LossSettings) -> Parts:
     """
     logits_of_truth = torch.where(target > 0.5, logits, -logits)
     ease = torch.exp(settings.focal_gamma * F.logsigmoid(-logits_of_truth))
-    return {"loss": (-ease * F.logsigmoid(logits_of_truth)).mean()}
+    return {"loss": _mean(-ease * F.logsigmoid(logits_of_truth), counted)}
 
 
-def iou(logits: Tensor, target: Tensor, settings: LossSettings) -> Parts:
+def iou(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """1 - soft Jaccard of the sigmoid probabilities, a class over the whole batch, mean over classes."""
-    probs = logits.sigmoid()
+    probs = _kept(logits.sigmoid(), counted)
     shared = (probs * target).sum(dim=(0, 2, 3))
     union = probs.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3)) - shared
     return {"loss": 1 - ((shared + SMOOTH_PIXELS) / (union + SMOOTH_PIXELS)).mean()}
 
 
-def lovasz(logits: Tensor, target: Tensor, settings: LossSettings) -> Parts:
+def lovasz(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """Lovasz hinge of each (image, class) pair (Berman et al., 2018), mean over pairs.
 
     In a pair without a defect the Jaccard loss is 1 as soon as one pixel is wrong, so only the worst one is
     pushed.
     """
     margins = 1 - logits * (2 * target - 1)
-    errors = F.relu(margins).flatten(2).flatten(0, 1)
+    # An error of 0 adds nothing, and stands behind all others.
+    errors = _kept(F.relu(margins), counted).flatten(2).flatten(0, 1)
     truth = target.flatten(2).flatten(0, 1).bool()
     return {"loss": lovasz_extension(errors, truth).mean()}
 
 
-def ce_dice(logits: Tensor, target: Tensor, settings: LossSettings) -> Parts:
+def ce_dice(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """pixel_weight * cross-entropy + dice_weight * (1 - soft Dice of the defect classes), one softmax."""
     labels = exclusive_labels(target)
-    ce = F.cross_entropy(logits, labels)
-    dice = 1 - soft_dice(logits.softmax(dim=1)[:, 1:], one_hot(labels, logits)[:, 1:])
+    ce = _mean(F.cross_entropy(logits, labels, reduction="none")[:, None], counted)
+    dice = 1 - soft_dice(_kept(logits.softmax(dim=1)[:, 1:], counted), one_hot(labels, logits)[:, 1:])
     return {"loss": settings.pixel_weight * ce + settings.dice_weight * dice, "ce": ce, "dice": dice}
 
 
-def lovasz_softmax(logits: Tensor, target: Tensor, settings: LossSettings) -> Parts:
+def lovasz_softmax(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """Lovasz-softmax over all pixels of the batch (Berman et al., 2018), mean over the classes present.
 
     Background counts as a class, so there is always one.
     """
-    probs = logits.softmax(dim=1).transpose(0, 1).flatten(1)
-    truth = one_hot(exclusive_labels(target), logits).transpose(0, 1).flatten(1).bool()
+    probs = logits.softmax(dim=1)
+    truth = _kept(one_hot(exclusive_labels(target), logits), counted)
+    errors = _kept(torch.where(truth.bool(), 1 - probs, probs), counted).transpose(0, 1).flatten(1)
+    truth = truth.transpose(0, 1).flatten(1).bool()
     present = truth.any(dim=1)
-    per_class = lovasz_extension(torch.where(truth, 1 - probs, probs), truth)
-    return {"loss": (per_class * present).sum() / present.sum()}
+    per_class = lovasz_extension(errors, truth)
+    return {"loss": (per_class * present).sum() / present.sum().clamp(min=1)}
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, LossSettings], Parts]] = {
+LOSSES: dict[str, Callable[[Tensor, Tensor, LossSettings, Counted], Parts]] = {
     "bce_dice": bce_dice,
     "focal": focal,
     "iou": iou,
@@ -97,8 +104,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, LossSettings], Parts]] = {
 def build_loss(settings: LossSettings) -> Loss:
     """The named loss: (logits, masks) -> {"loss": what to make small, and its parts, detached}, all scalars.
 
-    Masks may be uint8 or float. Half-precision logits are taken to float32; their gradient comes back in
-    half.
+    Masks may be uint8 or float, of 0, 1 and IGNORED. Half-precision logits are taken to float32; their gradient comes
+    back in half.
     """
     _check_name(settings.name)
 
@@ -107,7 +114,8 @@ def build_loss(settings: LossSettings) -> Loss:
         assert logits.shape == (len(target), expected, *target.shape[2:]), (logits.shape, target.shape)
         with torch.autocast(logits.device.type, enabled=False):
             logits = full_precision(logits)
-            parts = LOSSES[settings.name](logits, target.to(logits.dtype), settings)
+            target, counted = _counted(target)
+            parts = LOSSES[settings.name](logits, target.to(logits.dtype), settings, counted)
         return {name: value if name == "loss" else value.detach() for name, value in parts.items()}
 
     return loss
@@ -164,6 +172,24 @@ def exclusive_labels(target: Tensor) -> Tensor:
 def one_hot(labels: Tensor, logits: Tensor) -> Tensor:
     """Labels (N, H, W) -> (N, outputs, H, W) of 0 and 1 in the type of the logits."""
     return torch.zeros_like(logits).scatter_(1, labels[:, None], 1)
+
+
+def _counted(target: Tensor) -> tuple[Tensor, Counted]:
+    """The masks with 0 where they are IGNORED, and the pixels (N, 1, H, W) bool that are not, in any class."""
+    ignored = (target == IGNORED).any(dim=1, keepdim=True)
+    return (target.masked_fill(ignored, 0), ~ignored) if ignored.any() else (target, None)
+
+
+def _kept(values: Tensor, counted: Counted) -> Tensor:
+    """The values with 0 where they don't count."""
+    return values if counted is None else torch.where(counted, values, 0.0)
+
+
+def _mean(values: Tensor, counted: Counted) -> Tensor:
+    """Over the pixels that count; 0 where none does."""
+    if counted is None:
+        return values.mean()
+    return _kept(values, counted).sum() / counted.expand_as(values).sum().clamp(min=1)
 
 
 def full_precision(logits: Tensor) -> Tensor:

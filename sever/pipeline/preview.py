@@ -14,6 +14,7 @@ from sever.data.images import read_image
 from sever.data.layouts import read_table
 from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
+from sever.decide.metrics import judged
 from sever.deliver.preview_sheet import Labelled, Preview, preview_sheet
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
@@ -57,10 +58,10 @@ def choose_rows(table: ImageTable, count: int, rng: np.random.Generator) -> list
 def _stored(config: ExperimentConfig, table: ImageTable, row: int) -> Labelled:
     image_hwc = read_image(table.path(row), channels_of(config), config.data.significant_bits)
     height, width = table.size(row)
-    return Labelled(f"{table.image_id(row)}, {height}x{width}", image_hwc, table.mask(row))
+    return Labelled(f"{table.image_id(row)}, {height}x{width}", image_hwc, judged(table.mask(row)))
 
 
 def _variants(dataset: StripDataset, row: int) -> Iterator[Labelled]:
     for epoch in range(VARIANTS):
         pixels, masks = dataset[SampleKey(epoch, row)]
-        yield Labelled(f"epoch {epoch + 1}", pixels.numpy().transpose(1, 2, 0), masks.numpy())
+        yield Labelled(f"epoch {epoch + 1}", pixels.numpy().transpose(1, 2, 0), judged(masks.numpy()))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
 from sever.config import DataSettings
+from sever.config.data import LayoutName
 from sever.data.faults import Skipped
+from sever.data.formats.registry import FORMATS
 from sever.data.layouts import read_folder, read_images, read_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -185,3 +188,7 @@ def test_plain_folder_without_images(tmp_path: Path) -> None:
         read_folder(tmp_path, ("pit",))
     with pytest.raises(InputError, match="nowhere"):
         read_folder(tmp_path / "nowhere", ("pit",))
+
+
+def test_each_layout_of_the_settings_is_in_the_table() -> None:
+    assert get_args(LayoutName) == ("auto", *FORMATS)

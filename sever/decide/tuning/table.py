@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sever.config.mask_values import IGNORED
 from sever.decide.gate import gate_effects, soft_min_pixels
 from sever.decide.levels import NUM_LEVELS, dequantise, scaled
-from sever.decide.metrics import pair_counts
+from sever.decide.metrics import judged, pair_counts
 from sever.decide.postprocess import draw_masks
 from sever.decide.rules import ClassRules, Rules
 
@@ -113,7 +114,7 @@ def table_row(
     highest_c = levels_chw.reshape(len(levels_chw), -1).max(axis=1)
     scales = [effect.scale for effect in gate_effects(rules, gate_probs_c)]
     top_c = np.array([scaled(top, scale) for top, scale in zip(highest_c, scales, strict=True)], dtype=np.float32)
-    true_c = np.array([np.count_nonzero(true_hw) for true_hw in true_chw], dtype=np.int64)
+    true_c = np.array([np.count_nonzero(judged(true_hw)) for true_hw in true_chw], dtype=np.int64)
     return TableRow(predicted_tc.astype(np.int32), common_tc.astype(np.int32), true_c, top_c)
 
 
@@ -141,7 +142,7 @@ def _counted(
     for index, (levels_hw, true_hw) in enumerate(zip(levels_chw, true_chw, strict=True)):
         counts = np.zeros((2, NUM_LEVELS), dtype=np.int64)
         if lowest.size and levels_hw.max() >= lowest[0]:
-            claimed_hw = levels_hw >= lowest[0]
+            claimed_hw = (levels_hw >= lowest[0]) & (true_hw != IGNORED)
             if winner_hw is not None:
                 claimed_hw &= winner_hw == index
             counts[0] = np.bincount(levels_hw[claimed_hw], minlength=NUM_LEVELS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sever.decide.metrics import judged
 from sever.deliver.canvas import Colour, draw_contours
 
 PANEL_WIDTH = 900  # pixels; broader images are shown smaller
@@ -44,7 +45,7 @@ def draw_picture(
     # Contours are drawn first and shrink with the image, so they start out as much thicker.
     thickness = round(LINE_WIDTH / shrink)
     panels = []
-    for masks_chw in (true_chw, pred_chw):
+    for masks_chw in (judged(true_chw), pred_chw):
         drawn = draw_contours(
             image_hwc.repeat(larger, axis=0).repeat(larger, axis=1),
             masks_chw.repeat(larger, axis=1).repeat(larger, axis=2),

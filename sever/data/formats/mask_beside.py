@@ -1,0 +1,58 @@
+"""Masks beside their images, told by their names: x_mask, x_GT, x_label, also in a folder of their own below.
+
+So KolektorSDD (kos01/Part0.jpg, kos01/Part0_label.bmp), KolektorSDD2 (10000.png, 10000_GT.png) and DAGM
+(Train/0576.PNG, Train/Label/0576_label.PNG).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from sever.config import DataSettings
+from sever.data.faults import Skipped
+from sever.data.formats.annotations import image_base
+from sever.data.formats.coding import coding_of
+from sever.data.formats.mask_table import mask_table, name_faults
+from sever.data.formats.pairing import pair, stem_of, without_ending
+from sever.data.images import list_images
+from sever.data.listing import table_of_paths
+from sever.data.mask_pixels import MASK_SUFFIXES
+from sever.data.table import ImageTable
+from sever.errors import InputError
+
+# Folders of masks below the folder of their images.
+_FOLDERS = ("label", "labels", "mask", "masks", "gt")
+
+
+def looks_like_mask_beside(root: Path) -> bool:
+    """Whether any picture is named as the mask of another one of its folder, or of the folder above."""
+    base = image_base(root)
+    images, masks = _part(base)
+    stems = {stem_of(name) for name in images}
+    return any(without_ending(stem_of(name)) in stems for name in masks)
+
+
+def read_mask_beside(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
+    base = image_base(settings.root)
+    images, masks = _part(base)
+    if not images or not masks:
+        raise InputError(f"{base} has {len(images)} images and {len(masks)} masks named x_mask, x_GT or x_label")
+    pairs, unclear, orphans = pair(images, masks)
+    faults = name_faults(unclear, orphans, masks)
+    table, coding = table_of_paths(images), coding_of(settings)
+    return mask_table(settings, split, table, pairs, coding, lambda name: f"{stem_of(name)}_mask.png beside it", faults)
+
+
+def _part(base: Path) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Images and masks by their paths; of a mask, without the folder of masks that it lies in."""
+    paths = {path.relative_to(base).as_posix(): path for path in list_images(base)}
+    images, masks = dict[str, Path](), dict[str, Path]()
+    for name, path in paths.items():
+        pure = PurePosixPath(name)
+        own_folder = pure.parent.name.lower() in _FOLDERS
+        is_mask = pure.suffix.lower() in MASK_SUFFIXES and (own_folder or without_ending(pure.stem) is not None)
+        if is_mask:
+            masks[str(pure.parent.parent / pure.name) if own_folder else name] = path
+        else:
+            images[name] = path
+    return images, masks

@@ -1,0 +1,86 @@
+"""All formats in one table: how each is recognised, read and, where it can be, written; knows none from inside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from sever.config import DataSettings
+from sever.data.faults import Skipped
+from sever.data.formats.coco import looks_like_coco, read_coco
+from sever.data.formats.labelme import looks_like_labelme, read_labelme
+from sever.data.formats.mask_beside import looks_like_mask_beside, read_mask_beside
+from sever.data.formats.mvtec import looks_like_mvtec, read_mvtec
+from sever.data.formats.voc import looks_like_voc, read_voc
+from sever.data.formats.yolo import looks_like_yolo, read_yolo
+from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
+from sever.data.severstal import looks_like_severstal, read_severstal
+from sever.data.table import ImageTable
+from sever.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+Read = Callable[[DataSettings, str], tuple[ImageTable, list[Skipped]]]
+
+
+class Format(NamedTuple):
+    """`parts`: what a folder needs to be of this format. `is_faint`: its signs are such as other formats have too."""
+
+    looks_like: Callable[[Path], bool]
+    read: Read
+    parts: str
+    description: str
+    is_faint: Callable[[Path], bool] = lambda root: False
+
+
+FORMATS: dict[str, Format] = {
+    "severstal": Format(
+        looks_like_severstal, read_severstal, "train.csv and train_images/", "run lengths, as in the competition"
+    ),
+    "mask_folder": Format(
+        looks_like_mask_folder,
+        read_mask_folder,
+        "images/, masks/ and classes.txt",
+        "mask pictures in a folder of their own",
+        lambda root: not (root / "masks").is_dir(),
+    ),
+    "mask_beside": Format(
+        looks_like_mask_beside,
+        read_mask_beside,
+        "x.jpg and x_mask.png (or _GT, _label)",
+        "mask pictures beside the images",
+    ),
+    "voc": Format(
+        looks_like_voc, read_voc, "JPEGImages/ and SegmentationClass/", "Pascal VOC, CVAT's segmentation masks"
+    ),
+    "mvtec": Format(
+        looks_like_mvtec, read_mvtec, "train/good, test/CLASS and ground_truth/CLASS", "MVTec AD and its kin"
+    ),
+    "coco": Format(looks_like_coco, read_coco, "annotations/*.json and images/", "COCO's instances, Roboflow"),
+    "yolo": Format(looks_like_yolo, read_yolo, "data.yaml, images/ and labels/*.txt", "YOLO's segmentation text"),
+    "labelme": Format(looks_like_labelme, read_labelme, "x.jpg and x.json", "labelme's JSON beside each image"),
+}
+# Told by folder names alone, so that a faint one beside them is doubt and not noise.
+_BY_FOLDERS = ("severstal", "mask_folder")
+
+
+def find_format(settings: DataSettings) -> str:
+    """Name of the format that the folder has. Raises InputError where it has none, or looks like several."""
+    root = settings.root
+    if not root.is_dir():
+        raise InputError(f"data.root {root} is no folder")
+    if settings.layout != "auto":
+        return settings.layout
+    found = [name for name, each in FORMATS.items() if each.looks_like(root)]
+    if any(name not in _BY_FOLDERS for name in found):
+        found = [name for name in found if not FORMATS[name].is_faint(root)]
+    if len(found) == 1:
+        _log.info("%s is read as %s: %s", root, found[0], FORMATS[found[0]].description)
+        return found[0]
+    if found:
+        raise InputError(f"{root} looks like several layouts; set data.layout to {' or '.join(found)}")
+    wanted = "; ".join(f"{name}: {each.parts}" for name, each in FORMATS.items())
+    there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
+    raise InputError(f"{root} has no layout known here ({wanted}); it holds {there}")

@@ -1,0 +1,72 @@
+"""Pascal VOC's folders: JPEGImages/ and SegmentationClass/, with palettes or the colours of labelmap.txt.
+
+CVAT writes the same as "Segmentation mask 1.1", without the images; these may then lie in images/.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sever.config import DataSettings
+from sever.config.mask_values import plain_value
+from sever.data.faults import Skipped
+from sever.data.formats.annotations import IMAGE_FOLDER
+from sever.data.formats.coding import coding_of
+from sever.data.formats.mask_table import mask_table, name_faults
+from sever.data.formats.pairing import named_masks, pair, stem_of
+from sever.data.images import list_images
+from sever.data.listing import list_table
+from sever.data.table import ImageTable
+from sever.errors import InputError
+from sever.reading import MIB, read_text
+
+MASK_FOLDER, LABEL_MAP = "SegmentationClass", "labelmap.txt"
+IMAGE_FOLDERS = ("JPEGImages", IMAGE_FOLDER)
+_LINE = re.compile(r"([^:]+):([0-9]+,[0-9]+,[0-9]+)(?::[^:]*)?(?::[^:]*)?")
+
+
+def looks_like_voc(root: Path) -> bool:
+    return (root / MASK_FOLDER).is_dir()
+
+
+def read_voc(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
+    """The images with their class masks; those of single objects (SegmentationObject/) are not read."""
+    root = settings.root
+    folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
+    if folder is None:
+        raise InputError(f"{root} has no {' or '.join(IMAGE_FOLDERS)}; put the images there, named as their masks")
+    images = list_table(folder)
+    mask_folder = settings.labels or root / MASK_FOLDER
+    masks = named_masks(mask_folder, list_images(mask_folder))
+    pairs, unclear, orphans = pair(images.image_ids, masks)
+    faults = name_faults(unclear, orphans, masks)
+    path = root / LABEL_MAP
+    table = read_label_colours(path) if path.is_file() else None
+    coding = coding_of(settings, table, str(path))
+    return mask_table(settings, split, images, pairs, coding, lambda name: mask_folder / f"{stem_of(name)}.png", faults)
+
+
+def read_label_colours(path: Path) -> dict[str, str]:
+    """Colour -> name by a labelmap.txt with lines `name:red,green,blue:parts:actions`. Raises InputError."""
+    table: dict[str, str] = {}
+    for number, line in enumerate(read_text(path, MIB).splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        match = _LINE.fullmatch(line.strip())
+        if match is None:
+            raise InputError(f"{path}, row {number}: {line.strip()[:60]!r} is no name:red,green,blue:parts:actions")
+        name, colour = match[1].strip(), _colour(match[2], path, number)
+        if colour in table or name in table.values():
+            raise InputError(f"{path}, row {number}: the colour {match[2]} or the name {name!r} stands twice")
+        table[colour] = name
+    if not table:
+        raise InputError(f"{path} names no class")
+    return table
+
+
+def _colour(text: str, path: Path, number: int) -> str:
+    try:
+        return plain_value(text)
+    except ValueError as error:
+        raise InputError(f"{path}, row {number}: {text} is no colour of three numbers from 0 to 255") from error
