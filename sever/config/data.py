@@ -19,6 +19,10 @@ LayoutName = Literal[
     "mvtec",
     "coco",
     "yolo",
+    "cvat",
+    "label_studio",
+    "label_studio_png",
+    "image_labels",
     "labelme",
 ]
 # A number of 0 to 65535, or a colour as #rrggbb; "r,g,b" is taken too.

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from sever.config import DataSettings
 from sever.data.faults import Skipped, raise_unless
-from sever.data.formats.registry import FORMATS, find_format
+from sever.data.formats.registry import FORMATS, WITHOUT_MASKS, find_format, raise_unless_masks
 from sever.data.groups import with_groups
 from sever.data.listing import leave_out, list_table, measure, without_labels
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
-__all__ = ["Skipped", "find_format", "read_folder", "read_images", "read_table"]
+_log = logging.getLogger(__name__)
+
+__all__ = ["WITHOUT_MASKS", "Skipped", "find_format", "raise_unless_masks", "read_folder", "read_images", "read_table"]
 
 
 def read_table(settings: DataSettings, split: str = "train") -> tuple[ImageTable, list[Skipped]]:
@@ -25,6 +28,7 @@ def read_table(settings: DataSettings, split: str = "train") -> tuple[ImageTable
     layout = find_format(settings)
     if settings.test_labels is not None and layout != "severstal":
         raise InputError(f"data.test_labels is for the Severstal layout, but {settings.root} is a {layout}")
+    _log.info("%s is read as %s: %s", settings.root, layout, FORMATS[layout].description)
     table, skipped = FORMATS[layout].read(settings, split)
     if settings.groups is None or split == "test":
         return table, skipped

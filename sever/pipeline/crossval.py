@@ -13,7 +13,7 @@ from rich.table import Table
 
 from sever.config import ExperimentConfig, dump_config, load_config
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
-from sever.data.layouts import read_table
+from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
@@ -59,6 +59,8 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
     """Split the images into folds.count folds and make the folder of a new cross-validation; nothing is trained yet."""
     folds_settings = config.folds.model_copy(update={"scheme": "kfold", "fold": 0})
     config = config.model_copy(update={"folds": folds_settings})
+    if config.model.task == "segment":
+        raise_unless_masks(config.data)
     table, _ = read_table(config.data)
     folds_n = assign_folds(table, config.folds)
     evidence = Evidence(Run.create(saved, config.name).folder)

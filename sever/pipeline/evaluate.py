@@ -15,7 +15,7 @@ from rich.table import Table
 from sever.config import DataSettings
 from sever.data import rle
 from sever.data.images import read_image
-from sever.data.layouts import read_table
+from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ImageScore, ScoreSheet, pair_counts
@@ -31,6 +31,8 @@ from sever.store import Evidence, Run
 
 SHEET_IMAGES = 3
 ALL_BITS = 16
+# Settings of the data that say what its labels mean.
+MEANINGS = ("mask_values", "ignore_value", "missing_mask", "boxes")
 
 # Image id and predicted masks (C, H, W), in the order of the table.
 Predicted = Iterator[tuple[str, np.ndarray]]
@@ -45,14 +47,21 @@ class Truth:
     include: tuple[str, ...] = ()
     num_classes: int | None = None
 
-    def read(self, num_classes: int | None = None) -> ImageTable:
-        """`num_classes`: what is known from elsewhere, since labels may happen to show fewer."""
+    def read(self, num_classes: int | None = None, like: DataSettings | None = None, masks: bool = True) -> ImageTable:
+        """`num_classes`: what is known from elsewhere, since labels may happen to show fewer.
+
+        `like`: the settings of a run, whose values of masks mean the same here. `masks`: whether whole images won't do.
+        """
         settings = DataSettings(
             root=self.data,
             include=self.include,
             test_labels=self.labels,
             num_classes=self.num_classes or num_classes,
         )
+        if like is not None:
+            settings = settings.model_copy(update={name: getattr(like, name) for name in MEANINGS})
+        if masks:
+            raise_unless_masks(settings)
         return read_table(settings, "train" if self.labels is None else "test")[0]
 
 
@@ -83,7 +92,7 @@ def evaluate_run(
         everything, _ = read_table(loaded.config.data)
         table = everything.select(Run(loaded.folder).part("validation"))
     else:
-        table = truth.read(loaded.facts.num_classes)
+        table = truth.read(loaded.facts.num_classes, loaded.config.data, masks=loaded.draws_masks)
     if table.class_names != loaded.facts.class_names:
         raise InputError(
             f"the run knows the classes {', '.join(loaded.facts.class_names)}, "

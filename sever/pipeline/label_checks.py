@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sever.config import SOFTMAX_LOSSES, ExperimentConfig
 from sever.data.label_doubts import like_background, overlapping_images
+from sever.data.layouts import WITHOUT_MASKS, find_format
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.pipeline.progress import warn
@@ -15,7 +16,8 @@ SHOWN = 3
 
 def tell_doubts(config: ExperimentConfig, table: ImageTable) -> None:
     """Warn of labels that are proper ones, but can't be learnt or drawn as they are, or are likely others."""
-    if covering := like_background(table):
+    has_masks = find_format(config.data) not in WITHOUT_MASKS
+    if has_masks and (covering := like_background(table)):
         name, share = covering
         warn(
             f"class {name} covers {share:.0%} of all pixels, as only background does; in a mask 0 is "

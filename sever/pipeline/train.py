@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config, parse_rules
 from sever.data.dataset import collate, measure_pixels, start_worker
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
-from sever.data.layouts import read_table
+from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.mixing import check_there, read_pseudo_labelled
 from sever.data.samplers import make_sampler, pseudo_a_batch
 from sever.data.table import ImageTable
@@ -59,6 +59,7 @@ def train_run(
     # What needs no data is told before a large data set is read.
     if config.model.task == "segment":
         check_settings(find_architecture(config.model.architecture), config.model)
+        raise_unless_masks(config.data)
     find_encoder(config.model.encoder)
     pick_device(device, config.train.precision)
     if config.pseudo is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +9,10 @@ from typing import NamedTuple
 from sever.config import DataSettings
 from sever.data.faults import Skipped
 from sever.data.formats.coco import looks_like_coco, read_coco
+from sever.data.formats.cvat import looks_like_cvat, read_cvat
+from sever.data.formats.image_labels import looks_like_image_labels, read_image_labels
+from sever.data.formats.label_studio import looks_like_label_studio, read_label_studio
+from sever.data.formats.label_studio_png import looks_like_label_studio_png, read_label_studio_png
 from sever.data.formats.labelme import looks_like_labelme, read_labelme
 from sever.data.formats.mask_beside import looks_like_mask_beside, read_mask_beside
 from sever.data.formats.mvtec import looks_like_mvtec, read_mvtec
@@ -19,8 +22,6 @@ from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
 from sever.data.severstal import looks_like_severstal, read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
-
-_log = logging.getLogger(__name__)
 
 Read = Callable[[DataSettings, str], tuple[ImageTable, list[Skipped]]]
 
@@ -60,10 +61,37 @@ FORMATS: dict[str, Format] = {
     ),
     "coco": Format(looks_like_coco, read_coco, "annotations/*.json and images/", "COCO's instances, Roboflow"),
     "yolo": Format(looks_like_yolo, read_yolo, "data.yaml, images/ and labels/*.txt", "YOLO's segmentation text"),
+    "cvat": Format(looks_like_cvat, read_cvat, "annotations.xml and images/", "CVAT for images 1.1"),
+    "label_studio": Format(
+        looks_like_label_studio, read_label_studio, "tasks as *.json and images/", "Label Studio's JSON"
+    ),
+    "label_studio_png": Format(
+        looks_like_label_studio_png,
+        read_label_studio_png,
+        "task-*-annotation-*.png, tasks as *.json and images/",
+        "Label Studio's brush labels as PNG",
+    ),
+    "image_labels": Format(
+        looks_like_image_labels,
+        read_image_labels,
+        "labels.csv (image, classes) and images/",
+        "labels of whole images, for classifiers and gates",
+    ),
     "labelme": Format(looks_like_labelme, read_labelme, "x.jpg and x.json", "labelme's JSON beside each image"),
 }
+# Where a class covers the whole image that shows it.
+WITHOUT_MASKS = ("image_labels",)
 # Told by folder names alone, so that a faint one beside them is doubt and not noise.
 _BY_FOLDERS = ("severstal", "mask_folder")
+
+
+def raise_unless_masks(settings: DataSettings) -> None:
+    """Raises InputError where the format labels whole images, from which nobody learns or judges masks."""
+    if (name := find_format(settings)) in WITHOUT_MASKS:
+        raise InputError(
+            f"{settings.root} is read as {name}, which has labels of whole images and no masks: they train and score "
+            "classifiers (model.task: classify), not segmenters"
+        )
 
 
 def find_format(settings: DataSettings) -> str:
@@ -77,7 +105,6 @@ def find_format(settings: DataSettings) -> str:
     if any(name not in _BY_FOLDERS for name in found):
         found = [name for name in found if not FORMATS[name].is_faint(root)]
     if len(found) == 1:
-        _log.info("%s is read as %s: %s", root, found[0], FORMATS[found[0]].description)
         return found[0]
     if found:
         raise InputError(f"{root} looks like several layouts; set data.layout to {' or '.join(found)}")

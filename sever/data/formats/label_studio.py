@@ -1,0 +1,181 @@
+"""Label Studio's JSON: tasks with brushes, polygons, rectangles and ellipses in percent; knows no other format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import numpy as np
+
+from sever.config import DataSettings
+from sever.data.faults import Skipped
+from sever.data.formats.annotations import Annotated, Shape, field_of, labels_or_fault, table_of
+from sever.data.formats.brush import decode_brush
+from sever.data.formats.classes import classes_of
+from sever.data.formats.files import label_files, read_big_json
+from sever.data.formats.geometry import as_points, fill_ellipse, fill_polygon, turn_about
+from sever.data.images import IMAGE_SUFFIXES
+from sever.data.table import ImageTable
+from sever.errors import InputError
+
+Draw = Callable[[int, int], np.ndarray]
+_START_BYTES = 4096
+_TASK_KEYS = (b'"annotations"', b'"predictions"', b'"file_upload"', b'"data"', b'"annotation_id"')
+# What Label Studio puts before the name of an uploaded file.
+_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
+
+
+def looks_like_label_studio(root: Path) -> bool:
+    return bool(task_files(root))
+
+
+def read_label_studio(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
+    """The images whose tasks are annotated; no region: clean. Classes in the order of the alphabet."""
+    paths = label_files(settings, task_files(settings.root), "*.json")
+    annotated = [entry for path in paths for entry in _entries(path)]
+    labels = labels_or_fault(annotated)
+    classes = classes_of(settings, sorted(labels), "the labels of the tasks, sorted,", labels)
+    return table_of(settings, split, classes, annotated)
+
+
+def task_files(root: Path) -> list[Path]:
+    """JSON files of the root that begin as lists of tasks do."""
+    return [path for path in sorted(root.glob("*.json")) if _begins_like_tasks(path)]
+
+
+def _begins_like_tasks(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(_START_BYTES)
+    except OSError:
+        return False
+    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") and any(key in start for key in _TASK_KEYS)
+
+
+def tasks_of(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Where each task stands, and the task."""
+    tasks = read_big_json(path)
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise InputError(f"{path} is no list of tasks; export the project as JSON (not JSON-MIN)")
+    return [(f"task {task.get('id', at + 1)}", task) for at, task in enumerate(tasks)]
+
+
+def image_names(task: dict[str, Any], where: str) -> tuple[str, ...]:
+    """The names that a task's image may have here: its path below the storage, its file name, that without prefix."""
+    data = task.get("data", task)
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: `data` is no object with names and values")
+    texts = [value for value in data.values() if isinstance(value, str)]
+    for text in texts:
+        parts = urlsplit(text)
+        path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].replace("\\", "/").lstrip("/")
+        if path.lower().endswith(IMAGE_SUFFIXES):
+            name = path.rpartition("/")[2]
+            return tuple(dict.fromkeys((path, name, _PREFIX.sub("", name, count=1))))
+    raise InputError(f"{where}: `data` names no image that ends in {', '.join(IMAGE_SUFFIXES)}")
+
+
+def _entries(path: Path) -> list[Annotated]:
+    found = []
+    for where, task in tasks_of(path):
+        if "data" not in task:
+            raise InputError(f"{path}, {where}: it has no `data`; export the project as JSON, not as JSON-MIN")
+        names = image_names(task, f"{path}, {where}")
+        annotations = field_of(task, "annotations", list, f"{path}, {where}")
+        kept = [each for each in annotations if not (isinstance(each, dict) and each.get("was_cancelled"))]
+        if len(kept) == 1:
+            found.append(_annotated(names, path, where, kept[0]))
+        elif kept:
+            said = f"{where}: it has {len(kept)} annotations, by several people or times; keep one of them"
+            found.append(Annotated(names, path, faults=(said,)))
+    return found
+
+
+def _annotated(names: tuple[str, ...], path: Path, where: str, annotation: Any) -> Annotated:
+    shapes, faults = list[Shape](), list[str]()
+    size = None
+    try:
+        results = field_of(annotation, "result", list, where)
+    except InputError as error:
+        return Annotated(names, path, faults=(str(error),))
+    for at, region in enumerate(results):
+        here = f"{where}, region {at + 1}"
+        try:
+            if draw := _drawing(region, here):
+                size = field_of(region, "original_height", int, here), field_of(region, "original_width", int, here)
+                shapes += [Shape(label, here, draw) for label in _labels(region, here)]
+        except InputError as error:
+            faults.append(str(error) if str(error).startswith(where) else f"{here}: {error}")
+    return Annotated(names, path, tuple(shapes), size, tuple(faults))
+
+
+def _labels(region: dict[str, Any], where: str) -> list[str]:
+    """All that a region is marked with: brushlabels, polygonlabels, labels, ..."""
+    lists = [value for key, value in region["value"].items() if key.endswith("labels") and isinstance(value, list)]
+    labels = [label for values in lists for label in values if isinstance(label, str)]
+    if not labels:
+        raise InputError(f"{where}: it has no label")
+    return labels
+
+
+def _drawing(region: Any, where: str) -> Draw | None:
+    """By what its value holds; None for an answer that is no area of the image, such as a choice."""
+    value = field_of(region, "value", dict, where)
+    for key, drawing in _DRAWN.items():
+        if key in value:
+            return drawing(value, where)
+    if "x" in value:
+        raise InputError(f"{where}: a {region.get('type')} has no area; mark it with a brush, polygon or rectangle")
+    return None
+
+
+def _brush(value: dict[str, Any], where: str) -> Draw:
+    numbers = field_of(value, "rle", list, where)
+    return lambda height, width: decode_brush(numbers, height, width)
+
+
+def _polygon(value: dict[str, Any], where: str) -> Draw:
+    points = as_points(field_of(value, "points", list, where)) / 100
+    return lambda height, width: fill_polygon(points * (width, height), height, width)
+
+
+def _ellipse(value: dict[str, Any], where: str) -> Draw:
+    x, y, across, down, turn = (_percent(value, key, where) for key in ("x", "y", "radiusX", "radiusY", "rotation"))
+
+    def draw(height: int, width: int) -> np.ndarray:
+        centre, radii = (x * width, y * height), (across * width, down * height)
+        return fill_ellipse(centre, radii, height, width, turn * 100)
+
+    return draw
+
+
+def _rectangle(value: dict[str, Any], where: str) -> Draw:
+    """Turned about its upper left corner."""
+    x, y, across, down, turn = (_percent(value, key, where) for key in ("x", "y", "width", "height", "rotation"))
+
+    def draw(height: int, width: int) -> np.ndarray:
+        size = np.array([width, height])
+        corners = np.array([[x, y], [x + across, y], [x + across, y + down], [x, y + down]]) * size
+        return fill_polygon(turn_about(corners, (x * width, y * height), turn * 100), height, width)
+
+    return draw
+
+
+_DRAWN: dict[str, Callable[[dict[str, Any], str], Draw]] = {
+    "rle": _brush,
+    "points": _polygon,
+    "radiusX": _ellipse,
+    "height": _rectangle,
+}
+
+
+def _percent(value: dict[str, Any], key: str, where: str) -> float:
+    if key == "rotation" and key not in value:
+        return 0.0
+    number = float(field_of(value, key, (int, float), where))
+    if not abs(number) < 1e6:
+        raise InputError(f"{where}: `{key}` is {number:g}, far beyond any image")
+    return number / 100
