@@ -87,6 +87,11 @@ class FoldSettings(Settings):
     count: int = Field(5, ge=2, description="Number of folds (scheme: kfold).")
     fold: int = Field(0, ge=0, description="Which fold validates, counted from 0 (scheme: kfold).")
     seed: int = Field(0, ge=0, description="Seed of the split; independent of the training seed.")
+    find_copies: bool = Field(
+        True,
+        description="Where no groups are known: look for images that show the same steel on both sides of the split, "
+        "and warn of them; takes some milliseconds an image.",
+    )
     train_only_groups: tuple[str, ...] = Field(
         (), description="Groups that always train and never validate, e.g. blends of several images."
     )

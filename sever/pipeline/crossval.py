@@ -33,6 +33,7 @@ from sever.pipeline.inspection import (
     load_model,
 )
 from sever.pipeline.progress import meter, tell
+from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
 from sever.pipeline.train import resume, train_run
 from sever.store import Evidence, LabelStore, Run, read_json
@@ -63,6 +64,7 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
         raise_unless_masks(config.data)
     table, _ = read_table(config.data)
     folds_n = assign_folds(table, config.folds)
+    tell_copies_across(config, table, folds_n)
     evidence = Evidence(Run.create(saved, config.name).folder)
     frame = table.frame[["image_id", "group"]].assign(fold=folds_n, labels=table.label_digests())
     evidence.write_table(evidence.folds_file, frame[frame["fold"] != ALWAYS_TRAIN])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,7 +18,7 @@ from sever.decide.metrics import dice_pairs, pair_counts
 from sever.deliver.pair_sheet import Pair, pair_sheet
 from sever.errors import InputError
 from sever.files import atomic_path, write_json
-from sever.pipeline.progress import Meter, meter, tell
+from sever.pipeline.progress import Stages, tell
 
 # Pairs that overlap less than this are not looked for: too little of the steel is the same.
 LEAST_SHOWN_OVERLAP = 0.5
@@ -46,7 +45,7 @@ def check_data(settings: DataSettings, least_overlap: float, output: Path, num_s
         raise InputError(f"an overlap of {least_overlap:g} can't be asked for; it is {LEAST_SHOWN_OVERLAP:g} to 1")
     checked = _read(settings)
     table = checked.table
-    with _Stages() as stages:
+    with Stages() as stages:
         found = find_duplicates(
             [table.path(row) for row in range(len(table))],
             [table.size(row) for row in range(len(table))],
@@ -194,21 +193,3 @@ def _picture(checked: Checked, pair: Duplicate, row: pd.Series) -> Pair:
         lay_on(images[0], images[1], pair.alignment),
         _masks(checked, pair),
     )
-
-
-class _Stages(ExitStack):
-    """A progress meter for each stage of the search."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stage, self.done = "", 0
-        self.meter: Meter | None = None
-
-    def advance(self, stage: str, done: int, total: int) -> None:
-        if stage != self.stage:
-            self.close()
-            self.stage, self.done = stage, 0
-            self.meter = self.enter_context(meter(stage, total))
-        assert self.meter is not None
-        self.meter.advance(done - self.done)
-        self.done = done

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -41,6 +41,23 @@ def meter(title: str, total: int, done: int = 0, seconds: float = PLAIN_SECONDS)
             yield _BarMeter(bar, title, total, done)
     else:
         yield _PlainMeter(title, total, done, seconds)
+
+
+class Stages(ExitStack):
+    """A meter for each of several stages, by a function that is told the stage, how much is done, of how much."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stage, self.done = "", 0
+        self.meter: Meter | None = None
+
+    def advance(self, stage: str, done: int, total: int) -> None:
+        if stage != self.stage or self.meter is None:
+            self.close()
+            self.stage, self.done = stage, 0
+            self.meter = self.enter_context(meter(stage, total))
+        self.meter.advance(done - self.done)
+        self.done = done
 
 
 def tell(message: str) -> None:

@@ -34,8 +34,9 @@ from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
-from sever.pipeline.progress import detail, tell, warn
+from sever.pipeline.progress import detail, is_main, tell, warn
 from sever.pipeline.skipped import report_skipped
+from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.training_images import channels_of, training_dataset
 from sever.pipeline.watch import HistoryRow, TrainingWatcher
 from sever.store import Run, find_run, load_checkpoint, load_weights_file, read_json, save_weights
@@ -75,6 +76,8 @@ def train_run(
     tell(f"{len(training)} images train{beside}, {len(validation)} validate; classes: {', '.join(table.class_names)}")
     _check_defects(training)
     tell_doubts(config, table)
+    if labels is None and is_main():  # the folds of a cross-validation were looked at together
+        tell_copies_across(config, table, np.isin(table.image_ids, training.image_ids))
     mean, std = measure_pixels(
         training, channels_of(config), config.data.significant_bits, max(1, config.train.workers)
     )

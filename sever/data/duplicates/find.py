@@ -60,17 +60,20 @@ def find_duplicates(
     least_overlap: float,
     significant_bits: int = 16,
     advance: Advance = lambda stage, done, total: None,
+    parts: np.ndarray | None = None,
 ) -> list[Duplicate]:
     """Pairs that share at least `least_overlap` of the smaller image, in the order of their numbers.
 
-    `sizes` are height and width of each image. Light, noise, compression, mirroring and quarter turns don't matter;
-    scale does. `advance` hears what is done: a stage's name, how many steps are done, of how many.
+    `sizes` are height and width of each image. With `parts`, one number an image, only pairs of unequal parts.
+    Light, noise, compression, mirroring and quarter turns don't matter; scale does. `advance` hears what is done: a stage's name, how many steps are done, of how many.
     Raises InputError where an image can't be read.
     """
     reader = _Reader(paths, shrink_factor(list(sizes)), significant_bits)
     prints = _fingerprints(reader, advance)
     speckles = np.stack([each.speckle for each in prints])
     candidates = find_candidates(speckles, lambda done: advance("comparing", done, len(speckles)))
+    if parts is not None:
+        candidates = [each for each in candidates if parts[each[0]] != parts[each[1]]]
     picture = lru_cache(PICTURES_KEPT)(reader.picture)
     found = []
     for done, (first, second, turn) in enumerate(candidates):
