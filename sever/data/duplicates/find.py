@@ -65,7 +65,8 @@ def find_duplicates(
     """Pairs that share at least `least_overlap` of the smaller image, in the order of their numbers.
 
     `sizes` are height and width of each image. With `parts`, one number an image, only pairs of unequal parts.
-    Light, noise, compression, mirroring and quarter turns don't matter; scale does. `advance` hears what is done: a stage's name, how many steps are done, of how many.
+    Light, noise, compression, mirroring and quarter turns don't matter; scale does. `advance` hears what is done: a
+    stage's name, how many steps are done, of how many.
     Raises InputError where an image can't be read.
     """
     reader = _Reader(paths, shrink_factor(list(sizes)), significant_bits)
