@@ -159,7 +159,7 @@ def test_experiments_that_are_named_exist(page: Path) -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `sever (\w+)`((?:, `\w+`)*)", readme, re.MULTILINE)
+    rows = re.findall(r"^\| `sever ([\w-]+)`((?:, `\w+`)*)", readme, re.MULTILINE)
     listed = {name for first, more in rows for name in (first, *re.findall(r"\w+", more))}
     assert listed == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 

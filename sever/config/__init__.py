@@ -15,6 +15,7 @@ from sever.config.loading import (
     load_ensemble,
     load_kaggle,
     load_story,
+    looks_like_2019,
     parse_config,
     parse_rules,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "load_ensemble",
     "load_kaggle",
     "load_story",
+    "looks_like_2019",
     "parse_config",
     "parse_rules",
     "read_assignments",

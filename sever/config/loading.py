@@ -32,8 +32,19 @@ def load_config(
     `assigned` are those of `--set` (`read_assignments`), where None is a value. Raises InputError, one line a fault:
     where it is, what was given, what is right.
     """
+    values = read_yaml(path)
+    if looks_like_2019(values):
+        raise InputError(
+            f"{path} is a configuration of the 2019 solution; `sever import-2019 {path}` prints it as an experiment, "
+            "and makes a run of its checkpoint"
+        )
     source = f"{path} with --set {', '.join(assigned)}" if assigned else str(path)
-    return parse_config(with_overrides(read_yaml(path), overrides or {}, assigned), source)
+    return parse_config(with_overrides(values, overrides or {}, assigned), source)
+
+
+def looks_like_2019(values: Any) -> bool:
+    """Whether these are settings of khornlund's 2019 solution."""
+    return isinstance(values, Mapping) and {"arch", "optimizer"} <= set(values)
 
 
 def load_ensemble(path: Path) -> EnsembleSettings:

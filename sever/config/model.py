@@ -49,6 +49,11 @@ class ModelSettings(Settings):
         None,
         description="Stride of a dilated encoder's last features, in pixels; null leaves the encoder as it is.",
     )
+    encoder_layout: Annotated[Literal["smp", "2019"], BeforeValidator(str)] = Field(
+        "smp",
+        description="`2019` pads an efficientnet-bN and takes its features as khornlund's fork of "
+        "segmentation_models_pytorch did; `smp` as the library does now.",
+    )
     label_head: bool = Field(
         False,
         description="Give a segmenter a second head, on its encoder, that says which classes the image shows: one "
@@ -57,6 +62,15 @@ class ModelSettings(Settings):
     label_dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout probability before the layer that labels images (classify, label_head)."
     )
+
+    @model_validator(mode="after")
+    def _layout_goes_with_the_rest(self) -> ModelSettings:
+        if self.encoder_layout == "2019" and (self.task == "classify" or self.output_stride is not None):
+            raise ValueError(
+                "encoder_layout 2019 is for segmenters without output_stride: a classifier takes the last features "
+                "alone, and none were dilated then; leave one of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _task_has_parts(self) -> ModelSettings:

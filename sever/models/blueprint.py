@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sever.config import ModelSettings
 from sever.errors import InputError
 from sever.models.architectures import ARCHITECTURES, NEEDS, Architecture
+from sever.models.layout_2019 import use_layout_2019
 from sever.models.network import LabelHead
 
 # Small, yet large enough for PAN, which pools thrice more below its stride of 16.
@@ -62,7 +63,7 @@ class Blueprint:
                 options["encoder_output_stride"] = 16
                 network = smp.PAN(self.encoder_name, classes=self.num_outputs, **options)
                 network.encoder = get_encoder(self.encoder_name, output_stride=8, **as_encoder_options(weights))
-        adapt(self.architecture, network, self.settings)
+        adapt(self.architecture, network, self.encoder_name, self.settings)
         if self.num_labels:
             # In the place of SMP's auxiliary head, so that SMP's forward answers (masks, labels).
             features = network.encoder.out_channels[-1]
@@ -110,12 +111,14 @@ def network_options(architecture: Architecture, settings: ModelSettings) -> dict
     return options
 
 
-def adapt(architecture: Architecture, network: Any, settings: ModelSettings) -> None:
+def adapt(architecture: Architecture, network: Any, encoder_name: str, settings: ModelSettings) -> None:
     """Carry out, on a built network, the settings that SMP has no argument for; state-dict keys stay as they are."""
     if architecture.dropout_option is None and settings.decoder_dropout > 0:
         # SMP's Unet accepts decoder_dropout= and ignores it. A Dropout2d has no state, and the hook no name.
         network.decoder.dropout = nn.Dropout2d(settings.decoder_dropout)
         network.decoder.register_forward_hook(_drop_output)
+    if settings.encoder_layout == "2019":
+        use_layout_2019(network.encoder, encoder_name)
     if architecture.network is smp.FPN and settings.output_stride is not None:
         _fit_pyramid(network.decoder, settings.output_stride)
 

@@ -33,7 +33,8 @@ def load_checkpoint(folder: Path) -> Snapshot:
     """Read a checkpoint back. Raises InputError when it is damaged, or holds weights only."""
     values = read_json(folder / "state.json")
     if "param_groups" not in values:
-        raise InputError(f"{folder} holds averaged weights: they can predict, but training can't go on from them")
+        kind = "imported" if "imported" in values else "averaged"
+        raise InputError(f"{folder} holds {kind} weights: they can predict, but training can't go on from them")
     return Snapshot(load_weights_file(folder), _load(folder / "training.safetensors"), values)
 
 

@@ -1,0 +1,47 @@
+"""`sever import-2019`: checkpoints and configurations of the 2019 solution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.application import app
+from sever.config import dump_config
+
+
+@app.command("import-2019")
+def import_2019(
+    run: Annotated[
+        Path,
+        typer.Argument(help="A .pth of 2019, a folder with some (the best is taken), or a config.yml of 2019 alone."),
+    ],
+    saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
+    name: Annotated[str | None, typer.Option(help="Name of the run; by default its short_name of 2019.")] = None,
+    mean: Annotated[
+        float | None, typer.Option(help="Mean of the pixels, in 0..1, by which they were normalised; 0.3439.")
+    ] = None,
+    std: Annotated[float | None, typer.Option(help="Their standard deviation; 0.0383.", min=1e-6)] = None,
+) -> None:
+    """Make a run of a checkpoint of khornlund's 2019 solution: the same network, weights, pixels and rules.
+
+    It predicts, blends and goes to Kaggle as any run does. No code in the file is run. A config.yml alone is printed as
+    an experiment of today.
+
+    Example: `sever import-2019 2019/saved/sever-unet/1014_093000 --name unet-2019`
+    """
+    from sever.pipeline.import_2019 import experiment_of, import_run
+    from sever.pipeline.progress import warn
+    from sever.pipeline.settings_2019 import MEAN, STD
+
+    if run.suffix in (".yml", ".yaml"):
+        translated = experiment_of(run, name)
+        print(dump_config(translated.config))
+        losses = translated.losses
+    else:
+        imported = import_run(run, saved, name, MEAN if mean is None else mean, STD if std is None else std)
+        print(imported.run.folder)
+        losses = imported.losses
+    for sentence in losses:
+        warn(sentence)

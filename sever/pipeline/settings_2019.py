@@ -1,0 +1,152 @@
+"""A configuration of the 2019 solution as an experiment of today, and what of it has no counterpart; knows no weights.
+
+Read as facts from khornlund's published repository: names of settings, and what they meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sever.config import ExperimentConfig, looks_like_2019, parse_config
+from sever.errors import InputError
+from sever.models.layout_2019 import FEATURE_BLOCKS
+
+# His pixels: one grey channel, normalised by these.
+MEAN, STD = 0.3439, 0.0383
+MIN_PIXELS = (600, 600, 1000, 2000)  # of the four classes, on 256x1600
+ARCHITECTURES = ("Unet", "FPN")
+# His names of the first layer's colours; a number of channels took that many of red, green and blue in turn.
+CHANNELS = {"r": "r", "g": "g", "b": "b", "rgb": "rgb", "1": "r", "3": "rgb"}
+# Arguments of a network that change nothing once it is trained, and those that must be what they always were.
+IDLE_ARGS = {"encoder_weights", "activation", "dropout"}
+FIXED_ARGS: dict[str, tuple[Any, ...]] = {
+    "decoder_use_batchnorm": (True,),
+    "attention_type": (None,),
+    "center": (False,),
+    "decoder_pyramid_channels": (256,),
+    "decoder_segmentation_channels": (128,),
+    "weight_std": (False,),
+}
+TRANSLATED_ARGS = {"encoder_name", "classes", "in_channels", "decoder_channels", "decoder_merge_policy"}
+
+
+@dataclass(frozen=True)
+class Translated:
+    """The experiment, its number of classes, and a sentence for each thing of it that can't be had."""
+
+    config: ExperimentConfig
+    num_classes: int
+    losses: tuple[str, ...]
+
+
+def translate(values: Mapping[str, Any], name: str | None, source: str) -> Translated:
+    """Raises InputError where no network of today is the one of this configuration."""
+    if not looks_like_2019(values):
+        raise InputError(f"{source} is no configuration of the 2019 solution: it has no `arch` and `optimizer`")
+    model, num_classes = _model(_section(values, "arch"), source)
+    settings: dict[str, Any] = {
+        "name": name or _name(values),
+        "data": {"root": str(_section(values, "data_loader", "args").get("data_dir", "data"))},
+        "folds": _folds(values),
+        "augment": _augment(values),
+        "model": model,
+        "loss": _loss(_section(values, "loss", "args")),
+        "optim": _optim(values),
+        "train": _train(values),
+        "rules": {"min_pixels": MIN_PIXELS if num_classes == len(MIN_PIXELS) else 0},
+    }
+    filled = {key: value for key, value in settings.items() if value != {}}
+    return Translated(parse_config(filled, source), num_classes, tuple(_losses(values)))
+
+
+def _model(arch: Mapping[str, Any], source: str) -> tuple[dict[str, Any], int]:
+    kind, args = arch.get("type"), _section(arch, "args")
+    if kind not in ARCHITECTURES:
+        raise InputError(
+            f"{source}: arch.type is {kind!r}; only {' and '.join(ARCHITECTURES)} can be had: other networks of 2019, "
+            "the classifier EffNet among them, have layers that no network here has"
+        )
+    for key, value in args.items():
+        allowed = FIXED_ARGS.get(key)
+        if allowed is not None and value not in allowed:
+            raise InputError(
+                f"{source}: arch.args.{key} is {value!r}; a network with it can't be had, only {allowed[0]}"
+            )
+        if allowed is None and key not in IDLE_ARGS | TRANSLATED_ARGS:
+            raise InputError(f"{source}: arch.args.{key} is unknown here, so that the network can't be made as it was")
+    channels = str(args.get("in_channels", 3)).lower()
+    if channels not in CHANNELS:
+        raise InputError(f"{source}: arch.args.in_channels is {channels}; allowed are {', '.join(CHANNELS)}")
+    encoder = str(args.get("encoder_name", "resnet34"))
+    model: dict[str, Any] = {"architecture": kind, "encoder": encoder, "in_channels": CHANNELS[channels]}
+    model |= {"decoder_dropout": float(args.get("dropout", 0.2 if kind == "FPN" else 0.0))}
+    if kind == "FPN" and args.get("decoder_merge_policy", "add") != "add":
+        model["fpn_merge"] = args["decoder_merge_policy"]
+    if kind == "Unet" and "decoder_channels" in args:
+        model["decoder_channels"] = list(args["decoder_channels"])
+    if encoder in FEATURE_BLOCKS:
+        model["encoder_layout"] = "2019"
+    return model, int(args.get("classes", 1))
+
+
+def _name(values: Mapping[str, Any]) -> str:
+    given = str(values.get("name") or values.get("short_name") or "imported-2019")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", given).strip("-._") or "imported-2019"
+
+
+def _folds(values: Mapping[str, Any]) -> dict[str, Any]:
+    share = _section(values, "data_loader", "args").get("validation_split")
+    return {"share": share} if share else {}
+
+
+def _augment(values: Mapping[str, Any]) -> dict[str, Any]:
+    args = _section(values, "augmentation", "args")
+    crop = [args["height"], args["width"]] if {"height", "width"} <= set(args) else None
+    return {"recipe": "severstal-2019", "crop": crop}
+
+
+def _loss(args: Mapping[str, Any]) -> dict[str, Any]:
+    names = {"bce_weight": "pixel_weight", "dice_weight": "dice_weight"}
+    return {now: args[old] for old, now in names.items() if old in args}
+
+
+def _optim(values: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in ("encoder", "decoder"):
+        given = _section(values, "optimizer", part) or _section(values, "optimizer", "args")
+        names = {"lr": "learning_rate", "weight_decay": "weight_decay"}
+        found |= {f"{part}_{now}": given[old] for old, now in names.items() if old in given}
+    schedule = _section(values, "lr_scheduler", "args")
+    if {"start_anneal", "n_epochs"} <= set(schedule):
+        found["flat_share"] = round(schedule["start_anneal"] / max(1, schedule["n_epochs"]), 4)
+    return found
+
+
+def _train(values: Mapping[str, Any]) -> dict[str, Any]:
+    training, loader = _section(values, "training"), _section(values, "data_loader", "args")
+    found = {"epochs": training.get("epochs"), "batch_size": loader.get("batch_size"), "seed": values.get("seed")}
+    return {key: value for key, value in found.items() if value is not None} | {"clip_norm": None, "precision": "no"}
+
+
+def _losses(values: Mapping[str, Any]) -> list[str]:
+    """What can't be had of the training, a sentence each."""
+    told = []
+    if _section(values, "arch", "args").get("dropout") and _section(values, "arch").get("type") == "Unet":
+        told.append("The dropout within Unet's blocks can't be had: trained anew, it drops before the last layer.")
+    if "alpha" in _section(values, "data_loader", "args"):
+        told.append("The pseudo-labels can't be had: set the section `pseudo` to train with some again.")
+    kind = _section(values, "loss").get("type", "BCEDiceLoss")
+    if kind != "BCEDiceLoss":
+        told.append(f"The loss {kind} can't be had: trained anew, it is BCE + Dice.")
+    return told
+
+
+def _section(values: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """A section in sections; empty where it, or one around it, is not there."""
+    found: Any = values
+    for key in keys:
+        found = found.get(key, {}) if isinstance(found, Mapping) else {}
+    return found if isinstance(found, Mapping) else {}
