@@ -3,7 +3,7 @@
     python benchmarks/loader.py
     python benchmarks/loader.py --encoder resnet18 --crop 256 256
 
-Reads a temporary data set of synthetic strip, JPEGs of 1600x256, with the augmentation of 2019 and the very loader and
+Reads a temporary data set of synthetic strip, JPEGs of 1600x256, with our recipe for strip and the very loader and
 Trainer of `sever train`. For each number of workers, in turn in this one process: what the loader delivers when nobody
 trains, what training takes through it, and how long training waited for its images; beside training on batches that are
 in memory already. A small model by default, as a large one is easily fed. The first step of an epoch is left out: no
@@ -172,7 +172,7 @@ def measure(options: argparse.Namespace, root: Path) -> dict[int | str, Way]:
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--encoder", default="tf_efficientnet_lite0", help="of a Unet with a narrow decoder")
-    parser.add_argument("--recipe", default="severstal-2019", help="of augmentation")
+    parser.add_argument("--recipe", default="strip", help="of augmentation")
     parser.add_argument("--crop", type=int, nargs=2, default=(256, 416), help="height and width in pixels")
     parser.add_argument("--height", type=int, default=256, help="of the stored images, in pixels")
     parser.add_argument("--width", type=int, default=1600)

@@ -24,6 +24,7 @@ WITH_RATIO = [
     "probability_maps",
     "pseudo_labels",
     "read_labels",
+    "recipe_2019",
     "rle",
     "synth",
     "train_step",

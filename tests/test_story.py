@@ -29,7 +29,7 @@ name: story
 data: {{root: {strip_root}}}
 folds: {{share: 0.25}}
 model: {{encoder: resnet18, weights: none, decoder_channels: [16, 16, 8, 8, 8]}}
-augment: {{recipe: severstal-2019, crop: [64, 96]}}
+augment: {{recipe: strip, crop: [64, 96]}}
 train: {{epochs: 2, batch_size: 4, workers: 0, keep_best: 2}}
 rules: {{min_pixels: 0, pixel_threshold: 0.3}}
 """

@@ -3,8 +3,9 @@
 Light on purpose: it imports neither torch nor pandas, so that a misspelt key is told within a moment.
 """
 
+from sever.config.augment import AugmentSettings, EnhanceWeights, FlipWeights
 from sever.config.base import Settings
-from sever.config.data import AugmentSettings, DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.data import DataSettings, FoldSettings, PseudoSettings, SamplingSettings
 from sever.config.ensemble import BlendSettings, EnsembleSettings, MemberSettings
 from sever.config.experiment import ExperimentConfig
 from sever.config.kaggle import KaggleSettings
@@ -43,9 +44,11 @@ __all__ = [
     "AugmentSettings",
     "BlendSettings",
     "DataSettings",
+    "EnhanceWeights",
     "EnsembleSettings",
     "ExperimentConfig",
     "Flip",
+    "FlipWeights",
     "FoldSettings",
     "GateSettings",
     "InChannels",

@@ -1,11 +1,11 @@
-"""Settings of the data: where images and labels lie, who validates, how training images are changed and drawn."""
+"""Settings of the data: where images and labels lie, who validates, how training images are drawn."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from sever.config.base import Settings
 from sever.config.mask_values import plain_value
@@ -103,19 +103,6 @@ class FoldSettings(Settings):
         return self
 
 
-class AugmentSettings(Settings):
-    recipe: Literal["none", "light", "severstal-2019", "heavy"] = Field(
-        "severstal-2019", description="Named list of random changes to training images (docs/howto.md)."
-    )
-    crop: tuple[PositiveInt, PositiveInt] | None = Field(
-        (256, 416),
-        description="Height and width in pixels of training crops; null trains on whole images, padded.",
-    )
-    mask_aware_share: float = Field(
-        0.5, ge=0, le=1, description="Share of crops placed on a defect, where the image has one."
-    )
-
-
 class SamplingSettings(Settings):
     """How often the labelled images come, by what they show."""
 
@@ -152,10 +139,15 @@ class PseudoSettings(Settings):
         0.12,
         gt=0,
         lt=1,
-        description="Share of pseudo-labelled images in every batch, rounded to whole images, halves up (of 36: 4).",
+        description="Share of pseudo-labelled images in every batch, rounded to whole images, halves up (of 36: 4); "
+        "fewer only where `keep` allows no more.",
     )
     keep: float = Field(
-        0.6, gt=0, le=1, description="Share of the pseudo-labelled images that takes part in an epoch; others in each."
+        0.6,
+        gt=0,
+        le=1,
+        description="Largest share of the pseudo-labelled images that comes in an epoch, each once; the others come "
+        "next, and none again before all have come. It can't bind where `share` has room for fewer: then these come.",
     )
     min_confidence: float = Field(
         0.0, ge=0, le=1, description="Leave out images with a lower confidence, that of their least certain class."

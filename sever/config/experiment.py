@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from sever.config.augment import AugmentSettings
 from sever.config.base import Settings
-from sever.config.data import AugmentSettings, DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.data import DataSettings, FoldSettings, PseudoSettings, SamplingSettings
 from sever.config.log import LogSettings
 from sever.config.model import (
     LABEL_LOSSES,

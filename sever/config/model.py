@@ -17,6 +17,8 @@ LossName = Literal["bce_dice", "focal", "iou", "lovasz", "ce_dice", "lovasz_soft
 SOFTMAX_LOSSES: tuple[LossName, ...] = ("ce_dice", "lovasz_softmax")
 # Those that an image's labels can be learnt by; `bce` alone is not offered for masks.
 LABEL_LOSSES: tuple[LossName, ...] = ("bce", "focal")
+DICE_LOSSES: tuple[LossName, ...] = ("bce_dice", "ce_dice")
+BCE_LOSSES: tuple[LossName, ...] = ("bce_dice", "bce")
 Monitor = Literal["dice", "dice_positive", "mean_iou", "label_ap", "label_auc", "label_f1"]
 MASK_MONITORS: tuple[Monitor, ...] = ("dice", "dice_positive", "mean_iou")
 LABEL_MONITORS: tuple[Monitor, ...] = ("label_ap", "label_auc", "label_f1")
@@ -42,6 +44,16 @@ class ModelSettings(Settings):
         description="Pretrained encoder weights: `hub`, `offline` (packages of sever[offline]), `none`, or a file.",
     )
     decoder_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability in the decoder.")
+    decoder_dropout_at: Literal["output", "blocks"] = Field(
+        "output",
+        description="Where a Unet drops: whole channels of the decoder's last features (`output`), or, as the Unet of "
+        "2019 did, single values before each decoder block's convolutions (`blocks`); others drop where they do.",
+    )
+    fpn_merge: Literal["add", "cat"] = Field(
+        "add",
+        description="How an FPN joins its levels: their sum (`add`), or all their channels one after the other (`cat`, "
+        "as in 2019).",
+    )
     decoder_channels: tuple[PositiveInt, ...] | None = Field(
         None, description="Channels of the decoder's five stages, deepest first (Unet, UnetPlusPlus)."
     )
@@ -78,6 +90,8 @@ class ModelSettings(Settings):
             given = {
                 "label_head": self.label_head,
                 "decoder_dropout": self.decoder_dropout > 0,
+                "decoder_dropout_at": self.decoder_dropout_at != "output",
+                "fpn_merge": self.fpn_merge != "add",
                 "decoder_channels": self.decoder_channels is not None,
             }
             if wrong := [f"model.{name}" for name, is_set in given.items() if is_set]:
@@ -100,6 +114,18 @@ class LossSettings(Settings):
     )
     pixel_weight: float = Field(0.6, ge=0, description="Weight of the pixel-wise part (BCE or cross-entropy).")
     dice_weight: float = Field(0.4, ge=0, description="Weight of the (1 - Dice) part.")
+    dice_over: Literal["class", "all"] = Field(
+        "class",
+        description="Of bce_dice and ce_dice: the mean of each class's Dice over the batch (`class`), or one Dice of "
+        "all classes' pixels together (`all`, as in 2019), in which large classes weigh the most.",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=0.5,
+        description="The truth that BCE (of bce_dice and bce) learns: this in place of 0, and 1 less this in place of "
+        "1 (2019: 0.000001).",
+    )
     focal_gamma: float = Field(2.0, ge=0, description="Focusing exponent of the focal loss.")
     label_weight: float = Field(
         0.2, ge=0, description="Weight of the labels' BCE beside the loss of the masks (model.label_head)."
@@ -110,6 +136,16 @@ class LossSettings(Settings):
         description="A crop that shows fewer pixels of a class than this, but some, counts neither as with nor as "
         "without it: slivers at the border of a crop teach nothing.",
     )
+
+    @model_validator(mode="after")
+    def _parts_are_there(self) -> LossSettings:
+        if self.dice_over != "class" and self.name not in DICE_LOSSES:
+            raise ValueError(f"loss.dice_over is set, but {self.name} has no Dice; it is for {', '.join(DICE_LOSSES)}")
+        if self.label_smoothing > 0 and self.name not in BCE_LOSSES:
+            raise ValueError(
+                f"loss.label_smoothing is set, but {self.name} has no BCE; it is for {', '.join(BCE_LOSSES)}"
+            )
+        return self
 
 
 class OptimSettings(Settings):
@@ -143,7 +179,13 @@ class OptimSettings(Settings):
 
 
 class TrainSettings(Settings):
-    epochs: int = Field(250, ge=1, description="Passes over the training images.")
+    epochs: int = Field(250, ge=1, description="Passes over the training images, and the length of the schedule.")
+    stop_epoch: int | None = Field(
+        None,
+        ge=1,
+        description="Stop after this many of the epochs, whose schedule stays as long as it is (2019: 150 to 200 of "
+        "250); null goes to the end.",
+    )
     batch_size: int = Field(36, ge=1, description="Images a step and process.")
     accumulation: int = Field(1, ge=1, description="Steps whose gradients are summed before the weights move.")
     precision: Precision = Field("bf16", description="Mixed precision; fp16 needs a GPU.")
@@ -183,6 +225,20 @@ class TrainSettings(Settings):
         if self.patience is not None and self.validate_every is None:
             raise ValueError("patience waits for better scores, but validate_every: null makes none; set one of them")
         return self
+
+    @model_validator(mode="after")
+    def _stops_on_the_way(self) -> TrainSettings:
+        if self.stop_epoch is not None and self.stop_epoch > self.epochs:
+            raise ValueError(
+                f"stop_epoch {self.stop_epoch} is beyond the schedule of {self.epochs} epochs; give at most that, "
+                "or null"
+            )
+        return self
+
+    @property
+    def last_epoch(self) -> int:
+        """How many epochs are trained; the schedule may be longer."""
+        return self.stop_epoch or self.epochs
 
 
 class PredictSettings(Settings):

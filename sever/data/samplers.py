@@ -14,6 +14,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from sever.config import PseudoSettings, SamplingSettings
+from sever.data.rounds import Rounds
 from sever.errors import InputError
 
 # A row shown again within an epoch belongs to a pass of its own, beyond any epoch that a run reaches: so that its
@@ -48,11 +49,11 @@ class OrderSampler(Sampler[SampleKey]):
         return self.num_samples - self.skip
 
     def __iter__(self) -> Iterator[SampleKey]:
-        rows = self._order(np.random.default_rng([self.seed, self.epoch]))
+        rows = self._order(self.epoch, np.random.default_rng([self.seed, self.epoch]))
         passes = self.epoch + PASSES_APART * _times_before(rows)
         return map(SampleKey, passes[self.skip :].tolist(), rows[self.skip :].tolist())
 
-    def _order(self, rng: np.random.Generator) -> np.ndarray:
+    def _order(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
         raise NotImplementedError
 
 
@@ -63,10 +64,10 @@ class EpochSampler(OrderSampler):
         super().__init__(num_rows if num_samples is None else num_samples, seed)
         self.num_rows, self.shuffle = num_rows, shuffle
 
-    def _order(self, rng: np.random.Generator) -> np.ndarray:
+    def _order(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
         if not self.num_samples:
             return np.arange(0)
-        start = self.epoch * self.num_samples
+        start = epoch * self.num_samples
         first, last = start // self.num_rows, (start + self.num_samples - 1) // self.num_rows
         rows = np.concatenate([self._pass(number) for number in range(first, last + 1)])
         return rows[start - first * self.num_rows :][: self.num_samples]
@@ -99,45 +100,58 @@ class Strata:
 
 
 class MixedSampler(OrderSampler):
-    """Full batches of labelled rows 0..L-1, drawn from `strata`, and pseudo-labelled rows L..L+M-1.
+    """Full batches of labelled rows 0..L-1, drawn from `strata`, and pseudo-labelled rows L..L+M-1 as `mix` says.
 
-    Each batch ends with `pseudo_a_batch` pseudo-labelled rows, as every run of `batch_size` samples is a batch,
-    whichever process gets it. An epoch has `num_draws` labelled draws (by default as many as there are labelled rows),
-    without a last part of a batch, but at least one batch. Of the pseudo-labelled rows, the share `keep` takes part in
-    an epoch, others in each; where they are more than there is room for, not all of them come; where they are fewer,
-    they come again.
+    Every run of `batch_size` samples is a batch, whichever process gets it; it ends with its pseudo-labelled rows.
+    These come in rounds: none comes again, in this epoch or a later one, before all have come.
     """
 
     def __init__(
-        self,
-        strata: Strata,
-        num_labelled: int,
-        num_pseudo: int,
-        batch_size: int,
-        pseudo_a_batch: int,
-        keep: float,
-        seed: int,
-        num_draws: int | None = None,
+        self, strata: Strata, num_labelled: int, num_pseudo: int, batch_size: int, mix: Mix, seed: int
     ) -> None:
-        labelled_a_batch = batch_size - pseudo_a_batch
-        assert labelled_a_batch > 0, (batch_size, pseudo_a_batch)
-        assert num_pseudo > 0 or not pseudo_a_batch
-        self.num_batches = max(1, (num_labelled if num_draws is None else num_draws) // labelled_a_batch)
-        super().__init__(self.num_batches * batch_size, seed)
-        self.strata, self.num_labelled, self.num_pseudo, self.keep = strata, num_labelled, num_pseudo, keep
-        self.batch_size, self.pseudo_a_batch = batch_size, pseudo_a_batch
+        super().__init__(mix.num_batches * batch_size, seed)
+        self.strata, self.num_labelled, self.mix = strata, num_labelled, mix
+        self.rounds = Rounds(num_pseudo, mix.pseudo_an_epoch, seed) if mix.pseudo_an_epoch else None
 
-    def _order(self, rng: np.random.Generator) -> np.ndarray:
-        labelled = self.strata.draw(self.num_batches * (self.batch_size - self.pseudo_a_batch), rng)
-        batches = [labelled.reshape(self.num_batches, -1)]
-        if self.pseudo_a_batch:
-            pseudo = self.num_labelled + self._kept(rng)
-            rows = _cycle(pseudo, self.num_batches * self.pseudo_a_batch, rng)
-            batches.append(rows.reshape(self.num_batches, -1))
-        return np.hstack(batches).ravel()
+    def _order(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        labelled = self.strata.draw(self.num_samples - self.mix.pseudo_an_epoch, rng)
+        if self.rounds is None:
+            return labelled
+        pseudo = self.num_labelled + self.rounds.epoch(epoch)
+        ends = np.cumsum(self.mix.pseudo_by_batch())
+        batch_size = self.num_samples // self.mix.num_batches
+        labelled_ends = np.arange(1, self.mix.num_batches + 1) * batch_size - ends
+        parts = zip(np.split(labelled, labelled_ends[:-1]), np.split(pseudo, ends[:-1]), strict=True)
+        return np.concatenate([rows for pair in parts for rows in pair])
 
-    def _kept(self, rng: np.random.Generator) -> np.ndarray:
-        return rng.choice(self.num_pseudo, max(1, round_half_up(self.keep * self.num_pseudo)), replace=False)
+
+@dataclass(frozen=True)
+class Mix:
+    """How many batches an epoch has, and how many pseudo-labelled rows, spread evenly over them."""
+
+    num_batches: int
+    pseudo_an_epoch: int = 0
+
+    def pseudo_by_batch(self) -> np.ndarray:
+        """(num_batches,): how many of each batch's rows are pseudo-labelled; they differ by one at most."""
+        return np.diff(np.arange(self.num_batches + 1) * self.pseudo_an_epoch // self.num_batches)
+
+
+def plan_mix(num_draws: int, num_pseudo: int, batch_size: int, pseudo: PseudoSettings | None) -> Mix:
+    """An epoch of so many labelled draws, without a last part of a batch, but one batch at least.
+
+    Two limits say how many pseudo-labelled rows come beside them: `share` of every batch, and `keep` of all of them.
+    The smaller one binds. Raises InputError for a share that is no image of a batch, or all.
+    """
+    if pseudo is None:
+        return Mix(max(1, num_draws // batch_size))
+    a_batch = pseudo_a_batch(pseudo, batch_size)
+    by_share = Mix(batches := max(1, num_draws // (batch_size - a_batch)), batches * a_batch)
+    kept = max(1, round_half_up(pseudo.keep * num_pseudo))
+    if by_share.pseudo_an_epoch <= kept:
+        return by_share
+    batches = max(1, (num_draws + kept) // batch_size)
+    return Mix(batches, min(kept, batches * a_batch))
 
 
 def make_sampler(
@@ -155,11 +169,23 @@ def make_sampler(
     draws = sampling.epoch_images
     if sampling.balance == "none" and pseudo is None:
         return EpochSampler(len(has_class), seed, shuffle=True, num_samples=draws)
-    strata = STRATA[sampling.balance](sampling, has_class)
-    if pseudo is None:
-        return MixedSampler(strata, len(has_class), 0, batch_size, 0, 1.0, seed, draws)
-    a_batch = pseudo_a_batch(pseudo, batch_size)
-    return MixedSampler(strata, len(has_class), num_pseudo, batch_size, a_batch, pseudo.keep, seed, draws)
+    mix = plan_mix(len(has_class) if draws is None else draws, num_pseudo, batch_size, pseudo)
+    return MixedSampler(
+        STRATA[sampling.balance](sampling, has_class), len(has_class), num_pseudo, batch_size, mix, seed
+    )
+
+
+def mix_in_words(mix: Mix, num_pseudo: int, batch_size: int, keep: float) -> str:
+    """How many pseudo-labelled images come in an epoch and a batch, and which of the two limits binds."""
+    by_batch = mix.pseudo_by_batch()
+    number = " or ".join(map(str, sorted({int(by_batch.min()), int(by_batch.max())})))
+    share, limit = mix.pseudo_an_epoch / num_pseudo, f"pseudo.keep {keep:.0%}"
+    binds = mix.pseudo_an_epoch >= round_half_up(keep * num_pseudo)
+    return (
+        f"{mix.pseudo_an_epoch} of {num_pseudo} pseudo-labelled images ({share:.0%}) come in an "
+        f"epoch, {number} in a batch of {batch_size}: "
+        + (f"{limit} binds" if binds else f"pseudo.share binds, {limit} can't")
+    )
 
 
 def pseudo_a_batch(pseudo: PseudoSettings, batch_size: int) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,15 +19,13 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as v2
 
-from sever.config import AugmentSettings
+from sever.config import AugmentSettings, EnhanceWeights, FlipWeights
+from sever.config.augment import EVEN, OURS
 from sever.errors import InputError
 
 Sample = tuple[np.ndarray, np.ndarray]
 Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Sample]
 
-# In 2019 one of the three enhancements was drawn for an image; half of the images here stay as the camera
-# saw them, since that is what is judged later.
-ENHANCE_SHARE = 0.5
 SHARPEN_SHARE = (0.2, 0.3)
 CLAHE_CLIP_LIMIT = (1.0, 4.0)
 CLAHE_TILES = (8, 8)
@@ -40,23 +39,29 @@ HEAVY_ANGLE_DEGREES = 7.0
 HEAVY_SCALE = (1.0, 1.25)
 
 
-def flip(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
-    """Left-right and top-down, each one time in two."""
-    if rng.random() < 0.5:
+def flip(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator, weights: FlipWeights = EVEN) -> Sample:
+    """Left-right, top-down, both or neither, as often as the weights say."""
+    shares = weights.shares()
+    across = rng.random() < shares["width"] + shares["both"]
+    # Given the first, so that both together come as often as they should.
+    down, plain = ("both", "width") if across else ("height", "none")
+    upside = rng.random() * (shares[down] + shares[plain]) < shares[down]
+    if across:
         image_hwc = _with_v2(v2.horizontal_flip, image_hwc)
         masks_chw = v2.horizontal_flip(torch.from_numpy(masks_chw)).numpy()
-    if rng.random() < 0.5:
+    if upside:
         image_hwc = _with_v2(v2.vertical_flip, image_hwc)
         masks_chw = v2.vertical_flip(torch.from_numpy(masks_chw)).numpy()
     return image_hwc, masks_chw
 
 
-def enhance(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
-    """One of CLAHE, a 3-pixel Gaussian blur and a sharpening, in ENHANCE_SHARE of the images."""
-    if rng.random() < ENHANCE_SHARE:
-        choose = (_clahe, _blur, _sharpen)[rng.integers(3)]
-        image_hwc = choose(image_hwc, rng)
-    return image_hwc, masks_chw
+def enhance(
+    image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator, weights: EnhanceWeights = OURS
+) -> Sample:
+    """None or one of CLAHE, a 3-pixel Gaussian blur and a sharpening, as often as the weights say."""
+    shares = weights.shares()
+    drawn = rng.choice(list(shares), p=list(shares.values()))
+    return ENHANCEMENTS[drawn](image_hwc, rng), masks_chw
 
 
 def relight_slightly(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
@@ -100,6 +105,7 @@ def add_noise(image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Gener
 RECIPES: dict[str, tuple[Augmentation, ...]] = {
     "none": (),
     "light": (flip, relight_slightly),
+    "strip": (enhance, flip),
     "severstal-2019": (enhance, flip),
     "heavy": (tilt, enhance, relight_strongly, add_noise, flip),
 }
@@ -112,11 +118,12 @@ class Recipe:
     steps: tuple[Augmentation, ...]
     crop_size: tuple[int, int] | None
     mask_aware_share: float
+    crops_by: str
 
     def __call__(self, image_hwc: np.ndarray, masks_chw: np.ndarray, rng: np.random.Generator) -> Sample:
         if self.crop_size is not None:
             # First, so that the other steps work on the few pixels that are kept.
-            image_hwc, masks_chw = crop(image_hwc, masks_chw, rng, self.crop_size, self.mask_aware_share)
+            image_hwc, masks_chw = crop(image_hwc, masks_chw, rng, self.crop_size, self.mask_aware_share, self.crops_by)
         for step in self.steps:
             image_hwc, masks_chw = step(image_hwc, np.ascontiguousarray(masks_chw), rng)
         return np.ascontiguousarray(image_hwc), np.ascontiguousarray(masks_chw)
@@ -126,7 +133,9 @@ def build_augmentation(settings: AugmentSettings) -> Recipe:
     """The named recipe. Raises InputError when there is none of that name."""
     if settings.recipe not in RECIPES:
         raise InputError(f"unknown augmentation recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}")
-    return Recipe(RECIPES[settings.recipe], settings.crop, settings.mask_aware_share)
+    weights = {flip: settings.flip_weights, enhance: settings.enhance_weights}
+    steps = (partial(step, weights=weights[step]) if step in weights else step for step in RECIPES[settings.recipe])
+    return Recipe(tuple(steps), settings.crop, settings.mask_aware_share, settings.crops_by)
 
 
 def crop(
@@ -135,6 +144,7 @@ def crop(
     rng: np.random.Generator,
     size: tuple[int, int],
     mask_aware_share: float,
+    crops_by: str = "class",
 ) -> Sample:
     """Cut `size` (height, width) out: anywhere, or, in `mask_aware_share` of images with a defect, on one.
 
@@ -143,22 +153,18 @@ def crop(
     image_hwc, masks_chw = _pad_to_size(image_hwc, masks_chw, size)
     spare = image_hwc.shape[0] - size[0], image_hwc.shape[1] - size[1]
     wants_defect = rng.random() < mask_aware_share
-    pixel = _pick_defect_pixel(masks_chw, rng) if wants_defect else None
-    if pixel is None:
-        top, left = (int(rng.integers(room + 1)) for room in spare)
-    else:
-        top, left = (
-            int(rng.integers(max(0, at - side + 1), min(at, room) + 1))
-            for at, side, room in zip(pixel, size, spare, strict=True)
-        )
+    corner = CROPS_BY[crops_by](masks_chw, rng, size, spare) if wants_defect else None
+    top, left = corner or (int(rng.integers(room + 1)) for room in spare)
     window = np.s_[top : top + size[0], left : left + size[1]]
     return image_hwc[window], masks_chw[:, *window]
 
 
-def _pick_defect_pixel(masks_chw: np.ndarray, rng: np.random.Generator) -> tuple[int, int] | None:
-    """Row and column of a defect's pixel: each class present is as likely, then each of its pixels.
+def _corner_by_class(
+    masks_chw: np.ndarray, rng: np.random.Generator, size: tuple[int, int], spare: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Of a crop on a defect's pixel: each class present is as likely, then each of its pixels, then each place.
 
-    Were all pixels alike, small classes would hardly be seen beside large ones.
+    Were all pixels alike, small classes would hardly be seen beside large ones. None without a defect.
     """
     masks_chw = (masks_chw == 1).view(np.uint8)  # what nobody judged is no defect
     areas = [cv2.countNonZero(mask_hw) for mask_hw in masks_chw]
@@ -167,7 +173,34 @@ def _pick_defect_pixel(masks_chw: np.ndarray, rng: np.random.Generator) -> tuple
         return None
     chosen = rng.choice(present)
     column, row = cv2.findNonZero(masks_chw[chosen]).reshape(-1, 2)[rng.integers(areas[chosen])]
-    return int(row), int(column)
+    top, left = (
+        int(rng.integers(max(0, at - side + 1), min(at, room) + 1))
+        for at, side, room in zip((int(row), int(column)), size, spare, strict=True)
+    )
+    return top, left
+
+
+def _corner_by_pixel(
+    masks_chw: np.ndarray, rng: np.random.Generator, size: tuple[int, int], spare: tuple[int, int]
+) -> tuple[int, int] | None:
+    """Of a crop on one of all pixels that show a defect, whichever; pushed back to the border where it sticks out.
+
+    So it was in 2019 (CropNonEmptyMaskIfExists): large defects and the strip's ends are seen more often.
+    """
+    defect_hw = (masks_chw == 1).any(axis=0).astype(np.uint8)  # what nobody judged is no defect
+    pixels = cv2.findNonZero(defect_hw)
+    if pixels is None:
+        return None
+    column, row = pixels.reshape(-1, 2)[rng.integers(len(pixels))]
+    top, left = (
+        min(max(at - int(rng.integers(side)), 0), room)
+        for at, side, room in zip((int(row), int(column)), size, spare, strict=True)
+    )
+    return top, left
+
+
+Corner = Callable[[np.ndarray, np.random.Generator, tuple[int, int], tuple[int, int]], tuple[int, int] | None]
+CROPS_BY: dict[str, Corner] = {"class": _corner_by_class, "pixel": _corner_by_pixel}
 
 
 def _pad_to_size(image_hwc: np.ndarray, masks_chw: np.ndarray, size: tuple[int, int]) -> Sample:
@@ -212,6 +245,18 @@ def _sharpen(image_hwc: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     kernel = np.full((3, 3), -share, np.float32)
     kernel[1, 1] = 1 + 8 * share
     return cv2.filter2D(image_hwc, -1, kernel).reshape(image_hwc.shape)
+
+
+def _keep(image_hwc: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return image_hwc
+
+
+ENHANCEMENTS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "none": _keep,
+    "clahe": _clahe,
+    "blur": _blur,
+    "sharpen": _sharpen,
+}
 
 
 def _add_levels(image_hwc: np.ndarray, levels_hw1: np.ndarray) -> np.ndarray:

@@ -107,6 +107,15 @@ def check_settings(architecture: Architecture, settings: ModelSettings) -> None:
             f"model.output_stride is {settings.output_stride}, but {architecture.name} cannot follow a dilated "
             f"encoder; remove it, or use {', '.join(able)}"
         )
+    if settings.fpn_merge != "add" and architecture.network is not smp.FPN:
+        raise InputError(
+            f"model.fpn_merge is {settings.fpn_merge}, but {architecture.name} merges no pyramid; remove it, or use FPN"
+        )
+    if settings.decoder_dropout_at == "blocks" and not (architecture.network is smp.Unet and settings.decoder_dropout):
+        raise InputError(
+            "model.decoder_dropout_at is blocks, which is for a Unet that drops: set model.decoder_dropout above 0 and "
+            f"architecture Unet (given: {settings.decoder_dropout:g}, {architecture.name}), or remove it"
+        )
 
 
 def _check_decoder_channels(architecture: Architecture, decoder_channels: tuple[int, ...]) -> None:

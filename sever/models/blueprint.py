@@ -106,6 +106,8 @@ def network_options(architecture: Architecture, settings: ModelSettings) -> dict
         options["decoder_channels"] = settings.decoder_channels
     if settings.output_stride is not None and architecture.stride_option is not None:
         options[architecture.stride_option] = settings.output_stride
+    if architecture.network is smp.FPN:
+        options["decoder_merge_policy"] = settings.fpn_merge
     if architecture.dropout_option is not None:
         options[architecture.dropout_option] = settings.decoder_dropout
     return options
@@ -114,9 +116,15 @@ def network_options(architecture: Architecture, settings: ModelSettings) -> dict
 def adapt(architecture: Architecture, network: Any, encoder_name: str, settings: ModelSettings) -> None:
     """Carry out, on a built network, the settings that SMP has no argument for; state-dict keys stay as they are."""
     if architecture.dropout_option is None and settings.decoder_dropout > 0:
-        # SMP's Unet accepts decoder_dropout= and ignores it. A Dropout2d has no state, and the hook no name.
-        network.decoder.dropout = nn.Dropout2d(settings.decoder_dropout)
-        network.decoder.register_forward_hook(_drop_output)
+        # SMP's Unet accepts decoder_dropout= and ignores it. A dropout has no state, and a hook no name.
+        if settings.decoder_dropout_at == "blocks":
+            for block in network.decoder.blocks:
+                convolution = block.conv1[0]  # not conv1: a Sequential would run what is hung on it
+                convolution.dropout = nn.Dropout(settings.decoder_dropout)
+                convolution.register_forward_pre_hook(_drop_input)
+        else:
+            network.decoder.dropout = nn.Dropout2d(settings.decoder_dropout)
+            network.decoder.register_forward_hook(_drop_output)
     if settings.encoder_layout == "2019":
         use_layout_2019(network.encoder, encoder_name)
     if architecture.network is smp.FPN and settings.output_stride is not None:
@@ -130,6 +138,10 @@ def as_encoder_options(weights: dict[str, Any]) -> dict[str, Any]:
 
 def _drop_output(decoder: nn.Module, inputs: Any, features: Tensor) -> Tensor:
     return decoder.dropout(features)  # type: ignore[operator]
+
+
+def _drop_input(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return (convolution.dropout(inputs[0]),)  # type: ignore[operator]
 
 
 class _SizedFPNBlock(FPNBlock):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from sever.config import LABEL_LOSSES, LossSettings, ModelSettings
 from sever.errors import InputError
-from sever.models.losses import Parts, build_loss, full_precision
+from sever.models.losses import Parts, build_loss, full_precision, smoothed
 from sever.models.network import Outputs
 
 OutputsLoss = Callable[[Outputs, Tensor], Parts]
@@ -31,7 +31,8 @@ def label_targets(masks: Tensor, min_pixels: int) -> tuple[Tensor, Tensor]:
 
 def bce(logits: Tensor, labels: Tensor, settings: LossSettings) -> Tensor:
     """Binary cross-entropy of each (image, class) pair, (N, C)."""
-    return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")
+    truth = smoothed(labels.to(logits.dtype), settings.label_smoothing)
+    return F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
 
 
 def focal(logits: Tensor, labels: Tensor, settings: LossSettings) -> Tensor:

@@ -28,12 +28,15 @@ Counted = Tensor | None
 
 # One pixel on both sides of every ratio: a class absent from the batch and not predicted scores 1, not 0/0.
 SMOOTH_PIXELS = 1.0
+# That of 2019, below the ratio alone: a batch without any defect scores 0 there.
+POOLED_EPSILON = 1e-7
 
 
 def bce_dice(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """pixel_weight * BCE + dice_weight * (1 - soft Dice), the loss of the 2019 solution."""
-    bce = _mean(F.binary_cross_entropy_with_logits(logits, target, reduction="none"), counted)
-    dice = 1 - soft_dice(_kept(logits.sigmoid(), counted), target)
+    truth = smoothed(target, settings.label_smoothing)
+    bce = _mean(F.binary_cross_entropy_with_logits(logits, truth, reduction="none"), counted)
+    dice = 1 - SOFT_DICE[settings.dice_over](_kept(logits.sigmoid(), counted), target)
     return {"loss": settings.pixel_weight * bce + settings.dice_weight * dice, "bce": bce, "dice": dice}
 
 
@@ -73,7 +76,8 @@ def ce_dice(logits: Tensor, target: Tensor, settings: LossSettings, counted: Cou
     """pixel_weight * cross-entropy + dice_weight * (1 - soft Dice of the defect classes), one softmax."""
     labels = exclusive_labels(target)
     ce = _mean(F.cross_entropy(logits, labels, reduction="none")[:, None], counted)
-    dice = 1 - soft_dice(_kept(logits.softmax(dim=1)[:, 1:], counted), one_hot(labels, logits)[:, 1:])
+    probs = _kept(logits.softmax(dim=1)[:, 1:], counted)
+    dice = 1 - SOFT_DICE[settings.dice_over](probs, one_hot(labels, logits)[:, 1:])
     return {"loss": settings.pixel_weight * ce + settings.dice_weight * dice, "ce": ce, "dice": dice}
 
 
@@ -90,6 +94,24 @@ def lovasz_softmax(logits: Tensor, target: Tensor, settings: LossSettings, count
     per_class = lovasz_extension(errors, truth)
     return {"loss": (per_class * present).sum() / present.sum().clamp(min=1)}
 
+
+def soft_dice(probs: Tensor, target: Tensor) -> Tensor:
+    """Soft Dice of each class over the whole batch, mean over classes.
+
+    Over the batch and not an image at a time: most (image, class) pairs are empty, and the ratio of almost
+    nothing to nothing has a gradient that drowns the others.
+    """
+    shared = (probs * target).sum(dim=(0, 2, 3))
+    total = probs.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3))
+    return ((2 * shared + SMOOTH_PIXELS) / (total + SMOOTH_PIXELS)).mean()
+
+
+def pooled_dice(probs: Tensor, target: Tensor) -> Tensor:
+    """One soft Dice of all pixels of the batch, whichever their class, as in 2019: large classes weigh the most."""
+    return 2 * (probs * target).sum() / (probs.sum() + target.sum() + POOLED_EPSILON)
+
+
+SOFT_DICE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"class": soft_dice, "all": pooled_dice}
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, LossSettings, Counted], Parts]] = {
     "bce_dice": bce_dice,
@@ -135,15 +157,9 @@ def probabilities(logits: Tensor, name: str) -> Tensor:
         return logits.softmax(dim=1)[:, 1:] if name in SOFTMAX_LOSSES else logits.sigmoid()
 
 
-def soft_dice(probs: Tensor, target: Tensor) -> Tensor:
-    """Soft Dice of each class over the whole batch, mean over classes.
-
-    Over the batch and not an image at a time: most (image, class) pairs are empty, and the ratio of almost
-    nothing to nothing has a gradient that drowns the others.
-    """
-    shared = (probs * target).sum(dim=(0, 2, 3))
-    total = probs.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3))
-    return ((2 * shared + SMOOTH_PIXELS) / (total + SMOOTH_PIXELS)).mean()
+def smoothed(target: Tensor, smoothing: float) -> Tensor:
+    """Truth of 0 and 1 as `smoothing` and 1 - `smoothing`."""
+    return target if smoothing == 0 else target * (1 - 2 * smoothing) + smoothing
 
 
 def lovasz_extension(errors: Tensor, truth: Tensor) -> Tensor:

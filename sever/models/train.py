@@ -136,7 +136,7 @@ class Trainer:
 
     @property
     def is_done(self) -> bool:
-        return self.position.epoch >= self.settings.epochs or self._out_of_patience()
+        return self.position.epoch >= self.settings.last_epoch or self._out_of_patience()
 
     def fit(self, watcher: Watcher) -> None:
         """Train from the present position to the last epoch, or until patience ends."""
@@ -253,7 +253,7 @@ class Trainer:
         return every is not None and moved and batch < self.num_batches and self.position.optimizer_step % every == 0
 
     def _validate(self, watcher: Watcher, epoch: int) -> Scores | None:
-        last, every = epoch + 1 == self.settings.epochs, self.settings.validate_every
+        last, every = epoch + 1 == self.settings.last_epoch, self.settings.validate_every
         if every is None or (not last and (epoch + 1) % every):
             return None
 

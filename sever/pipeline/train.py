@@ -21,7 +21,7 @@ from sever.data.dataset import collate, measure_pixels, start_worker
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
 from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.mixing import check_there, read_pseudo_labelled
-from sever.data.samplers import make_sampler, pseudo_a_batch
+from sever.data.samplers import make_sampler, mix_in_words, plan_mix, pseudo_a_batch
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
@@ -74,6 +74,10 @@ def train_run(
     training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
     beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
     tell(f"{len(training)} images train{beside}, {len(validation)} validate; classes: {', '.join(table.class_names)}")
+    if pseudo is not None and config.pseudo is not None:
+        draws, batch_size = config.sampling.epoch_images or len(training), config.train.batch_size
+        mix = plan_mix(draws, len(pseudo), batch_size, config.pseudo)
+        tell(mix_in_words(mix, len(pseudo), batch_size, config.pseudo.keep))
     _check_defects(training)
     tell_doubts(config, table)
     if labels is None and is_main():  # the folds of a cross-validation were looked at together
@@ -231,7 +235,11 @@ def _fit(
         except KeyboardInterrupt:
             tell(f"interrupted; go on with: sever train -r {run.folder}")
             raise
-    if trainer.position.epoch < config.train.epochs:
+    if config.train.last_epoch < config.train.epochs and trainer.position.epoch == config.train.last_epoch:
+        tell(
+            f"stopped after epoch {config.train.last_epoch} of the schedule's {config.train.epochs} (train.stop_epoch)"
+        )
+    if trainer.position.epoch < config.train.last_epoch:
         tell(f"stopped early: no better {config.train.monitor} in {config.train.patience} epochs (train.patience)")
     return run
 

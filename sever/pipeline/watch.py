@@ -65,7 +65,7 @@ class TrainingWatcher:
 
     def step(self, report: StepReport) -> None:
         if self._meter is None:
-            title = f"epoch {report.epoch + 1}/{self.config.train.epochs}"
+            title = f"epoch {report.epoch + 1}/{self.config.train.last_epoch}"
             self._meter = self._open.enter_context(meter(title, report.num_batches, report.batch - 1))
         self._meter.advance(1, "  ".join(f"{name} {value:.4f}" for name, value in report.losses.items()))
         self.batches_done = report.epoch * report.num_batches + report.batch
@@ -140,7 +140,7 @@ class TrainingWatcher:
         return {self.history[-1]["epoch"]} | {row["epoch"] for row in best} | every
 
     def _log(self, report: EpochReport) -> None:
-        parts = [f"epoch {report.epoch + 1}/{self.config.train.epochs}"]
+        parts = [f"epoch {report.epoch + 1}/{self.config.train.last_epoch}"]
         parts += [f"{name} {value:.4f}" for name, value in report.losses.items()]
         if report.scores is not None:
             score = report.scores[self.config.train.monitor]

@@ -18,6 +18,13 @@ from sever.errors import InputError
 
 GOOD: dict[str, Any] = {"name": "x", "data": {"root": "d"}, "rules": {"gate": {"factor": 10}}}
 
+# With the sections that are null by default.
+EVERY_SECTION: dict[str, Any] = {
+    "name": "x",
+    "data": {"root": "d"},
+    "pseudo": {"labels": "l", "images": "i"},
+    "augment": {"enhance": {"blur": 1}, "flips": {"width": 1}},
+}
 TYPED = [
     ("train.epochs=7", {"train": {"epochs": 7}}),
     ("optim.encoder_learning_rate=1e-3", {"optim": {"encoder_learning_rate": 1e-3}}),
@@ -60,7 +67,7 @@ def take_out(values: Any, key: str) -> Any:
 @given(st.sampled_from(sorted(known_keys())), st.none() | st.integers() | st.lists(st.booleans()))
 def test_every_setting_can_be_set_and_nothing_else_changes(key: str, value: Any) -> None:
     """Against a second way: walk to the place by hand."""
-    whole = parse_config({"name": "x", "data": {"root": "d"}, "pseudo": {"labels": "l", "images": "i"}}, "hand")
+    whole = parse_config(EVERY_SECTION, "hand")
     before, original = (yaml.safe_load(dump_config(whole)) for _ in range(2))
     changed = with_overrides(before, {}, read_assignments([f"{key}={json.dumps(value)}"]))
     assert take_out(changed, key) == value
@@ -114,7 +121,7 @@ def test_known_keys_are_those_of_the_whole_configuration() -> None:
         inner = {prefix + key for key in values}
         return inner.union(*(leaves(v, f"{prefix}{k}.") for k, v in values.items() if isinstance(v, dict)))
 
-    whole = parse_config({"name": "x", "data": {"root": "d"}, "pseudo": {"labels": "l", "images": "i"}}, "hand")
+    whole = parse_config(EVERY_SECTION, "hand")
     assert set(known_keys(ExperimentConfig)) == leaves(whole.model_dump())
 
 

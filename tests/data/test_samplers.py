@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from sever.config import PseudoSettings, SamplingSettings
+from sever.data.rounds import Rounds
 from sever.data.samplers import (
     PASSES_APART,
     EpochSampler,
@@ -20,6 +21,8 @@ from sever.data.samplers import (
     SampleKey,
     Strata,
     make_sampler,
+    mix_in_words,
+    plan_mix,
     pseudo_a_batch,
 )
 from sever.errors import InputError
@@ -177,29 +180,86 @@ def test_a_share_that_is_no_image_or_all_is_refused(share: float, batch: int, sa
 
 @settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 40), st.integers(2, 12), st.data(), st.floats(0.01, 1), st.integers(0, 99))
-def test_every_batch_has_the_share_and_labelled_rows_come_once(
+def test_an_epoch_keeps_to_both_limits_and_rows_come_once(
     labelled: int, pseudo: int, batch: int, data: st.DataObject, keep: float, epoch: int
 ) -> None:
     number = data.draw(st.integers(1, batch - 1))
-    sampler = mixed(number / batch, keep, labelled, pseudo, batch)
-    drawn = batches_of(sampler, epoch, batch)
-    assert len(drawn) == max(1, labelled // (batch - number))
-    assert [sum(row >= labelled for row in rows) for rows in drawn] == [number] * len(drawn)
+    drawn = batches_of(mixed(number / batch, keep, labelled, pseudo, batch), epoch, batch)
     counts = Counter(row for rows in drawn for row in rows)
+    a_batch = [sum(row >= labelled for row in rows) for rows in drawn]
+    kept, room = max(1, int(keep * pseudo + 0.5)), max(1, labelled // (batch - number)) * number
     assert max(counts) < labelled + pseudo
-    if labelled >= batch - number:
+    assert all(count == 1 for row, count in counts.items() if row >= labelled)
+    if room <= kept:  # the share of a batch binds
+        assert a_batch == [number] * max(1, labelled // (batch - number))
+    else:
+        assert len(drawn) == max(1, (labelled + kept) // batch)
+        assert sum(a_batch) == min(kept, len(drawn) * number)
+        assert max(a_batch) <= number
+        assert max(a_batch) - min(a_batch) <= 1
+    if labelled >= batch:
         assert all(count == 1 for row, count in counts.items() if row < labelled)
-    kept = {row: count for row, count in counts.items() if row >= labelled}
-    assert len(kept) <= max(1, int(keep * pseudo + 0.5))
-    assert max(kept.values()) - min(kept.values()) <= 1
+        assert sum(row < labelled for row in counts) > labelled - batch
 
 
-def test_what_is_kept_of_the_pseudo_labelled_is_drawn_anew_each_epoch_until_all_have_come() -> None:
-    sampler = mixed(share=0.5, keep=0.6, labelled=20, pseudo=10)
-    epochs = [{row for rows in batches_of(sampler, epoch, 4) for row in rows if row >= 20} for epoch in range(12)]
-    assert {len(kept) for kept in epochs} == {6}  # 10 batches have room for 20
-    assert len({frozenset(kept) for kept in epochs}) > 6
-    assert set.union(*epochs) == set(range(20, 30))
+@pytest.mark.parametrize(
+    ("pseudo", "keep", "an_epoch", "batches"),
+    [
+        (5506, 0.6, 1256, 314),  # 10,054 labelled / 32 a batch: 314 batches of 4; 60 % would be 3,304
+        (1801, 0.6, 1081, 309),  # 60 % of them, and (10,054 + 1,081) / 36 batches
+        (1801, 1.0, 1256, 314),
+        (100, 0.6, 60, 280),
+    ],
+)
+def test_no_pseudo_labelled_image_comes_again_before_all_have_come(
+    pseudo: int, keep: float, an_epoch: int, batches: int
+) -> None:
+    """The competition's 80 % of training images, and its test images: all of them, or the public ones of 2019."""
+    sampler = mixed(share=0.12, keep=keep, labelled=10054, pseudo=pseudo, batch=36)
+    stream: list[int] = []
+    for epoch in range(6):
+        drawn = batches_of(sampler, epoch, 36)
+        own = [row for rows in drawn for row in rows if row >= 10054]
+        assert len(drawn) == batches
+        assert len(own) == len(set(own)) == an_epoch  # none twice in an epoch, also where a round ends in it
+        stream += own
+    for start in range(0, len(stream), pseudo):
+        part = stream[start : start + pseudo]
+        assert len(set(part)) == len(part)
+    assert len(set(stream)) == min(pseudo, len(stream))
+
+
+def test_what_binds_is_said_in_words() -> None:
+    share, keep = (
+        mix_in_words(plan_mix(10054, pseudo, 36, pseudo_settings(0.12)), pseudo, 36, 0.6) for pseudo in (5506, 1801)
+    )
+    assert share == (
+        "1256 of 5506 pseudo-labelled images (23%) come in an epoch, 4 in a batch of 36: pseudo.share binds, "
+        "pseudo.keep 60% can't"
+    )
+    assert keep == (
+        "1081 of 1801 pseudo-labelled images (60%) come in an epoch, 3 or 4 in a batch of 36: pseudo.keep 60% binds"
+    )
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 30), st.data(), st.integers(0, 2**40), st.lists(st.integers(0, 12), min_size=1, max_size=8))
+def test_rounds_are_the_same_whatever_was_asked_before(
+    count: int, data: st.DataObject, seed: int, asked: list[int]
+) -> None:
+    an_epoch = data.draw(st.integers(1, count))
+    used = Rounds(count, an_epoch, seed)
+    for epoch in asked:
+        assert used.epoch(epoch).tolist() == Rounds(count, an_epoch, seed).epoch(epoch).tolist()
+    stream = np.concatenate([used.epoch(epoch) for epoch in range(13)])
+    for start in range(0, len(stream) - count + 1, count):
+        assert sorted(stream[start : start + count]) == list(range(count))
+    assert all(len(set(used.epoch(epoch).tolist())) == an_epoch for epoch in range(13))
+
+
+def test_rounds_are_drawn_by_their_seed() -> None:
+    orders = {tuple(Rounds(20, 20, seed).epoch(epoch).tolist()) for seed in range(4) for epoch in range(4)}
+    assert len(orders) == 16
 
 
 def test_every_labelled_row_comes_sooner_or_later_though_an_epoch_leaves_some_out() -> None:
@@ -210,11 +270,12 @@ def test_every_labelled_row_comes_sooner_or_later_though_an_epoch_leaves_some_ou
 
 
 def test_a_row_that_comes_again_within_an_epoch_looks_different() -> None:
-    sampler = mixed(share=0.5, keep=0.1, labelled=20, pseudo=10)  # one pseudo-labelled row, 20 times
+    sampling = SamplingSettings(balance="weights", class_weights=(0, 0, 0, 1))
+    only_last = np.zeros((20, 3), bool)
+    only_last[:19, 0] = True  # one clean image, 20 times
+    sampler = make_sampler(sampling, None, only_last, 0, 4, seed=2)
     sampler.set_position(5)
-    passes = [key.epoch for key in sampler if key.row >= 20]
-    assert passes == [5 + time * PASSES_APART for time in range(20)]
-    assert {key.epoch for key in sampler if key.row < 20} == {5}
+    assert list(sampler) == [SampleKey(5 + time * PASSES_APART, 19) for time in range(20)]
 
 
 @settings(deadline=None, max_examples=30)
@@ -302,12 +363,12 @@ def test_balance_and_weights_belong_together(given: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_each_process_has_the_share_in_its_own_batches(processes: int) -> None:
-    sampler = mixed(share=0.25, keep=0.5, labelled=30, pseudo=9, batch=4)  # 10 batches
+    sampler = mixed(share=0.25, keep=0.5, labelled=30, pseudo=20, batch=4)  # 10 batches
     assert isinstance(sampler, MixedSampler)
     whole = batches_of(sampler, 2, 4)
     shards = []
     for index in range(processes):
-        own = mixed(share=0.25, keep=0.5, labelled=30, pseudo=9, batch=4)  # a process has a sampler of its own
+        own = mixed(share=0.25, keep=0.5, labelled=30, pseudo=20, batch=4)  # a process has a sampler of its own
         own.set_position(2)
         shards.append(list(BatchSamplerShard(BatchSampler(own, 4, drop_last=True), processes, index)))
     steps = 10 // processes

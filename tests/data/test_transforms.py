@@ -252,6 +252,158 @@ def test_half_of_the_images_are_enhanced_each_way_as_often() -> None:
     assert all(70 <= ways[name] <= 130 for name in ("blur", "sharpen", "clahe"))
 
 
+DRAWS = 4000
+
+
+def drawn_enhancements(settings: AugmentSettings, patch: pytest.MonkeyPatch) -> Counter[str]:
+    """Which enhancement each of 4,000 images got, told by what was called."""
+    counts: Counter[str] = Counter()
+    for name in transforms.ENHANCEMENTS:
+        patch.setitem(transforms.ENHANCEMENTS, name, lambda image, rng, name=name: [counts.update([name]), image][1])
+    augment, image_hwc = build_augmentation(settings), np.zeros((2, 2, 1), np.uint8)
+    for seed in range(DRAWS):
+        augment(image_hwc, image_hwc[None, ..., 0], np.random.default_rng(seed))
+    assert counts.total() == DRAWS
+    return counts
+
+
+def drawn_flips(settings: AugmentSettings) -> Counter[str]:
+    ways = {(1, 2, 3, 4): "none", (2, 1, 4, 3): "width", (3, 4, 1, 2): "height", (4, 3, 2, 1): "both"}
+    image_hwc, counts = np.array([[1, 2], [3, 4]], np.uint8)[..., None], Counter[str]()
+    augment = build_augmentation(settings)
+    for step in augment.steps:
+        if getattr(step, "func", step) is transforms.flip:
+            for seed in range(DRAWS):
+                flipped, _ = step(image_hwc, image_hwc[None, ..., 0], np.random.default_rng(seed))
+                counts[ways[tuple(flipped.ravel().tolist())]] += 1
+    return counts
+
+
+def assert_shares(counts: Counter[str], shares: dict[str, float]) -> None:
+    """Within four standard errors of what is expected, and nothing else."""
+    assert set(counts) == {name for name, share in shares.items() if share > 0}
+    for name, share in shares.items():
+        assert counts[name] / DRAWS == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / DRAWS)), name
+
+
+# The report's OneOf([CLAHE(p=0.5), GaussianBlur(p=0.3), IAASharpen(p=0.3)], p=1): one always, by these weights.
+ENHANCED_IN_2019 = {"clahe": 0.5 / 1.1, "blur": 0.3 / 1.1, "sharpen": 0.3 / 1.1}
+OURS = {"none": 1 / 2, "clahe": 1 / 6, "blur": 1 / 6, "sharpen": 1 / 6}
+# Flip(p=0.5): half of the images stay, the others are flipped in one of three ways.
+FLIPPED_IN_2019 = {"none": 1 / 2, "width": 1 / 6, "height": 1 / 6, "both": 1 / 6}
+EVEN = dict.fromkeys(FLIPPED_IN_2019, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("settings", "enhanced", "flipped"),
+    [
+        ({"recipe": "severstal-2019"}, ENHANCED_IN_2019, FLIPPED_IN_2019),
+        ({"recipe": "strip"}, OURS, EVEN),
+        ({}, OURS, EVEN),
+        (
+            {"recipe": "strip", "enhance": {"none": 1, "blur": 3}, "flips": {"height": 2}},
+            {"none": 0.25, "blur": 0.75},
+            {"height": 1},
+        ),
+        (
+            {"recipe": "severstal-2019", "enhance": {"none": 2}, "flips": {"width": 1, "both": 1}},
+            {"none": 1},
+            {"width": 0.5, "both": 0.5},
+        ),
+        ({"recipe": "light", "flips": {"none": 9, "width": 1}}, {}, {"none": 0.9, "width": 0.1}),
+    ],
+)
+def test_draws_are_those_of_the_recipe_or_of_the_settings(
+    settings: dict[str, object],
+    enhanced: dict[str, float],
+    flipped: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_settings = AugmentSettings.model_validate({"crop": None} | settings)
+    assert_shares(drawn_flips(given_settings), flipped)
+    if enhanced:
+        assert_shares(drawn_enhancements(given_settings, monkeypatch), enhanced)
+
+
+def crop_hits(recipe: str, **settings: object) -> Counter[str]:
+    """Which class the pixel of a mask-aware crop of one pixel shows: class 1 has 90 pixels, class 3 has 10."""
+    masks_chw = np.zeros((3, 20, 20), np.uint8)
+    masks_chw[0, :9, :10] = 1
+    masks_chw[2, 12, :10] = 1
+    augment = build_augmentation(
+        AugmentSettings.model_validate({"recipe": recipe, "crop": [1, 1], "mask_aware_share": 1.0} | settings)
+    )
+    image_hwc, counts = np.zeros((20, 20, 1), np.uint8), Counter[str]()
+    for seed in range(DRAWS):
+        rng = np.random.default_rng(seed)
+        _, cut = crop(image_hwc, masks_chw, rng, (1, 1), augment.mask_aware_share, augment.crops_by)
+        counts["".join(str(number + 1) for number in np.flatnonzero(cut))] += 1
+    return counts
+
+
+def test_mask_aware_crops_draw_any_pixel_or_a_class_first() -> None:
+    assert_shares(crop_hits("severstal-2019"), {"1": 0.9, "3": 0.1})
+    assert_shares(crop_hits("strip"), {"1": 0.5, "3": 0.5})
+    assert_shares(crop_hits("severstal-2019", mask_aware="class"), {"1": 0.5, "3": 0.5})
+    assert_shares(crop_hits("heavy", mask_aware="pixel"), {"1": 0.9, "3": 0.1})
+
+
+def test_a_pixel_that_two_classes_claim_counts_once_and_crops_are_pushed_back_to_the_border() -> None:
+    # Six columns, crops of three: the start is drawn 0 to 2 before the pixel, then clipped to 0..3 (2019).
+    rows = {
+        (1, 0, 0, 0, 0, 0): {0: 1.0},
+        (0, 1, 0, 0, 0, 0): {0: 2 / 3, 1: 1 / 3},
+        (0, 0, 0, 0, 1, 0): {2: 1 / 3, 3: 2 / 3},
+        (1, 0, 0, 0, 0, 1): {0: 0.5, 3: 0.5},
+    }
+    image_hwc = np.arange(6, dtype=np.uint8).reshape(1, 6, 1)
+    for row, expected in rows.items():
+        # The first defect pixel in all three classes, the others in one.
+        masks_chw = np.stack([np.array([row])] * 3).astype(np.uint8)
+        masks_chw[1:, :, int(np.flatnonzero(row)[0]) + 1 :] = 0
+        starts = Counter(
+            str(crop(image_hwc, masks_chw, np.random.default_rng(seed), (1, 3), 1.0, "pixel")[0][0, 0, 0])
+            for seed in range(DRAWS)
+        )
+        assert_shares(starts, {str(start): share for start, share in expected.items()})
+
+
+@pytest.mark.parametrize("by", ["class", "pixel"])
+def test_what_nobody_judged_draws_no_crop(by: str) -> None:
+    masks_chw = np.full((2, 4, 40), 255, np.uint8)
+    masks_chw[:, :, :20] = 0
+    masks_chw[1, 2, 7] = 1
+    for seed in range(50):
+        cut = crop(masks_chw[0][..., None], masks_chw, np.random.default_rng(seed), (1, 1), 1.0, by)[1]
+        assert cut.ravel().tolist() == [0, 1]
+
+
+def test_without_a_defect_a_crop_by_pixel_lies_anywhere() -> None:
+    image_hwc, empty = np.arange(6, dtype=np.uint8).reshape(1, 6, 1), np.zeros((2, 1, 6), np.uint8)
+    starts = Counter(
+        str(crop(image_hwc, empty, np.random.default_rng(seed), (1, 3), 1.0, "pixel")[0][0, 0, 0])
+        for seed in range(DRAWS)
+    )
+    assert_shares(starts, dict.fromkeys("0123", 0.25))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"recipe": "light", "enhance": {"blur": 1}}, "augment.enhance is set, but the recipe light draws none"),
+        ({"recipe": "none", "flips": {"width": 1}}, "augment.flips is set, but the recipe none draws none"),
+        ({"flips": {"width": 0}}, "all weights are 0; give one of none, width, height, both"),
+        ({"flips": {"across": 1}}, "across"),
+        ({"enhance": {"blur": -1}}, "greater than or equal to 0"),
+        ({"mask_aware": "pixel", "crop": None}, "no crop is placed on a defect"),
+        ({"mask_aware": "pixel", "mask_aware_share": 0}, "no crop is placed on a defect"),
+    ],
+)
+def test_draws_that_mean_nothing_are_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        AugmentSettings.model_validate(wrong)
+
+
 def test_clahe_raises_local_contrast_and_keeps_differences_of_colour() -> None:
     # A dim half beside a bright half, each with a faint texture; red 10 levels above blue.
     image_hwc = textured(5, 64, 64, channels=1) // 4 + np.where(np.arange(64) < 32, 60, 160)[None, :, None]
@@ -289,5 +441,5 @@ def test_noise_keeps_the_mean_and_stays_small() -> None:
 
 
 def test_an_unknown_recipe_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'medium'.*none, light, severstal-2019, heavy"):
+    with pytest.raises(InputError, match=r"'medium'.*none, light, strip, severstal-2019, heavy"):
         build_augmentation(AugmentSettings.model_construct(recipe="medium"))

@@ -274,3 +274,70 @@ def test_an_unknown_loss_lists_the_known_ones() -> None:
         build_loss(LossSettings.model_construct(name="tversky"))
     with pytest.raises(InputError, match="lovasz_softmax"):
         num_outputs("tversky", 4)
+
+
+# --- as in 2019
+
+
+def dice_of_2019(probs: np.ndarray, target: np.ndarray) -> float:
+    """The definition that the 2019 solution used: all classes and images pooled, 1e-7 below."""
+    return float(2 * (probs * target).sum() / (probs.sum() + target.sum() + 1e-7))
+
+
+@pytest.mark.parametrize("name", ["bce_dice", "ce_dice"])
+def test_dice_over_all_classes_pools_their_pixels(name: str) -> None:
+    logits, target = random_case(name, seed=3, dtype=torch.float64)
+    target[:, 0] = 0  # a class without a pixel counts for nothing by itself
+    settings = LossSettings(name=name, dice_over="all")  # type: ignore[arg-type]
+    parts = build_loss(settings)(logits, target)
+    probs = probabilities(logits, name).double().numpy()
+    truth = target.numpy() if name == "bce_dice" else one_hot_lowest(target.numpy())[:, -target.shape[1] :]
+    assert parts["dice"].item() == pytest.approx(1 - dice_of_2019(probs, truth), abs=1e-6)
+    by_class = build_loss(LossSettings(name=name))(logits, target)  # type: ignore[arg-type]
+    assert abs(parts["dice"].item() - by_class["dice"].item()) > 1e-3
+
+
+def test_large_classes_weigh_the_most_in_one_dice_of_all() -> None:
+    """Class 1 has 96 pixels, all found; class 2 has 4, all missed: (2 * 96) / (96 + 100), and (1 + 1 / 5) / 2."""
+    target = torch.zeros(1, 2, 10, 10)
+    target[0, 0].view(-1)[:96] = 1
+    target[0, 1].view(-1)[96:] = 1
+    logits = torch.where(target > 0, 40.0, -40.0)
+    logits[0, 1] = -40
+    dice = {
+        over: 1 - build_loss(LossSettings(dice_over=over))(logits, target)["dice"].item()  # type: ignore[arg-type]
+        for over in ("all", "class")
+    }
+    assert dice["all"] == pytest.approx(192 / 196, abs=1e-6)
+    assert dice["class"] == pytest.approx((1 + 1 / 5) / 2, abs=1e-6)
+
+
+def test_a_batch_without_a_defect_has_a_finite_pooled_dice() -> None:
+    logits = torch.full((1, 2, 4, 4), -200.0, requires_grad=True)
+    loss = build_loss(LossSettings(dice_over="all"))(logits, torch.zeros(1, 2, 4, 4))["loss"]
+    loss.backward()
+    assert loss.item() == pytest.approx(0.4)  # a Dice of 0, as in 2019
+    assert torch.isfinite(logits.grad).all()  # type: ignore[arg-type]
+
+
+def test_smoothed_labels_worked_out_by_hand() -> None:
+    logits = torch.tensor([0.0, math.log(3)]).reshape(1, 1, 1, 2)
+    target = torch.tensor([1, 0], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    parts = build_loss(LossSettings(label_smoothing=0.1))(logits, target)
+    # 0.9 and 0.1 in place of 1 and 0: ln 2 whichever; 0.1 * -ln(3/4) + 0.9 * -ln(1/4)
+    by_hand = (math.log(2) - 0.1 * math.log(0.75) - 0.9 * math.log(0.25)) / 2
+    assert parts["bce"].item() == pytest.approx(by_hand, abs=1e-6)
+    assert parts["dice"].item() == pytest.approx(1 - 2 / 3.25, abs=1e-6)  # Dice knows the plain truth
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "focal", "dice_over": "all"}, "focal has no Dice; it is for bce_dice, ce_dice"),
+        ({"name": "ce_dice", "label_smoothing": 0.1}, "ce_dice has no BCE; it is for bce_dice, bce"),
+        ({"label_smoothing": 0.5}, "less than 0.5"),
+    ],
+)
+def test_parts_that_a_loss_lacks_are_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        LossSettings.model_validate(wrong)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -220,6 +220,58 @@ def test_decoder_dropout_drops_the_share_that_is_asked_for() -> None:
         segmenter(noise(4, 1, 32, 32))
     dropped = (features[0] == 0).all(dim=3).all(dim=2)  # whole channels, 1,024 of them
     assert 0.19 < dropped.float().mean() < 0.31
+
+
+def test_a_unet_can_drop_in_every_block_as_in_2019() -> None:
+    segmenter = build("Unet", decoder_dropout=0.25, decoder_dropout_at="blocks")
+    assert list(segmenter.state_dict()) == list(build("Unet").state_dict())
+    seen: list[tuple[Tensor, Tensor]] = []
+    for block in segmenter.network.decoder.blocks:
+        block.conv1[0].dropout.register_forward_hook(lambda drop, inputs, output: seen.append((inputs[0], output)))
+    head: list[Tensor] = []
+    segmenter.network.segmentation_head.register_forward_pre_hook(lambda _, inputs: head.append(inputs[0]))
+    with torch.no_grad():
+        segmenter(noise(2, 1, 64, 64))
+        assert len(seen) == 5
+        for given, kept in seen:  # single values, not whole channels, and what stays is scaled up
+            there = given != 0
+            assert 0.2 < (kept[there] == 0).float().mean() < 0.3
+            torch.testing.assert_close(kept[there & (kept != 0)], given[there & (kept != 0)] / 0.75)
+        assert not (head[0] == 0).all(dim=3).all(dim=2).any()  # nothing is dropped behind the last block
+        seen.clear()
+        pixels = noise(1, 1, 32, 32)
+        assert torch.equal(mask_logits(segmenter.eval(), pixels), mask_logits(segmenter, pixels))
+
+
+@pytest.mark.parametrize(
+    ("settings", "given"),
+    [({}, "0, Unet"), ({"architecture": "FPN", "decoder_dropout": 0.1}, "0.1, FPN")],
+)
+def test_dropping_in_blocks_is_refused_where_it_has_no_effect(settings: dict[str, Any], given: str) -> None:
+    with pytest.raises(InputError, match=rf"decoder_dropout_at is blocks.*given: {given}"):
+        build(**settings, decoder_dropout_at="blocks")
+
+
+@pytest.mark.parametrize("output_stride", [None, 8])
+def test_fpn_joins_its_levels_by_their_sum_or_one_after_the_other(output_stride: Literal[8] | None) -> None:
+    by_sum, joined = (build("FPN", fpn_merge=merge, output_stride=output_stride).eval() for merge in ("add", "cat"))
+    heads = [segmenter.network.segmentation_head[0].weight.shape[1] for segmenter in (by_sum, joined)]
+    assert heads == [128, 4 * 128]
+    # One after the other with the same weights of the head four times is the sum.
+    state = by_sum.state_dict()
+    name = "network.segmentation_head.0.weight"
+    joined.load_state_dict(state | {name: state[name].repeat(1, 4, 1, 1)})
+    pixels = noise(1, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(mask_logits(by_sum, pixels), mask_logits(joined, pixels), atol=1e-4, rtol=1e-4)
+        head = joined.network.segmentation_head[0].weight
+        head[:, 128:] = 0
+        assert (mask_logits(by_sum, pixels) - mask_logits(joined, pixels)).abs().max() > 1e-3
+
+
+def test_a_merge_of_levels_is_refused_where_there_is_no_pyramid() -> None:
+    with pytest.raises(InputError, match=r"fpn_merge is cat, but Unet merges no pyramid.*use FPN"):
+        build("Unet", fpn_merge="cat")
 
 
 @pytest.mark.parametrize("output_stride", [8, 16])

@@ -144,6 +144,47 @@ def test_patience_counts_epochs_since_the_best_one() -> None:
     assert [report.is_best for report in recorder.epochs] == [True, True, False, False]  # an equal score is no better
 
 
+@pytest.mark.parametrize("settings", [{}, {"accumulation": 2}, {"ema_decay": 0.9}], ids=str)
+def test_stopped_at_an_epoch_of_the_schedule_it_did_what_the_whole_would_have(settings: dict[str, object]) -> None:
+    whole, stopped = Recorder(scores=[0.1] * 8), Recorder(scores=[0.1] * 8)
+    make_trainer(epochs=8, **settings).fit(whole)
+    trainer = make_trainer(epochs=8, stop_epoch=5, **settings)
+    assert not trainer.is_done
+    trainer.fit(stopped)
+    assert trainer.is_done
+    assert trainer.position.epoch == 5
+    assert len(stopped.epochs) == 5
+    assert stopped.losses == whole.losses[: len(stopped.losses)]
+    assert [step.learning_rates for step in stopped.steps] == [step.learning_rates for step in whole.steps][:15]
+    assert stopped.steps[-1].learning_rates["decoder"] > 1e-3  # in the middle of the cosine
+    # Its last checkpoint is done, whoever takes it up; one before it goes on to there, and no further.
+    again = make_trainer(epochs=8, stop_epoch=5, **settings)
+    again.resume(stopped.snapshots[-1])
+    assert again.is_done
+    again = make_trainer(epochs=8, stop_epoch=5, **settings)
+    again.resume(stopped.snapshots[2])
+    rest = Recorder(scores=[0.1] * 8)
+    again.fit(rest)
+    assert rest.losses == stopped.losses[9:]
+    # Without the limit the same checkpoint goes on to the end of the schedule.
+    onward = make_trainer(epochs=8, **settings)
+    onward.resume(stopped.snapshots[-1])
+    rest = Recorder(scores=[0.1] * 8)
+    onward.fit(rest)
+    assert rest.losses == whole.losses[15:]
+
+
+def test_the_last_epoch_is_validated_also_where_the_schedule_goes_on() -> None:
+    recorder = Recorder()
+    make_trainer(epochs=9, stop_epoch=3, validate_every=2).fit(recorder)
+    assert [report.scores is not None for report in recorder.epochs] == [False, True, True]
+
+
+def test_a_stop_beyond_the_schedule_is_refused() -> None:
+    with pytest.raises(ValueError, match="stop_epoch 4 is beyond the schedule of 3 epochs"):
+        TrainSettings(epochs=3, stop_epoch=4)
+
+
 def test_validation_comes_every_nth_epoch_and_after_the_last() -> None:
     recorder = Recorder()
     make_trainer(epochs=5, validate_every=2).fit(recorder)
