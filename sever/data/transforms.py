@@ -133,8 +133,11 @@ def build_augmentation(settings: AugmentSettings) -> Recipe:
     """The named recipe. Raises InputError when there is none of that name."""
     if settings.recipe not in RECIPES:
         raise InputError(f"unknown augmentation recipe {settings.recipe!r}; choose one of {', '.join(RECIPES)}")
-    weights = {flip: settings.flip_weights, enhance: settings.enhance_weights}
-    steps = (partial(step, weights=weights[step]) if step in weights else step for step in RECIPES[settings.recipe])
+    weighted: dict[Augmentation, Augmentation] = {
+        flip: partial(flip, weights=settings.flip_weights),
+        enhance: partial(enhance, weights=settings.enhance_weights),
+    }
+    steps = (weighted.get(step, step) for step in RECIPES[settings.recipe])
     return Recipe(tuple(steps), settings.crop, settings.mask_aware_share, settings.crops_by)
 
 

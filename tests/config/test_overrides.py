@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from command_line import sever
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sever.config import dump_config, known_keys, load_config, parse_config, read_assignments, with_overrides
@@ -64,6 +64,7 @@ def take_out(values: Any, key: str) -> Any:
     return found
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(known_keys())), st.none() | st.integers() | st.lists(st.booleans()))
 def test_every_setting_can_be_set_and_nothing_else_changes(key: str, value: Any) -> None:
     """Against a second way: walk to the place by hand."""
