@@ -28,6 +28,7 @@ import numpy as np
 from common import describe_machine, make_parser, parse, print_ratio, print_table
 from scipy.stats import rankdata
 
+from sever.data.reader import ImageReader
 from sever.decide.bootstrap import group_numbers, mean_interval
 from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
@@ -107,7 +108,7 @@ def from_folders(folders: list[Path]) -> World:
             true_chw = each.table.mask(row)
             own.append([_image_dice(levels_chw, each.gate(row), rule, true_chw) for rule in near])
         columns.append(np.array(own))
-    features_nf = folder_features([table.path(row) for row in range(len(table))])
+    features_nf = folder_features([table.path(row) for row in range(len(table))], ImageReader(channels=1))
     groups_n = group_numbers(table.frame["group"].tolist(), len(table))
     kinds = [clusters(features_nf, count, seed) for count, seed in ((6, 1), (8, 0))]
     return World(np.concatenate(columns, axis=1), groups_n, ~np.any(table.has_class(), axis=1), *kinds)

@@ -42,6 +42,7 @@ from sever.config import (
 )
 from sever.data.dataset import measure_pixels
 from sever.data.layouts import read_table
+from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.models.train import StepReport, Trainer
 from sever.pipeline.inspection import DatasetFacts
@@ -156,7 +157,7 @@ def measure(options: argparse.Namespace, root: Path) -> dict[int | str, Way]:
     """All ways in turn; the first turn is not counted."""
     write_strip(root, options.images, options.height, options.width)
     table, _ = read_table(DataSettings(root=root))
-    mean, std = measure_pixels(table, 1)
+    mean, std = measure_pixels(table, ImageReader(1))
     facts = DatasetFacts(table.class_names, mean, std)
     ways = {workers: make_way(options, table, facts, workers) for workers in (MEMORY, *options.workers)}
     for number in range(options.rounds + 1):

@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 WITH_RATIO = [
     "blend",
     "choose_submissions",
+    "damage",
     "duplicates",
     "loader",
     "mixed_precision",

@@ -18,6 +18,7 @@ from sever.cli.options import (
     Flip,
     Frequencies,
     Include,
+    MaxPixels,
     Output,
     PrecisionOption,
     RunPath,
@@ -26,6 +27,7 @@ from sever.cli.options import (
     Split,
     load_experiments,
 )
+from sever.config import MAX_PIXELS
 from sever.errors import InputError
 
 
@@ -147,6 +149,7 @@ def predict(
     batch_size: Annotated[int | None, typer.Option(help="Images a batch.", min=1)] = None,
     sheet: Annotated[int, typer.Option(help="Draw this many images with found defects into sheet.png.", min=0)] = 12,
     skip_bad: SkipBad = False,
+    max_pixels: MaxPixels = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the maps of another run in the output folder.")] = False,
     minutes: Annotated[
         float | None,
@@ -164,7 +167,7 @@ def predict(
 
     source = Source(images, data, split.value, tuple(include or ()), skip_bad)
     flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
-    how = How(device, precision, flips, batch_size)
+    how = How(device, precision, flips, batch_size, max_pixels)
     done = predict_images(
         run, source, output, form.value, how, sheet_images=sheet, overwrite=overwrite, minutes=minutes
     )
@@ -193,6 +196,7 @@ def evaluate(
         typer.Option("--output", "-o", help="Also write scores.json, images.csv and sheet.png here."),
     ] = None,
     as_json: AsJson = False,
+    max_pixels: MaxPixels = None,
     precision: PrecisionOption = None,
     device: Device = "auto",
 ) -> None:
@@ -210,11 +214,11 @@ def evaluate(
         raise InputError("--labels and --include are about the images of a data set: give --data ROOT too")
     truth = Truth(data, labels, tuple(include or ()), num_classes) if data is not None else None
     if run is not None:
-        evaluation = evaluate_run(run, truth, output, How(device, precision))
+        evaluation = evaluate_run(run, truth, output, How(device, precision, max_pixels=max_pixels))
     elif truth is None or submission is None:
         raise InputError("a submission is scored against labels: give --data ROOT, and --labels CSV for test images")
     else:
-        evaluation = evaluate_submission(submission, truth, output)
+        evaluation = evaluate_submission(submission, truth, output, max_pixels or MAX_PIXELS)
     print(json.dumps(evaluation, indent=2) if as_json else render(evaluation))
 
 

@@ -67,6 +67,12 @@ SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave bad images out and list them in a file, in place of an error."),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        help="Largest image in pixels, in place of the run's data.max_pixels; a larger one is a fault.", min=1
+    ),
+]
 PrecisionOption = Annotated[
     Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")
 ]

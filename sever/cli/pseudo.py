@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import AsJson, Device, Flip, Include, Output, PrecisionOption, RunPath, SkipBad, Split
+from sever.cli.options import AsJson, Device, Flip, Include, MaxPixels, Output, PrecisionOption, RunPath, SkipBad, Split
 
 
 class By(StrEnum):
@@ -46,6 +46,7 @@ def pseudo(
     batch_size: Annotated[int | None, typer.Option(help="Images a batch.", min=1)] = None,
     sheet: Annotated[int, typer.Option(help="Draw about this many of the kept images into sheet.png.", min=0)] = 12,
     skip_bad: SkipBad = False,
+    max_pixels: MaxPixels = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the maps of another run in the output folder.")] = False,
     as_json: AsJson = False,
     precision: PrecisionOption = None,
@@ -66,5 +67,6 @@ def pseudo(
     sureness = Sureness(by.value, min_present, min_empty)
     source = Source(images, data, split.value, tuple(include or ()), skip_bad)
     flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
-    report = label_images(run, source, output, sureness, How(device, precision, flips, batch_size), sheet, overwrite)
+    how = How(device, precision, flips, batch_size, max_pixels)
+    report = label_images(run, source, output, sureness, how, sheet, overwrite)
     print(json.dumps(report, indent=2) if as_json else render(report, output))

@@ -5,7 +5,7 @@ Light on purpose: it imports neither torch nor pandas, so that a misspelt key is
 
 from sever.config.augment import AugmentSettings, EnhanceWeights, FlipWeights
 from sever.config.base import Settings
-from sever.config.data import DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.data import MAX_PIXELS, DataSettings, FoldSettings, PseudoSettings, SamplingSettings
 from sever.config.ensemble import BlendSettings, EnsembleSettings, MemberSettings
 from sever.config.experiment import ExperimentConfig
 from sever.config.kaggle import KaggleSettings
@@ -40,6 +40,7 @@ from sever.config.story import PublishedSettings, StageSettings, StorySettings
 
 __all__ = [
     "LABEL_LOSSES",
+    "MAX_PIXELS",
     "SOFTMAX_LOSSES",
     "AugmentSettings",
     "BlendSettings",

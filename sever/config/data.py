@@ -28,6 +28,10 @@ LayoutName = Literal[
 # A number of 0 to 65535, or a colour as #rrggbb; "r,g,b" is taken too.
 MaskValue = Annotated[str, BeforeValidator(plain_value)]
 
+# 16,384 x 16,384: above the frames of line-scan cameras, of which the longest have 32,768 pixels and take some thousand
+# lines. In colour this is 0.8 GB.
+MAX_PIXELS = 2**28
+
 
 class DataSettings(Settings):
     root: Path = Field(description="Folder of the data set, relative to the working directory.")
@@ -73,6 +77,11 @@ class DataSettings(Settings):
         ge=8,
         le=16,
         description="Bits that carry the signal in 16-bit images, e.g. 12 for a 12-bit camera.",
+    )
+    max_pixels: int = Field(
+        MAX_PIXELS,
+        ge=1,
+        description="Largest image or mask, in pixels (height times width); a larger one, by its header, is a fault.",
     )
     skip_bad: bool = Field(
         False, description="Leave bad images and rows out and list them in skipped.csv, in place of an error."

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sever.config import MAX_PIXELS
 from sever.data.images import read_image
+from sever.data.reader import ImageReader
 from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
 from sever.data.transforms import Augmentation
@@ -42,16 +44,17 @@ class StripDataset(Dataset[tuple[Tensor, Tensor]]):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         significant_bits: int = 16,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.table, self.channels, self.augmentation = table, channels, augmentation
-        self.seed, self.significant_bits = seed, significant_bits
+        self.seed, self.significant_bits, self.max_pixels = seed, significant_bits, max_pixels
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         epoch, row = key
-        image_hwc = read_image(self.table.path(row), self.channels, self.significant_bits)
+        image_hwc = read_image(self.table.path(row), self.channels, self.significant_bits, self.max_pixels)
         if image_hwc.shape[:2] != self.table.size(row):
             raise InputError(
                 f"{self.table.path(row)} is {_size_text(image_hwc.shape)} pixels now, but was "
@@ -86,23 +89,23 @@ def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> tuple[Te
 
 
 def measure_pixels(
-    table: ImageTable, channels: Channels, significant_bits: int = 16, workers: int = 1
+    table: ImageTable, read: ImageReader, workers: int = 1
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over all pixels of all images that were judged, in 0..1.
 
     Exact to the last bit, whatever the number of images and workers: levels are counted, then summed as
     integers. Raises InputError where a channel never changes, which no normalisation can mend.
     """
-    counts = np.zeros((channels, GREY_LEVELS), np.int64)
-    for image_counts in _count_all(table, channels, significant_bits, workers):
+    counts = np.zeros((read.channels, GREY_LEVELS), np.int64)
+    for image_counts in _count_all(table, read, workers):
         counts += image_counts
     measured = [_mean_and_std(channel) for channel in counts]
     return tuple(mean for mean, _ in measured), tuple(std for _, std in measured)
 
 
-def _count_all(table: ImageTable, channels: Channels, significant_bits: int, workers: int) -> Iterator[np.ndarray]:
+def _count_all(table: ImageTable, read: ImageReader, workers: int) -> Iterator[np.ndarray]:
     def count(row: int) -> np.ndarray:
-        return count_levels(read_image(table.path(row), channels, significant_bits), table.ignored(row))
+        return count_levels(read(table.path(row)), table.ignored(row))
 
     # Threads: OpenCV works outside Python's lock.
     with ThreadPoolExecutor(workers) as pool:

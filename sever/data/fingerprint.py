@@ -6,6 +6,7 @@ the same data set always gives the same numbers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -66,7 +67,10 @@ def take_fingerprint(table: ImageTable) -> Fingerprint:
     heights, widths = table.frame["height"].to_numpy(), table.frame["width"].to_numpy()
     has_class, groups = table.has_class(), table.frame["group"].dropna()
     sizes, counts = np.unique(np.stack([heights, widths], axis=1), axis=0, return_counts=True)
-    looked_at = [read_image(table.path(row), channels=3) for row in _spread(np.arange(len(table)), PIXELS_LOOKED_AT)]
+    looked_at = [
+        read_image(table.path(row), channels=3, max_pixels=math.prod(table.size(row)))
+        for row in _spread(np.arange(len(table)), PIXELS_LOOKED_AT)
+    ]
     defective = _spread(np.flatnonzero(has_class.any(axis=1)), LABELS_LOOKED_AT)
     return Fingerprint(
         images=len(table),

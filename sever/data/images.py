@@ -1,7 +1,7 @@
-"""Image files to pixels: which there are, how large, what they show; knows no labels and no layouts.
+"""Image files to pixels: which there are, how large, what they show; knows no labels, no layouts and no format.
 
-OpenCV may give half a picture for a file that was cut short, so the end of every file is looked at before its
-pixels are believed. A file counts as what its first bytes say it is, whatever its suffix.
+Labels are drawn on stored pixels, so pixels are used as they are stored, whatever a format's tags say of them
+(`sever.data.codecs`). A file counts as what its first bytes say it is, whatever its suffix.
 """
 
 from __future__ import annotations
@@ -9,30 +9,19 @@ from __future__ import annotations
 import io
 import os
 import struct
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import cv2
 import numpy as np
 
+from sever.config import MAX_PIXELS
+from sever.data import codecs
+from sever.data.codecs import Codec, Header, png
 from sever.errors import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
-
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_JPEG_END = b"\xff\xd9"
-# Start-of-frame markers, which hold the size; 0xC4, 0xC8 and 0xCC in their midst are other things.
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_SCAN = 0xDA
-# Where an end marker usually is; whoever appends more than this after it makes us read the whole file.
-_TAIL_BYTES = 1024
-
-# Height and width, or what is wrong.
-Measured = tuple[int, int] | str
-_TRUNCATED = "is truncated or damaged; copy it again from its source"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -49,32 +38,64 @@ def list_images(folder: Path) -> list[Path]:
     return [Path(name) for name in sorted(found)]
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Height and width in pixels, from the header. Raises InputError for an unreadable or truncated file.
+def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Height and width in pixels of a whole, undamaged image. Raises InputError for any other."""
+    header = read_header(path, max_pixels)
+    if damage := damage_of(path):
+        raise InputError(f"image {path} {damage}")
+    return header.height, header.width
 
-    A PNG's checksums are looked at too, so that a damaged one is told before the work and not in its midst.
+
+def read_header(path: str | Path, max_pixels: int = MAX_PIXELS) -> Header:
+    """What the file says of its picture; decodes nothing.
+
+    Raises InputError for a file that is unreadable, larger than `max_pixels`, or truncated as far as a look at its
+    structure shows it.
     """
     try:
         with Path(path).open("rb") as stream:
-            return _measure(stream, path)
+            return _examine(stream, f"image {path}", max_pixels)[1]
     except OSError as error:
         raise InputError(f"image {path} can't be read: {error.strerror or error}") from error
 
 
-def read_image(path: str | Path, channels: int, significant_bits: int = 16) -> np.ndarray:
+def damage_of(path: str | Path) -> str | None:
+    """What is wrong with the pixels of a file whose header is good, in words to follow its name; None where nothing is.
+
+    Looks at the whole file, so that damage is found before the work and not in its midst.
+    """
+    data = _read_bytes(path)
+    codec = codecs.find_codec(data[:8])
+    return codec.find_damage(data) if codec else codecs.TRUNCATED
+
+
+def read_image(path: str | Path, channels: int, significant_bits: int = 16, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Pixels (H, W, channels) uint8, RGB or grey by luminance, as they lie in the file (no turning by EXIF).
 
     `significant_bits` says how many bits of a 16-bit image carry the signal; 8-bit images stay as they are.
-    Alpha is dropped. Raises InputError for an unreadable or truncated file.
+    Alpha is dropped. Raises InputError for what `read_header` does.
     """
+    return read_pixels(path, channels, significant_bits, max_pixels)[0]
+
+
+def read_pixels(
+    path: str | Path, channels: int, significant_bits: int = 16, max_pixels: int = MAX_PIXELS
+) -> tuple[np.ndarray, float]:
+    """As `read_image`, and the share of the stored values that is too bright for `significant_bits`."""
     if channels not in (1, 3):
         raise InputError(f"an image is read with 1 or 3 channels, not {channels}")
-    data = _read_bytes(path)
-    size = _measure(io.BytesIO(data), path)
-    pixels = _to_8_bit(_decode(data, path), significant_bits, path)
-    if pixels.shape[:2] != size:
-        raise InputError(f"image {path} is damaged: its header says {size}, its pixels are {pixels.shape[:2]}")
-    return _CONVERT[channels](pixels)
+    stored = decode_stored(_read_bytes(path), f"image {path}", max_pixels)
+    pixels, clipped = _to_8_bit(stored, significant_bits)
+    return _CONVERT[channels](pixels), clipped
+
+
+def decode_stored(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """The pixels that a file's bytes store: (H, W) or (H, W, 3 or 4), uint8 or uint16, in the order blue, green, red.
+
+    Raises InputError, with `name` of the picture, for what is no image, damaged, or larger than `max_pixels`.
+    """
+    codec, header = _examine(io.BytesIO(data), name, max_pixels)
+    return _checked(codec.decode(data), header, name)
 
 
 def to_grey(image_hwc: np.ndarray) -> np.ndarray:
@@ -82,23 +103,21 @@ def to_grey(image_hwc: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY)[..., None]
 
 
-def read_label_map(path: str | Path) -> np.ndarray:
+def read_label_map(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The stored numbers (H, W) of a PNG label map: palette indices, not colours, and 0/1 of a one-bit mask.
 
-    Raises InputError for an unreadable or truncated file, one that is no PNG, and one with true colours.
+    Raises InputError for an unreadable or truncated file, one that is no PNG, one larger than `max_pixels`, and one
+    with true colours.
     """
     data = _read_bytes(path)
-    if not data.startswith(_PNG_START):
+    if not data.startswith(png.MAGIC):
         raise InputError(f"mask {path} is no PNG; label maps are 8-bit PNG files")
-    size = _measure(io.BytesIO(data), path)
-    depth, colour_type = data[24], data[25]
-    labels = _decode(_as_indices(data, path) if colour_type == 3 or depth < 8 else data, path)
+    _, header = _examine(io.BytesIO(data), f"mask {path}", max_pixels)
+    labels = _checked(png.decode_numbers(data), header, f"mask {path}")
     if labels.ndim == 3:
         if (labels[..., :3] != labels[..., :1]).any():
             raise InputError(f"mask {path} is a colour picture; a mask holds one number a pixel, the class")
         labels = labels[..., 0]
-    if labels.shape != size:
-        raise InputError(f"mask {path} is damaged: its header says {size}, its pixels are {labels.shape}")
     return labels
 
 
@@ -117,145 +136,45 @@ def _read_bytes(path: str | Path) -> bytes:
         raise InputError(f"image {path} can't be read: {error.strerror or error}") from error
 
 
-def _measure(stream: BinaryIO, path: str | Path) -> tuple[int, int]:
-    """Height and width by the header, after a look at the end of the file."""
+def _examine(stream: BinaryIO, name: str, max_pixels: int) -> tuple[Codec, Header]:
+    """The format and the header, which must make sense and claim no more than `max_pixels`."""
     start = stream.read(8)
     if not start:
-        raise InputError(f"image {path} is empty: the file has 0 bytes")
-    for magic, measure in _FORMATS.items():
-        if start.startswith(magic):
-            try:
-                size = measure(stream)
-            except struct.error:
-                size = _TRUNCATED
-            if isinstance(size, str):
-                raise InputError(f"image {path} {size}")
-            if min(size) < 1:
-                raise InputError(f"image {path} is damaged: by its header it is {size[1]} x {size[0]} pixels")
-            return size
-    raise InputError(f"{path} is no image that can be read: it is neither JPEG, PNG, BMP nor TIFF inside")
-
-
-def _measure_jpeg(stream: BinaryIO) -> Measured:
-    size = (0, 0)
-    position = 2
-    while True:
-        stream.seek(position)
-        fill, marker, length = struct.unpack(">BBH", stream.read(4))
-        if fill != 0xFF:
-            return _TRUNCATED
-        if marker == 0xFF:  # markers may be padded with any number of 0xFF
-            position += 1
-            continue
-        if marker in _JPEG_FRAMES:
-            size = struct.unpack(">xHH", stream.read(5))
-        if marker == _JPEG_SCAN:
-            # Only behind the scan: an embedded preview has an end marker of its own.
-            return size if _has_behind(stream, position, _JPEG_END) else _TRUNCATED
-        position += 2 + length
-
-
-def _measure_png(stream: BinaryIO) -> Measured:
-    stream.seek(12)
-    kind, width, height = struct.unpack(">4sII", stream.read(12))
-    return (height, width) if kind == b"IHDR" and _png_is_whole(stream) else _TRUNCATED
-
-
-def _png_is_whole(stream: BinaryIO) -> bool:
-    """Whether every chunk that pixels depend on has its checksum, up to the end: finds damage in the middle too."""
-    stream.seek(len(_PNG_START))
-    while len(head := stream.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        body, checksum = stream.read(length), stream.read(4)
-        is_critical = kind[:1].isupper()
-        if len(checksum) < 4 or (is_critical and zlib.crc32(kind + body) != int.from_bytes(checksum, "big")):
-            return False
-        if kind == b"IEND":
-            return True
-    return False
-
-
-def _measure_bmp(stream: BinaryIO) -> Measured:
-    stream.seek(0)
-    head = stream.read(34)
-    file_bytes, pixels_at, header_bytes = struct.unpack_from("<2xI4xII", head)
-    layout = "<HHxxH" if header_bytes == 12 else "<iixxHI"  # the former is the OS/2 form, never compressed
-    width, height, bits, compression = (*struct.unpack_from(layout, head, 18), 0)[:4]
-    row_bytes = (width * bits + 31) // 32 * 4
-    # Some programs write a wrong file size, so it is believed only where compression hides the true one.
-    needed = pixels_at + row_bytes * abs(height) if compression in (0, 3) else file_bytes
-    return (abs(height), width) if stream.seek(0, os.SEEK_END) >= needed else _TRUNCATED
-
-
-def _measure_tiff(stream: BinaryIO) -> Measured:
-    # A TIFF may hold its parts in any order, so only reading it all shows whether it is whole.
-    stream.seek(0)
-    pixels = _decode_quietly(stream.read())
-    if pixels is None:
-        return _TRUNCATED
-    return _depth_fault(pixels) or (pixels.shape[0], pixels.shape[1])
-
-
-_FORMATS: dict[bytes, Callable[[BinaryIO], Measured]] = {
-    b"\xff\xd8": _measure_jpeg,
-    _PNG_START: _measure_png,
-    b"BM": _measure_bmp,
-    b"II*\0": _measure_tiff,
-    b"MM\0*": _measure_tiff,
-    b"II+\0": _measure_tiff,
-    b"MM\0+": _measure_tiff,
-}
-
-
-def _has_behind(stream: BinaryIO, position: int, marker: bytes) -> bool:
-    end = stream.seek(0, os.SEEK_END)
-    stream.seek(max(position, end - _TAIL_BYTES))
-    if marker in stream.read():
-        return True
-    stream.seek(position)
-    return marker in stream.read()
-
-
-def _decode(data: bytes, path: str | Path) -> np.ndarray:
-    pixels = _decode_quietly(data)
-    if pixels is None:
-        raise InputError(f"image {path} can't be decoded: it is damaged or of a rare kind; save it again")
-    return pixels
-
-
-def _decode_quietly(data: bytes) -> np.ndarray | None:
-    with _silent_opencv():
-        try:
-            return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error:
-            return None
-
-
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """OpenCV would tell a person at the terminal, in its own words, what our errors say already."""
-    logging = cv2.utils.logging
-    # Threads may put the level back in another order than they took it; no lock for that, since one that is
-    # held while a data loader forks would stop its children for good.
-    level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+        raise InputError(f"{name} is empty: the file has 0 bytes")
+    codec = codecs.find_codec(start)
+    if codec is None:
+        raise InputError(f"{name} is no image that can be read: it is neither {codecs.NAMES} inside")
     try:
-        yield
-    finally:
-        logging.setLogLevel(level)
+        header = codec.read_header(stream)
+    except struct.error:
+        header = codecs.TRUNCATED
+    if isinstance(header, str):
+        raise InputError(f"{name} {header}")
+    if min(header.height, header.width) < 1:
+        raise InputError(f"{name} is damaged: by its header it is {header.width} x {header.height} pixels")
+    if header.height * header.width > max_pixels:
+        raise InputError(
+            f"{name} is too large: by its header it is {header.width} x {header.height} pixels, more than the "
+            f"{max_pixels:,} that data.max_pixels (predict --max-pixels) allows; cut it into pieces, or allow more"
+        )
+    return codec, header
 
 
-def _depth_fault(pixels: np.ndarray) -> str | None:
-    if pixels.dtype in (np.uint8, np.uint16):
-        return None
-    return f"has {pixels.dtype} pixels; save it with whole numbers of 8 or 16 bits"
+def _checked(decoded: np.ndarray | str, header: Header, name: str) -> np.ndarray:
+    if isinstance(decoded, str):
+        raise InputError(f"{name} {decoded}")
+    size = header.height, header.width
+    if decoded.shape[:2] != size:
+        raise InputError(f"{name} is damaged: its header says {size}, its pixels are {decoded.shape[:2]}")
+    return decoded
 
 
-def _to_8_bit(pixels: np.ndarray, significant_bits: int, path: str | Path) -> np.ndarray:
+def _to_8_bit(pixels: np.ndarray, significant_bits: int) -> tuple[np.ndarray, float]:
+    """Pixels as uint8, and the share of the values that don't fit in `significant_bits` and become white."""
     if pixels.dtype == np.uint8:
-        return pixels
-    if fault := _depth_fault(pixels):
-        raise InputError(f"image {path} {fault}")
-    return np.minimum(pixels >> (significant_bits - 8), 255).astype(np.uint8)
+        return pixels, 0.0
+    shifted = pixels >> (significant_bits - 8)
+    return np.minimum(shifted, 255).astype(np.uint8), np.count_nonzero(shifted > 255) / shifted.size
 
 
 def _to_grey(pixels: np.ndarray) -> np.ndarray:
@@ -271,25 +190,3 @@ def _to_rgb(pixels: np.ndarray) -> np.ndarray:
 
 
 _CONVERT: dict[int, Callable[[np.ndarray], np.ndarray]] = {1: _to_grey, 3: _to_rgb}
-
-
-def _as_indices(data: bytes, path: str | Path) -> bytes:
-    """The same PNG with a palette that shows each stored number as itself, since OpenCV paints palettes."""
-    depth = data[24]
-    header = data[16:25] + b"\x03" + data[26:29]
-    palette = bytes(value for index in range(1 << depth) for value in (index,) * 3)
-    pixels = [body for kind, body in _png_chunks(data, path) if kind == b"IDAT"]
-    chunks = [(b"IHDR", header), (b"PLTE", palette), *((b"IDAT", body) for body in pixels), (b"IEND", b"")]
-    return _PNG_START + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
-    )
-
-
-def _png_chunks(data: bytes, path: str | Path) -> Iterator[tuple[bytes, bytes]]:
-    position = len(_PNG_START)
-    while position + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, position)
-        yield kind, data[position + 8 : position + 8 + length]
-        position += 12 + length
-    if position != len(data):
-        raise InputError(f"mask {path} is truncated or damaged; copy it again from its source")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
 
+from sever.config import MAX_PIXELS
+from sever.data.codecs import Header
 from sever.data.faults import Skipped, images_of
-from sever.data.images import IMAGE_SUFFIXES, image_size, list_images
+from sever.data.images import IMAGE_SUFFIXES, damage_of, list_images, read_header
 from sever.data.table import IGNORED_COLUMN, ImageTable
 from sever.errors import InputError
 
@@ -40,18 +43,29 @@ def table_of_paths(paths: Mapping[str, Path]) -> ImageTable:
     return ImageTable(frame, ())
 
 
-def measure(table: ImageTable) -> tuple[ImageTable, list[Skipped]]:
-    """The same images with height and width (pixels) and no group; those that can't be read are left out."""
-    sizes = in_threads(_size_or_reason, table.frame["path"].tolist())
-    faults = [
-        Skipped(image_id, None, size)
-        for image_id, size in zip(table.image_ids, sizes, strict=True)
-        if isinstance(size, str)
+def find_damaged(table: ImageTable) -> list[Skipped]:
+    """The images whose pixels are damaged, as far as their format shows it; costs about as much as decoding them."""
+    reasons = in_threads(damage_of, table.frame["path"].tolist())
+    return [
+        Skipped(image_id, None, f"image {table.path(row)} {reason}")
+        for row, (image_id, reason) in enumerate(zip(table.image_ids, reasons, strict=True))
+        if reason is not None
     ]
-    good = [row for row, size in enumerate(sizes) if not isinstance(size, str)]
-    frame = table.take(good).frame
-    frame["height"] = [int(sizes[row][0]) for row in good]
-    frame["width"] = [int(sizes[row][1]) for row in good]
+
+
+def measure(table: ImageTable, max_pixels: int = MAX_PIXELS) -> tuple[ImageTable, list[Skipped]]:
+    """The same images with what their headers say, and no group; those that can't be read, or have more than
+    `max_pixels`, are left out."""
+    headers = in_threads(partial(_header_or_reason, max_pixels=max_pixels), table.frame["path"].tolist())
+    faults = [
+        Skipped(image_id, None, header)
+        for image_id, header in zip(table.image_ids, headers, strict=True)
+        if isinstance(header, str)
+    ]
+    good = {row: header for row, header in enumerate(headers) if isinstance(header, Header)}
+    frame = table.take(list(good)).frame
+    for name in ("height", "width", "orientation", "pages"):
+        frame[name] = [getattr(header, name) for header in good.values()]
     frame["group"] = pd.Series([None] * len(frame), dtype=object)
     return ImageTable(frame, table.class_names), faults
 
@@ -93,8 +107,8 @@ def in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item]) -> list
         return [answer for lump in answers for answer in lump]
 
 
-def _size_or_reason(path: str) -> tuple[int, int] | str:
+def _header_or_reason(path: str, max_pixels: int) -> Header | str:
     try:
-        return image_size(path)
+        return read_header(path, max_pixels)
     except InputError as error:
         return str(error)

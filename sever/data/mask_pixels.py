@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from sever.data.images import image_size, read_image, read_label_map
+from sever.config import MAX_PIXELS
+from sever.data.images import decode_stored, read_image, read_label_map
 from sever.errors import InputError
 
 COLOUR = 1 << 24
@@ -21,7 +21,7 @@ _PNG_HEADER_BYTES = 26
 _PALETTE, _TRUE_COLOURS = 3, (2, 6)
 
 
-def read_codes(path: Path, as_colours: bool = False) -> np.ndarray:
+def read_codes(path: Path, as_colours: bool = False, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Codes (H, W) int32 of a mask picture: numbers, or colours where these are asked for or the picture has them.
 
     A palette's pixels are numbers unless colours are asked for; true colours that are all grey are numbers as well.
@@ -31,20 +31,15 @@ def read_codes(path: Path, as_colours: bool = False) -> np.ndarray:
         raise InputError(f"mask {path} should be one of {', '.join(MASK_SUFFIXES)}; JPEG changes the values of a mask")
     kind = _png_colour_type(path)
     if kind is None:
-        return _codes(_unpacked(path), as_colours)
+        return _codes(_unpacked(path, max_pixels), as_colours)
     if kind in _TRUE_COLOURS or (kind == _PALETTE and as_colours):
-        return _codes(read_image(path, 3), as_colours)
-    return _codes(read_label_map(path), as_colours)
+        return _codes(read_image(path, 3, max_pixels=max_pixels), as_colours)
+    return _codes(read_label_map(path, max_pixels), as_colours)
 
 
 def decode_picture(data: bytes) -> np.ndarray:
     """(H, W) numbers of a small picture within another file, its first channel. Raises InputError where it is none."""
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    except cv2.error:
-        pixels = None
-    if pixels is None:
-        raise InputError("the picture can't be decoded")
+    pixels = decode_stored(data, "the picture")
     return pixels if pixels.ndim == 2 else pixels[..., 0]
 
 
@@ -69,14 +64,11 @@ def _png_colour_type(path: Path) -> int | None:
     return header[-1] if is_png else None
 
 
-def _unpacked(path: Path) -> np.ndarray:
-    image_size(path)  # refuses what is truncated or no image
+def _unpacked(path: Path, max_pixels: int) -> np.ndarray:
     data = path.read_bytes()
     if data.startswith(b"\xff\xd8"):
         raise InputError(f"mask {path} is a JPEG inside, which changes the values of a mask; save it as PNG")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"mask {path} can't be decoded, or has no whole numbers of 8 or 16 bits; save it as PNG")
+    pixels = decode_stored(data, f"mask {path}", max_pixels)
     return pixels if pixels.ndim == 2 else pixels[..., 2::-1]
 
 

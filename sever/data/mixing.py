@@ -10,7 +10,7 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from sever.config import PseudoSettings
+from sever.config import MAX_PIXELS, PseudoSettings
 from sever.data.faults import Skipped
 from sever.data.listing import list_table, measure, with_runs
 from sever.data.near_names import NearNames
@@ -38,7 +38,9 @@ def check_there(settings: PseudoSettings) -> None:
         raise InputError(f"pseudo.images: there is no folder {settings.images}")
 
 
-def read_pseudo_labelled(settings: PseudoSettings, labelled: ImageTable, labels_file: Path | None = None) -> ImageTable:
+def read_pseudo_labelled(
+    settings: PseudoSettings, labelled: ImageTable, labels_file: Path | None = None, max_pixels: int = MAX_PIXELS
+) -> ImageTable:
     """The images that the CSV names, with its labels: those of at least `min_confidence`, in the order of their ids.
 
     An image's rows are its classes; one without run lengths says that the class is absent, all of them that the image
@@ -58,7 +60,7 @@ def read_pseudo_labelled(settings: PseudoSettings, labelled: ImageTable, labels_
             f"{path} has no image of a confidence of at least {settings.min_confidence:g}; lower "
             "pseudo.min_confidence, label more images, or take the section pseudo out"
         )
-    table = _measured(rows, settings.images, path)
+    table = _measured(rows, settings.images, path, max_pixels)
     _refuse(find_run_faults(rows, table.pixels()), path)
     pseudo = with_runs(table, _runs_by_class(rows, table, len(class_names)), class_names)
     _raise_if_shared(pseudo, labelled, path)
@@ -101,7 +103,7 @@ def _sure_enough(rows: pd.DataFrame, path: Path, least: float) -> np.ndarray:
     return np.asarray(own.groupby(rows["image_id"]).transform("min") >= least)
 
 
-def _measured(rows: pd.DataFrame, folder: Path, path: Path) -> ImageTable:
+def _measured(rows: pd.DataFrame, folder: Path, path: Path, max_pixels: int) -> ImageTable:
     """The images of the rows with path and size, in the order of their ids."""
     everything = list_table(folder)
     wanted = set(rows["image_id"])
@@ -113,7 +115,7 @@ def _measured(rows: pd.DataFrame, folder: Path, path: Path) -> ImageTable:
             f"{NearNames(everything.image_ids).hint(missing[0])}"
         )
     keep = [row for row, image_id in enumerate(everything.image_ids) if image_id in wanted]
-    table, faults = measure(everything.take(keep))
+    table, faults = measure(everything.take(keep), max_pixels)
     _refuse(faults, folder)
     return table
 

@@ -63,7 +63,7 @@ def _read_labelled(settings: DataSettings, path: Path, folder: Path) -> tuple[Im
     faults = with_images(faults, near)
     faults += in_doubt(rows, faults, chosen.image_ids)
 
-    table, unreadable = measure(chosen)
+    table, unreadable = measure(chosen, settings.max_pixels)
     raise_unless(settings.skip_bad, unreadable, folder)
     pixels = table.pixels()
     labels = labels[labels["image_id"].isin(pixels.keys())].reset_index(drop=True)
@@ -86,7 +86,7 @@ def _read_test(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
             f"{LABELS_FILE} to tell it; set {_SETTING}"
         )
     class_names, _ = stated or _counted_classes(read_rows(path)[0], path)
-    table, faults = measure(list_table(folder).include(settings.include))
+    table, faults = measure(list_table(folder).include(settings.include), settings.max_pixels)
     raise_unless(settings.skip_bad, faults, folder)
     return leave_out(without_labels(table, class_names), faults), faults
 

@@ -20,7 +20,7 @@ from sever.data.near_names import NearNames
 from sever.errors import InputError
 
 DIGEST_LETTERS = 16
-BASE_COLUMNS = ("image_id", "path", "height", "width", "group")
+BASE_COLUMNS = ("image_id", "path", "height", "width", "orientation", "pages", "group")
 # Run lengths of pixels that nobody judged; the column is there only where an image has some.
 IGNORED_COLUMN = "ignored"
 
@@ -29,7 +29,8 @@ IGNORED_COLUMN = "ignored"
 class ImageTable:
     """One row an image, in the order of `image_id`.
 
-    `frame` has the columns image_id, path, height, width (pixels), group (text, missing where unknown), then
+    `frame` has the columns image_id, path, height, width (pixels), orientation and pages (as in the file's header, or
+    its mask's where that is the odd one), group (text, missing where unknown), then
     `runs_0` .. `runs_{C-1}`: the run lengths of each class in the competition's form, "" where the class is absent;
     and IGNORED_COLUMN where any pixel is. No class has an ignored pixel.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from rich.table import Table
 from sever.config import ExperimentConfig, dump_config, load_config
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
 from sever.data.layouts import raise_unless_masks, read_table
+from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
@@ -32,6 +33,7 @@ from sever.pipeline.inspection import (
     label_table,
     load_model,
 )
+from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
@@ -63,6 +65,7 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
     if config.model.task == "segment":
         raise_unless_masks(config.data)
     table, _ = read_table(config.data)
+    warn_of_headers(table)
     folds_n = assign_folds(table, config.folds)
     tell_copies_across(config, table, folds_n)
     evidence = Evidence(Run.create(saved, config.name).folder)
@@ -214,7 +217,7 @@ def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTab
 
 
 def _answers(
-    loaded: LoadedModel, table: ImageTable, read: Callable[[Path], np.ndarray]
+    loaded: LoadedModel, table: ImageTable, read: ImageReader
 ) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
     """(row, levels (C, H, W) uint8, label probabilities (C,)) of every image, as far as the network has them."""
     batch_size = loaded.config.predict.batch_size

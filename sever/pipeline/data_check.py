@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -182,7 +183,9 @@ def _worst_first(pairs: pd.DataFrame, groups: np.ndarray, found: list[Duplicate]
 
 def _picture(checked: Checked, pair: Duplicate, row: pd.Series) -> Pair:
     table = checked.table
-    images = [read_image(table.path(each), 3) for each in (pair.first, pair.second)]
+    images = [
+        read_image(table.path(each), 3, max_pixels=math.prod(table.size(each))) for each in (pair.first, pair.second)
+    ]
     dice_text = "" if pd.isna(row["mask_dice"]) else f", Dice of the masks {row['mask_dice']:.2f}"
     about = (
         f"{row['turn']}, {row['right_pixels']} right, {row['down_pixels']} down, {row['overlap']:.0%} shared{dice_text}"

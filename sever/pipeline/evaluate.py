@@ -12,10 +12,10 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from sever.config import DataSettings
+from sever.config import MAX_PIXELS, DataSettings
 from sever.data import rle
-from sever.data.images import read_image
 from sever.data.layouts import raise_unless_masks, read_table
+from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ImageScore, ScoreSheet, pair_counts
@@ -25,14 +25,14 @@ from sever.errors import InputError
 from sever.files import atomic_path, write_json
 from sever.pipeline.evaluate_labels import evaluate_labels, render_labels
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
+from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter
 from sever.pipeline.tables import as_text
 from sever.store import Evidence, Run
 
 SHEET_IMAGES = 3
-ALL_BITS = 16
-# Settings of the data that say what its labels mean.
-MEANINGS = ("mask_values", "ignore_value", "missing_mask", "boxes")
+# Settings of the data that say what its labels mean, and how large its images may be.
+MEANINGS = ("mask_values", "ignore_value", "missing_mask", "boxes", "max_pixels")
 
 # Image id and predicted masks (C, H, W), in the order of the table.
 Predicted = Iterator[tuple[str, np.ndarray]]
@@ -47,27 +47,38 @@ class Truth:
     include: tuple[str, ...] = ()
     num_classes: int | None = None
 
-    def read(self, num_classes: int | None = None, like: DataSettings | None = None, masks: bool = True) -> ImageTable:
+    def read(
+        self,
+        num_classes: int | None = None,
+        like: DataSettings | None = None,
+        masks: bool = True,
+        max_pixels: int = MAX_PIXELS,
+        thorough: bool = True,
+    ) -> ImageTable:
         """`num_classes`: what is known from elsewhere, since labels may happen to show fewer.
 
         `like`: the settings of a run, whose values of masks mean the same here. `masks`: whether whole images won't do.
+        `thorough`: whether pixels will be needed.
         """
         settings = DataSettings(
             root=self.data,
             include=self.include,
             test_labels=self.labels,
             num_classes=self.num_classes or num_classes,
+            max_pixels=max_pixels,
         )
         if like is not None:
             settings = settings.model_copy(update={name: getattr(like, name) for name in MEANINGS})
         if masks:
             raise_unless_masks(settings)
-        return read_table(settings, "train" if self.labels is None else "test")[0]
+        return read_table(settings, "train" if self.labels is None else "test", thorough)[0]
 
 
-def evaluate_submission(submission: Path, truth: Truth, output: Path | None = None) -> dict[str, Any]:
+def evaluate_submission(
+    submission: Path, truth: Truth, output: Path | None = None, max_pixels: int = MAX_PIXELS
+) -> dict[str, Any]:
     """Score a CSV in either form. Raises InputError where it doesn't fit the labels."""
-    table = truth.read()
+    table = truth.read(max_pixels=max_pixels, thorough=False)
     runs = read_submission(submission, table.image_ids, table.num_classes, table.pixels())
 
     def predicted() -> Predicted:
@@ -75,7 +86,13 @@ def evaluate_submission(submission: Path, truth: Truth, output: Path | None = No
             height, width = table.size(row)
             yield image_id, np.stack([rle.decode(text, height, width) for text in runs[image_id]])
 
-    return _evaluate(table, predicted(), output, {"submission": str(submission), "data": str(truth.data)})
+    return _evaluate(
+        table,
+        predicted(),
+        output,
+        {"submission": str(submission), "data": str(truth.data)},
+        ImageReader(3, max_pixels=max_pixels),
+    )
 
 
 def evaluate_run(
@@ -93,6 +110,7 @@ def evaluate_run(
         table = everything.select(Run(loaded.folder).part("validation"))
     else:
         table = truth.read(loaded.facts.num_classes, loaded.config.data, masks=loaded.draws_masks)
+    warn_of_headers(table)
     if table.class_names != loaded.facts.class_names:
         raise InputError(
             f"the run knows the classes {', '.join(loaded.facts.class_names)}, "
@@ -113,7 +131,7 @@ def evaluate_run(
                 labels.add(image_ids[seen.row], seen.inspection.gate_probs_c, shown[seen.row])
             yield image_ids[seen.row], seen.inspection.masks_chw
 
-    return _evaluate(table, predicted(), output, source, loaded.config.data.significant_bits, labels)
+    return _evaluate(table, predicted(), output, source, ImageReader.of(loaded.config.data, 3), labels)
 
 
 def _evaluate(
@@ -121,7 +139,7 @@ def _evaluate(
     predicted: Predicted,
     output: Path | None,
     source: dict[str, str],
-    significant_bits: int = ALL_BITS,
+    read: ImageReader,
     labels: LabelSheet | None = None,
 ) -> dict[str, Any]:
     """`labels` fills while `predicted` is read."""
@@ -138,7 +156,7 @@ def _evaluate(
     if labels is not None:
         evaluation["labels"] = labels.as_dict()
     if output is not None:
-        _write(output, evaluation, sheet, table, kept, significant_bits)
+        _write(output, evaluation, sheet, table, kept, read)
     return evaluation
 
 
@@ -148,7 +166,7 @@ def _write(
     sheet: ScoreSheet,
     table: ImageTable,
     predicted: dict[str, list[str]],
-    significant_bits: int,
+    read: ImageReader,
 ) -> None:
     write_json(output / "scores.json", evaluation)
     pairs = pd.DataFrame(sheet.dice(), columns=[f"dice_{name}" for name in table.class_names])
@@ -159,7 +177,7 @@ def _write(
     for heading, score in _telling_images(sheet.image_scores()):
         row = table.image_ids.index(score.image_id)
         masks_chw = np.stack([rle.decode(text, *table.size(row)) for text in predicted[score.image_id]])
-        image_hwc = read_image(table.path(row), 3, significant_bits)
+        image_hwc = read(table.path(row))
         samples.append(Sample(score.image_id, image_hwc, table.mask(row), masks_chw, heading))
     picture_sheet(output / "sheet.png", samples, table.class_names)
 

@@ -84,7 +84,7 @@ def open_evidence(path: Path) -> OpenEvidence:
     """Read what `sever crossval` or `sever blend` left. Raises InputError for what is missing or doesn't fit."""
     evidence = Evidence.find(path)
     about, folds = evidence.about(), evidence.read_folds()
-    table, _ = read_table(DataSettings.model_validate(about["data"]))
+    table, _ = read_table(DataSettings.model_validate(about["data"]), thorough=False)
     if list(table.class_names) != about["class_names"]:
         raise InputError(f"{evidence.folder} is about the classes {about['class_names']}, the data has others now")
     table = table.select(folds["image_id"])

@@ -19,9 +19,10 @@ from sever.pipeline.inspection import (
     LoadedModel,
     evidence_members,
     image_reader,
-    inspect_table,
+    inspect_part,
     load_model,
 )
+from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import tell
 from sever.store import Evidence, find_run
 
@@ -84,7 +85,7 @@ def inspect_within(
     while row < len(table) and (count := _chunk_images(budget, chunk, batch, images)):
         rows = range(row, min(row + count, len(table)))
         timed, start = _Timed(clock), clock()
-        for seen in inspect_table(timed.wrap(inspector, _parts(budget)), table.take(list(rows)), read, batch):
+        for seen in inspect_part(timed.wrap(inspector, _parts(budget)), table.take(list(rows)), read, batch):
             yield replace(seen, row=rows[seen.row])
         if chunk:
             budget.measure(len(rows), clock() - start, timed.seconds)
@@ -94,6 +95,7 @@ def inspect_within(
                 tell(f"short of time: going on without {', '.join(budget.effort.describe())}")
                 inspector = load_model(path, replace(how, effort=budget.effort)).inspector
         row, chunk = rows.stop, chunk + 1
+    warn_of_clipping(read)
 
 
 def _parts(budget: Budget) -> list[int]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from torch import nn
 
 from sever.config import ExperimentConfig, RuleSettings, load_config, parse_rules
 from sever.data.dataset import Channels
-from sever.data.images import read_image, to_grey
+from sever.data.images import to_grey
+from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.ensemble import Blend
 from sever.decide.inspector import Inspection, Inspector, Predict, Seen
@@ -28,6 +28,7 @@ from sever.models.network import PixelNetwork
 from sever.models.predict import Predictor
 from sever.models.segmenter import build_segmenter
 from sever.pipeline.budget import Effort
+from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import detail
 from sever.pipeline.streams import chunks, read_ahead
 from sever.store import Evidence, Run, find_run, load_weights_file, read_json
@@ -79,12 +80,18 @@ class How:
     precision: str | None = None
     flips: tuple[str, ...] | None = None
     batch_size: int | None = None
+    max_pixels: int | None = None
     effort: Effort = field(default_factory=Effort)
 
     def overrides(self) -> dict[str, Any]:
         precision = str(self.precision) if self.precision is not None else None
         flips = list(self.flips) if self.flips is not None else None
-        return {"train.precision": precision, "predict.flips": flips, "predict.batch_size": self.batch_size}
+        return {
+            "train.precision": precision,
+            "predict.flips": flips,
+            "predict.batch_size": self.batch_size,
+            "data.max_pixels": self.max_pixels,
+        }
 
 
 def load_model(path: Path, how: How) -> LoadedModel:
@@ -210,9 +217,9 @@ def make_inspector(
     return Inspector((predict,), resolve_rules(rules, facts.num_classes))
 
 
-def image_reader(config: ExperimentConfig, facts: DatasetFacts) -> Callable[[Path], np.ndarray]:
+def image_reader(config: ExperimentConfig, facts: DatasetFacts) -> ImageReader:
     """Reads an image as this network wants it: (H, W, channels) uint8."""
-    return partial(read_image, channels=facts.channels, significant_bits=config.data.significant_bits)
+    return ImageReader.of(config.data, facts.channels)
 
 
 @dataclass(frozen=True)
@@ -224,10 +231,14 @@ class Inspected:
     inspection: Inspection
 
 
-def inspect_table(
-    inspector: Inspector, table: ImageTable, read: Callable[[Path], np.ndarray], batch_size: int
-) -> Iterator[Inspected]:
+def inspect_table(inspector: Inspector, table: ImageTable, read: ImageReader, batch_size: int) -> Iterator[Inspected]:
     """Every image of the table, in its order; at most three batches are in memory."""
+    yield from inspect_part(inspector, table, read, batch_size)
+    warn_of_clipping(read)
+
+
+def inspect_part(inspector: Inspector, table: ImageTable, read: ImageReader, batch_size: int) -> Iterator[Inspected]:
+    """As `inspect_table`, for a part of the images, after which more will be read."""
     for batch in _batches(table, read, batch_size):
         inspections = inspector.inspect([image for _, image in batch])
         for (row, image), inspection in zip(batch, inspections, strict=True):
@@ -235,17 +246,16 @@ def inspect_table(
 
 
 def label_table(
-    inspector: Inspector, table: ImageTable, read: Callable[[Path], np.ndarray], batch_size: int
+    inspector: Inspector, table: ImageTable, read: ImageReader, batch_size: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(row, label probabilities (C,) float32) of every image, in order, from what labels images; draws no masks."""
     for batch in _batches(table, read, batch_size):
         for (row, _), seen in zip(batch, inspector.see([image for _, image in batch]), strict=True):
             assert seen.label_probs_c is not None, "no classifier and no label head among the networks"
             yield row, seen.label_probs_c
+    warn_of_clipping(read)
 
 
-def _batches(
-    table: ImageTable, read: Callable[[Path], np.ndarray], batch_size: int
-) -> Iterator[list[tuple[int, np.ndarray]]]:
+def _batches(table: ImageTable, read: ImageReader, batch_size: int) -> Iterator[list[tuple[int, np.ndarray]]]:
     images = read_ahead(lambda row: read(table.path(row)), range(len(table)), depth=2 * batch_size)
     return chunks(enumerate(images), batch_size)

@@ -24,6 +24,7 @@ from sever.files import write_json
 from sever.pipeline.budget import Budget
 from sever.pipeline.hurry import inspect_within, members_of
 from sever.pipeline.inspection import How, Inspected, LoadedModel, image_reader, inspect_table, label_table, load_model
+from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.streams import read_ahead
@@ -52,8 +53,9 @@ class Source:
         return str(self.images.resolve()) if self.images else f"{self.split} of {self.data and self.data.resolve()}"
 
     def read(self, loaded: LoadedModel) -> tuple[ImageTable, list[Skipped]]:
+        max_pixels = loaded.config.data.max_pixels
         if self.images is not None:
-            return read_images(self.images, loaded.facts.class_names, self.skip_bad, self.include)
+            return read_images(self.images, loaded.facts.class_names, self.skip_bad, self.include, max_pixels)
         assert self.data is not None
         settings = DataSettings(
             root=self.data,
@@ -61,6 +63,7 @@ class Source:
             skip_bad=self.skip_bad,
             num_classes=loaded.facts.num_classes,
             significant_bits=loaded.config.data.significant_bits,
+            max_pixels=max_pixels,
         )
         return read_table(settings, self.split)
 
@@ -100,6 +103,7 @@ def predict_images(
     budget = Budget(60 * minutes, members_of(run, how)) if minutes is not None else None
     loaded = load_model(run, how)
     table, skipped = source.read(loaded)
+    warn_of_headers(table)
     maps, labels = ProbabilityStore(output / "probs"), LabelStore(output)
     in_time = {"within_minutes": True} if budget else {}
     results = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")

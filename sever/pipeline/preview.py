@@ -10,8 +10,8 @@ import numpy as np
 from sever.config import ExperimentConfig
 from sever.data.dataset import StripDataset
 from sever.data.folds import assign_folds, split
-from sever.data.images import read_image
 from sever.data.layouts import read_table
+from sever.data.reader import ImageReader
 from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
 from sever.decide.metrics import judged
@@ -28,7 +28,7 @@ def preview_data(config: ExperimentConfig, output: Path, count: int, seed: int) 
 
     The pixels are those that a network gets, before it normalises them; only padding to its grid is left out.
     """
-    table, skipped = read_table(config.data)
+    table, skipped = read_table(config.data, thorough=False)
     report_skipped(skipped, output.with_suffix(".skipped.csv"))
     training = table.take(split(table, assign_folds(table, config.folds), config.folds)[0])
     dataset = training_dataset(config, training)
@@ -56,7 +56,7 @@ def choose_rows(table: ImageTable, count: int, rng: np.random.Generator) -> list
 
 
 def _stored(config: ExperimentConfig, table: ImageTable, row: int) -> Labelled:
-    image_hwc = read_image(table.path(row), channels_of(config), config.data.significant_bits)
+    image_hwc = ImageReader.of(config.data, channels_of(config))(table.path(row))
     height, width = table.size(row)
     return Labelled(f"{table.image_id(row)}, {height}x{width}", image_hwc, judged(table.mask(row)))
 

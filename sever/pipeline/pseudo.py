@@ -26,6 +26,7 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
 from sever.files import atomic_path, write_json
 from sever.pipeline.inspection import How, LoadedModel, image_reader, load_model
+from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, read_levels
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.skipped import report_skipped
@@ -95,6 +96,7 @@ def label_images(
     loaded = load_model(model, how)
     _raise_unless_it_can_tell(loaded, sureness)
     table, skipped = source.read(loaded)
+    warn_of_headers(table)
     maps, listening = _maps_of(output, loaded, table, sureness)
     results = ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png")
     claim(output, manifest_of(loaded, source), overwrite, results)

@@ -21,6 +21,7 @@ from sever.data.dataset import collate, measure_pixels, start_worker
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
 from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.mixing import check_there, read_pseudo_labelled
+from sever.data.reader import ImageReader
 from sever.data.samplers import make_sampler, mix_in_words, plan_mix, pseudo_a_batch
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
@@ -32,8 +33,10 @@ from sever.models.checkpoint import average_weights
 from sever.models.device import from_main, make_accelerator, pick_device
 from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
+from sever.pipeline import pixel_warnings
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
+from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
 from sever.pipeline.progress import detail, is_main, tell, warn
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.split_check import tell_copies_across
@@ -46,6 +49,7 @@ LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytor
 
 def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
+    pixel_warnings.begin()
     return train_run(config, lambda: Run.create(saved, config.name), device)
 
 
@@ -68,8 +72,12 @@ def train_run(
         pseudo_a_batch(config.pseudo, config.train.batch_size)
 
     table, skipped = read_table(config.data)
+    warn_of_headers(table)
     raise_if_relabelled(labels or {}, table, "the cross-validation")
-    pseudo = read_pseudo_labelled(config.pseudo, table) if config.pseudo is not None else None
+    pseudo = None
+    if config.pseudo is not None:
+        pseudo = read_pseudo_labelled(config.pseudo, table, max_pixels=config.data.max_pixels)
+        warn_of_headers(pseudo)
     folds = assign_folds(table, config.folds)
     training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
     beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
@@ -82,9 +90,10 @@ def train_run(
     tell_doubts(config, table)
     if labels is None and is_main():  # the folds of a cross-validation were looked at together
         tell_copies_across(config, table, np.isin(table.image_ids, training.image_ids))
-    mean, std = measure_pixels(
-        training, channels_of(config), config.data.significant_bits, max(1, config.train.workers)
-    )
+    read = ImageReader.of(config.data, channels_of(config))
+    mean, std = measure_pixels(training, read, max(1, config.train.workers))
+    warn_of_clipping(read)
+    warn_of_mean(mean)
     facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
     rules = with_min_pixels(config.rules, table.num_classes)
     trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
@@ -141,7 +150,9 @@ def resume(path: Path, device: str) -> Run:
     checkpoint = checkpoint or run.latest()
     pseudo = None
     if config.pseudo is not None:
-        pseudo = read_pseudo_labelled(config.pseudo, table, run.pseudo_file).select(run.part("pseudo"))
+        pseudo = read_pseudo_labelled(config.pseudo, table, run.pseudo_file, config.data.max_pixels).select(
+            run.part("pseudo")
+        )
     trainer = build_trainer(config, facts, training, device, pretrained=checkpoint is None, pseudo=pseudo)
     history: list[HistoryRow] = []
     if checkpoint is not None:

@@ -18,5 +18,5 @@ def training_dataset(config: ExperimentConfig, training: ImageTable, pseudo: Ima
     """The labelled images, then the pseudo-labelled ones, with the changes that the experiment draws for them."""
     images = training if pseudo is None else join(training, pseudo)
     augmentation = build_augmentation(config.augment)
-    bits = config.data.significant_bits
-    return StripDataset(images, channels_of(config), augmentation, config.train.seed, bits)
+    bits, most = config.data.significant_bits, config.data.max_pixels
+    return StripDataset(images, channels_of(config), augmentation, config.train.seed, bits, most)

@@ -19,6 +19,7 @@ from sever.data.dataset import (
     measure_pixels,
     start_worker,
 )
+from sever.data.reader import ImageReader
 from sever.data.samplers import EpochSampler, SampleKey
 from sever.data.table import ImageTable
 from sever.data.transforms import build_augmentation
@@ -145,7 +146,7 @@ def test_images_that_fit_are_left_as_they_are() -> None:
 def test_mean_and_spread_are_those_of_all_pixels(tmp_path: Path, channels: int, workers: int) -> None:
     images = random_images(SIZES, channels)
     table = write_table(tmp_path, images, random_masks(SIZES))
-    mean, std = measure_pixels(table, channels, workers=workers)
+    mean, std = measure_pixels(table, ImageReader(channels), workers)
     pixels = np.concatenate([image.reshape(-1, channels) for image in images]) / 255
     assert mean == pytest.approx(pixels.mean(axis=0), rel=1e-12)
     assert std == pytest.approx(pixels.std(axis=0), rel=1e-12)
@@ -154,7 +155,7 @@ def test_mean_and_spread_are_those_of_all_pixels(tmp_path: Path, channels: int, 
 def test_mean_and_spread_by_hand(tmp_path: Path) -> None:
     images = [np.array([[0, 0, 0]], np.uint8), np.array([[255]], np.uint8)]
     table = write_table(tmp_path, images, [np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 1), np.uint8)])
-    assert measure_pixels(table, 1) == ((0.25,), (pytest.approx(0.1875**0.5, rel=1e-15),))
+    assert measure_pixels(table, ImageReader(1)) == ((0.25,), (pytest.approx(0.1875**0.5, rel=1e-15),))
 
 
 def test_sixteen_bit_images_are_read_and_measured_by_their_significant_bits(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_sixteen_bit_images_are_read_and_measured_by_their_significant_bits(tmp_
     table = write_table(tmp_path, [image], [np.zeros((1, 20, 30), np.uint8)])
     pixels, _ = StripDataset(table, 1, significant_bits=12)[SampleKey(0, 0)]
     assert np.abs(pixels[0].numpy() - image / 4095 * 255).max() <= 1
-    (mean,), _ = measure_pixels(table, 1, significant_bits=12)
+    (mean,), _ = measure_pixels(table, ImageReader(1, significant_bits=12))
     assert mean == pytest.approx((image / 4095).mean(), abs=0.003)
 
 
@@ -178,5 +179,5 @@ def test_a_channel_that_never_changes_is_refused(tmp_path: Path) -> None:
     image[..., 2] = 7
     table = write_table(tmp_path, [image], [np.zeros((1, 20, 30), np.uint8)])
     with pytest.raises(InputError, match=r"same value.*in_channels"):
-        measure_pixels(table, 3)
-    assert len(measure_pixels(table, 1)[0]) == 1
+        measure_pixels(table, ImageReader(3))
+    assert len(measure_pixels(table, ImageReader(1))[0]) == 1

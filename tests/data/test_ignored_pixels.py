@@ -14,6 +14,7 @@ from sever.config.mask_values import IGNORED
 from sever.data.dataset import StripDataset, collate, measure_pixels
 from sever.data.layouts import read_table
 from sever.data.mixing import join
+from sever.data.reader import ImageReader
 from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
 from sever.data.transforms import RECIPES, Recipe, crop
@@ -58,11 +59,11 @@ def test_the_table_has_them_as_neither_nor(root: Path) -> None:
 
 
 def test_statistics_leave_them_out(root: Path) -> None:
-    mean, std = measure_pixels(read(root, include=["a.png"]), 1)
+    mean, std = measure_pixels(read(root, include=["a.png"]), ImageReader(1))
     levels = np.array([10, 20, 30, 40]) / 255  # and not 200
     assert mean == pytest.approx([levels.mean()])
     assert std == pytest.approx([levels.std()])
-    both, _ = measure_pixels(read(root), 3)
+    both, _ = measure_pixels(read(root), ImageReader(3))
     assert both == pytest.approx([np.array([10, 20, 30, 40, *[50] * 4, *[60] * 4]).mean() / 255] * 3)
 
 

@@ -19,6 +19,7 @@ from sever.config.loading import parse_config
 from sever.data.dataset import Channels, measure_pixels
 from sever.data.images import read_image
 from sever.data.layouts import read_table
+from sever.data.reader import ImageReader
 from sever.errors import InputError
 from sever.files import atomic_folder, write_text
 from sever.pipeline.inspection import DatasetFacts, How, LoadedModel, load_model
@@ -88,7 +89,7 @@ def _plan(task: Task, data: Path) -> ExperimentConfig:
 def _measure_step(config: ExperimentConfig, clock: Callable[[], float]) -> float:
     table, _ = read_table(config.data)
     channels: Channels = 3 if config.model.in_channels == "rgb" else 1
-    facts = DatasetFacts(table.class_names, *measure_pixels(table, channels))
+    facts = DatasetFacts(table.class_names, *measure_pixels(table, ImageReader.of(config.data, channels)))
     return step_seconds(config, facts, table, "cpu", clock)
 
 

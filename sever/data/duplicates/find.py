@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,17 +42,20 @@ class _Reader(NamedTuple):
     """Images as they are compared; small enough to be sent to threads."""
 
     paths: Sequence[Path]
+    sizes: Sequence[tuple[int, int]]
     factor: float
     significant_bits: int
 
     def fingerprint(self, at: int) -> _Print:
-        image_hw = read_image(self.paths[at], 1, self.significant_bits)[..., 0]
+        image_hw = self._read(at)
         digest = hashlib.blake2b(repr(image_hw.shape).encode() + image_hw.tobytes(), digest_size=16).digest()
         return _Print(speckle(without_light(small_picture(image_hw, self.factor))), digest)
 
     def picture(self, at: int) -> Picture:
-        image_hw = read_image(self.paths[at], 1, self.significant_bits)[..., 0]
-        return Picture(without_light(small_picture(image_hw, self.factor)))
+        return Picture(without_light(small_picture(self._read(at), self.factor)))
+
+    def _read(self, at: int) -> np.ndarray:
+        return read_image(self.paths[at], 1, self.significant_bits, math.prod(self.sizes[at]))[..., 0]
 
 
 def find_duplicates(
@@ -69,7 +73,7 @@ def find_duplicates(
     stage's name, how many steps are done, of how many.
     Raises InputError where an image can't be read.
     """
-    reader = _Reader(paths, shrink_factor(list(sizes)), significant_bits)
+    reader = _Reader(paths, sizes, shrink_factor(list(sizes)), significant_bits)
     prints = _fingerprints(reader, advance)
     speckles = np.stack([each.speckle for each in prints])
     candidates = find_candidates(speckles, lambda done: advance("comparing", done, len(speckles)))

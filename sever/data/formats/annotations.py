@@ -77,7 +77,7 @@ def table_of(
     everything = images or list_table(image_base(settings.root))
     chosen = everything.include(settings.include)
     if split == "test":
-        table, faults = measure(chosen)
+        table, faults = measure(chosen, settings.max_pixels)
         raise_unless(settings.skip_bad, faults, settings.root)
         return leave_out(without_labels(table, classes.names), faults), faults
     matched = match(annotated, everything.image_ids)
@@ -85,7 +85,7 @@ def table_of(
     faults = without_images(matched.faults, excluded)
     faults += _unannotated(settings, chosen.image_ids, matched)
     raise_unless(settings.skip_bad, faults, settings.root)
-    table, unreadable = measure(leave_out(chosen, faults))
+    table, unreadable = measure(leave_out(chosen, faults), settings.max_pixels)
     raise_unless(settings.skip_bad, unreadable, settings.root)
     labelled, bad = _draw_all(table, matched.by_id, classes)
     raise_unless(settings.skip_bad, bad, settings.root)

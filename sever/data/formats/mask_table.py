@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sever.config import DataSettings
+import numpy as np
+
+from sever.config import MAX_PIXELS, DataSettings
+from sever.data.codecs import Header
 from sever.data.faults import Skipped, raise_unless, without_images
 from sever.data.formats.coding import Coding, Encoded
+from sever.data.images import read_header
 from sever.data.listing import in_threads, leave_out, measure, with_runs, without_labels
 from sever.data.mask_doubts import find_misreading
 from sever.data.mask_pixels import read_codes
@@ -43,12 +47,12 @@ def mask_table(
         bare = [name for name in chosen.image_ids if name not in masks and name not in known]
         found = [Skipped(name, None, f"its mask is missing: {expected(name)}{_MEND}") for name in bare] + found
     raise_unless(settings.skip_bad, found, settings.root)
-    table, unreadable = measure(leave_out(chosen, found))
+    table, unreadable = measure(leave_out(chosen, found), settings.max_pixels)
     raise_unless(settings.skip_bad, unreadable, settings.root)
     found += unreadable
     if split == "test":
         return leave_out(without_labels(table, class_names), found), found
-    labelled, bad = _label(table, masks, find_coding, class_names)
+    labelled, bad = _label(table, masks, find_coding, class_names, settings.max_pixels)
     raise_unless(settings.skip_bad, bad, settings.root)
     found += bad
     return leave_out(labelled, found), found
@@ -65,26 +69,32 @@ def _label(
     masks: Mapping[str, Path | None],
     find_coding: Callable[[str], Coding],
     class_names: Sequence[str],
+    max_pixels: int,
 ) -> tuple[ImageTable, list[Skipped]]:
-    def read(row: int) -> Encoded | str:
+    def read(row: int) -> tuple[Encoded, Header | None] | str:
         image_id = table.image_id(row)
         path = masks.get(image_id)
-        return (
-            ([""] * len(class_names), "") if path is None else read_mask(path, table.size(row), find_coding(image_id))
-        )
+        if path is None:
+            return ([""] * len(class_names), ""), None
+        encoded = read_mask(path, table.size(row), find_coding(image_id), max_pixels)
+        return encoded if isinstance(encoded, str) else (encoded, read_header(path, max_pixels))
 
     answers = in_threads(read, range(len(table)))
     faults = [Skipped(table.image_id(row), None, each) for row, each in enumerate(answers) if isinstance(each, str)]
     good = {row: each for row, each in enumerate(answers) if not isinstance(each, str)}
-    columns = [[runs[index] for runs, _ in good.values()] for index in range(len(class_names))]
-    ignored = [text for _, text in good.values()]
-    return with_runs(table.take(list(good)), columns, class_names, ignored), faults
+    columns = [[runs[index] for (runs, _), _ in good.values()] for index in range(len(class_names))]
+    ignored = [text for (_, text), _ in good.values()]
+    kept = table.take(list(good))
+    for name in ("orientation", "pages"):  # of an image and its mask the one that is odd
+        odd = [getattr(header, name) if header else 1 for _, header in good.values()]
+        kept.frame[name] = np.maximum(kept.frame[name], odd)
+    return with_runs(kept, columns, class_names, ignored), faults
 
 
-def read_mask(path: Path, size: tuple[int, int], coding: Coding) -> Encoded | str:
+def read_mask(path: Path, size: tuple[int, int], coding: Coding, max_pixels: int = MAX_PIXELS) -> Encoded | str:
     """The run lengths of a mask picture, or what is wrong with it."""
     try:
-        codes_hw = read_codes(path, coding.by_colour)
+        codes_hw = read_codes(path, coding.by_colour, max_pixels)
     except InputError as error:
         return str(error)
     if codes_hw.shape != size:

@@ -167,8 +167,8 @@ def _test_images(root: Path) -> tuple[ImageTable, bool] | None:
     if not (root / "test_images").is_dir():
         return None
     try:
-        return read_table(DataSettings(root=root, skip_bad=True), "test")[0], True
+        return read_table(DataSettings(root=root, skip_bad=True), "test", thorough=False)[0], True
     except InputError as error:  # or the images themselves are at fault: then this raises again
-        table, _ = read_table(DataSettings(root=root, skip_bad=True, num_classes=1), "test")
+        table, _ = read_table(DataSettings(root=root, skip_bad=True, num_classes=1), "test", thorough=False)
         tell(f"which classes there are is not checked: {error}")
         return table, False

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from sever.config import DataSettings, ExperimentConfig, parse_config
-from sever.data.dataset import Channels, measure_pixels
+from sever.data.dataset import measure_pixels
 from sever.data.fingerprint import take_fingerprint
 from sever.data.folds import assign_folds, split
 from sever.data.layouts import read_table
+from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import write_json, write_text
@@ -24,6 +25,7 @@ from sever.pipeline.plan import choices as plan
 from sever.pipeline.plan.page import render_fingerprint, render_plan
 from sever.pipeline.progress import tell
 from sever.pipeline.speed import step_seconds
+from sever.pipeline.training_images import channels_of
 from sever.store import read_json
 
 GROUPS_FILE = "groups.csv"
@@ -46,7 +48,7 @@ class Wish:
 def make_plan(wish: Wish) -> tuple[str, list[str]]:
     """The experiment as commented YAML, and the fingerprint in words. Raises InputError for faults of the data."""
     data, data_choices = _data(wish)
-    table, _ = read_table(data)
+    table, _ = read_table(data, thorough=False)
     fingerprint = take_fingerprint(table)
     if fingerprint.clean_images == fingerprint.images:
         raise InputError(f"no image of {wish.root} shows a defect, so there is nothing to plan for; check the labels")
@@ -116,8 +118,8 @@ def _trial(data: DataSettings, settled: Sequence[plan.Choice], architecture: str
 
 
 def _facts(table: ImageTable, config: ExperimentConfig) -> DatasetFacts:
-    channels: Channels = 3 if config.model.in_channels == "rgb" else 1
-    return DatasetFacts(table.class_names, *measure_pixels(table.take(list(range(min(20, len(table))))), channels))
+    read = ImageReader.of(config.data, channels_of(config))
+    return DatasetFacts(table.class_names, *measure_pixels(table.take(list(range(min(20, len(table))))), read))
 
 
 def _workers() -> int:

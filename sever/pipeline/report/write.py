@@ -19,8 +19,8 @@ import torch
 import sever
 from sever.config import DataSettings, RuleSettings, parse_rules
 from sever.data import rle
-from sever.data.images import read_image
 from sever.data.layouts import read_table
+from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.postprocess import quantise
 from sever.decide.rules import resolve_rules
@@ -219,10 +219,10 @@ def _pictures(source: Source, tally: Tally, numbers: Numbers) -> dict[str, Pictu
     wanted = [image["image_id"] for gallery in numbers["galleries"] for image in gallery["images"]]
     rows = {image_id: row for row, image_id in enumerate(tally.sheet.image_ids)}
     colours, most_bytes = palette(source.table.num_classes), PICTURE_BYTES // (2 * max(1, len(wanted)))
-    pictures = {}
+    read, pictures = ImageReader.of(source.data, 3), {}
     for image_id in wanted:
         row = rows[image_id]
-        image_hwc = read_image(source.table.path(row), 3, source.data.significant_bits)
+        image_hwc = read(source.table.path(row))
         drawn_chw = np.stack([rle.decode(runs, *source.table.size(row)) for runs in tally.runs[row]])
         pictures[image_id] = draw_picture(image_hwc, source.table.mask(row), drawn_chw, colours, most_bytes)
     return pictures

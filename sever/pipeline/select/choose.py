@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sever.config import DataSettings
 from sever.data.listing import list_table
+from sever.data.reader import ImageReader
 from sever.decide.bootstrap import group_numbers
 from sever.decide.select import ROUNDING, Choice, Outlook, choose_pair, look_ahead
 from sever.decide.shakeup import (
@@ -206,13 +208,13 @@ def _own_features(candidates: Candidates) -> np.ndarray:
     """Of the images out of fold, in the candidates' order."""
     opened = open_evidence(candidates.evidence[0].folder)
     table = opened.table.select(candidates.image_ids)
-    bits = int(opened.evidence.about()["data"]["significant_bits"])
-    return folder_features([table.path(row) for row in range(len(table))], bits)
+    data = DataSettings.model_validate(opened.evidence.about()["data"])
+    return folder_features([table.path(row) for row in range(len(table))], ImageReader.of(data, channels=1))
 
 
 def _test_features(folder: Path) -> np.ndarray:
     table = list_table(folder)
-    return folder_features([table.path(row) for row in range(len(table))])
+    return folder_features([table.path(row) for row in range(len(table))], ImageReader(channels=1))
 
 
 def _check(settings: SelectSettings) -> None:

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sever.data.images import read_image
+from sever.data.reader import ImageReader
 from sever.pipeline.progress import meter
 from sever.pipeline.streams import read_ahead
 
@@ -44,15 +44,12 @@ def image_features(image_hw: np.ndarray) -> np.ndarray:
     )
 
 
-def folder_features(paths: Sequence[Path], significant_bits: int = 16) -> np.ndarray:
+def folder_features(paths: Sequence[Path], read: ImageReader) -> np.ndarray:
     """(N, 8) FEATURES of image files, a few in memory at a time."""
-
-    def read(path: Path) -> np.ndarray:
-        return image_features(read_image(path, 1, significant_bits)[..., 0])
 
     rows = []
     with meter("look at images", len(paths)) as progress:
-        for row in read_ahead(read, paths, depth=8):
+        for row in read_ahead(lambda path: image_features(read(path)[..., 0]), paths, depth=8):
             rows.append(row)
             progress.advance()
     return np.stack(rows)
