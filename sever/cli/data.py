@@ -10,7 +10,18 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.logs import logs
-from sever.cli.options import AsJson, DataRoot, Include, Output, Set, SkipBad, load_experiments
+from sever.cli.options import (
+    AsJson,
+    DataRoot,
+    Include,
+    Output,
+    Set,
+    SkipBad,
+    Split,
+    ToolFormat,
+    load_data,
+    load_experiments,
+)
 from sever.errors import InputError
 
 data_app = typer.Typer(help="Look at a data set, and work on it.", no_args_is_help=True)
@@ -67,3 +78,37 @@ def check(
     settings = DataSettings(root=root, include=tuple(include or ()), skip_bad=skip_bad)
     numbers = check_data(settings, overlap, output, sheet)
     print(json.dumps(numbers, indent=2) if as_json else render(numbers, output))
+
+
+@data_app.command("convert")
+def convert_(
+    root: Annotated[Path, typer.Argument(help="Folder of a data set; with --predictions the folder of its images.")],
+    output: Output,
+    to: Annotated[ToolFormat, typer.Option(help="What to write.")],
+    split: Annotated[Split, typer.Option(help="Which images of a data set that has two parts.")] = Split.train,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Folder of `sever predict`: write what it found, with scores, to be corrected.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", "-r", help="With --predictions: the run, whose class names are taken.")
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Polygons at most so many pixels off (0: none), in place of exact masks.", min=0),
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="Link the images in place of copying them.")] = False,
+    set_: Set = None,
+    include: Include = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write labels, or a model's predictions, as another tool reads them, with the images; and say what got lost.
+
+    Example: `sever data convert data/mine -o for-cvat --to cvat`
+    """
+    settings = load_data(set_, root=root, skip_bad=skip_bad or None, include=include or None)
+    from sever.pipeline.data_convert import Predicted, convert, render
+
+    predicted = None if predictions is None else Predicted(predictions, run)
+    numbers = convert(settings, split.value, to.value, output, tolerance, link, predicted)
+    print(json.dumps(numbers, indent=2) if as_json else render(numbers))

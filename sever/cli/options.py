@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sever.config import ExperimentConfig, load_config, read_assignments
+from sever.config import DataSettings, ExperimentConfig, load_config, parse_config, read_assignments
+from sever.config.overrides import with_overrides
 
 
 class CsvForm(StrEnum):
@@ -33,6 +34,16 @@ class Flip(StrEnum):
 class Split(StrEnum):
     train = "train"
     test = "test"
+
+
+class ToolFormat(StrEnum):
+    coco = "coco"
+    cvat = "cvat"
+    label_studio = "label-studio"
+    yolo = "yolo"
+    labelme = "labelme"
+    masks = "masks"
+    severstal = "severstal"
 
 
 class Frequencies(StrEnum):
@@ -86,3 +97,9 @@ def load_experiments(paths: Sequence[Path], set_: Sequence[str] | None, **option
     overrides = {name.replace("__", "."): value for name, value in options.items()}
     assigned = read_assignments(set_ or ())
     return [load_config(path, overrides, assigned) for path in paths]
+
+
+def load_data(set_: Sequence[str] | None, **options: Any) -> DataSettings:
+    """The settings of a data set without an experiment: its options, and --set data.KEY=VALUE."""
+    overrides = {f"data.{name}": value for name, value in options.items()}
+    return parse_config(with_overrides({"name": "data"}, overrides, read_assignments(set_ or ())), "the options").data

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from sever.config import DataSettings
+from sever.data import rle
 from sever.data.bad_rows import in_doubt, missing_images, with_images
 from sever.data.class_names import CLASSES_FILE, numbered, stated_class_names
 from sever.data.faults import Skipped, raise_unless, without_images
+from sever.data.formats.export import Exported, Wish
 from sever.data.listing import leave_out, list_table, measure, with_runs, without_labels
 from sever.data.near_names import NearNames
 from sever.data.run_table import (
@@ -20,9 +22,11 @@ from sever.data.run_table import (
     read_rows,
     read_run_table,
     without_rows,
+    write_run_table,
 )
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.files import atomic_path
 
 LABELS_FILE = "train.csv"
 SAMPLE_FILE = "sample_submission.csv"
@@ -135,3 +139,13 @@ def _label(table: ImageTable, labels: pd.DataFrame, class_names: tuple[str, ...]
         runs = dict(zip(rows["image_id"], rows["runs"], strict=True))
         columns.append([runs.get(image_id, "") for image_id in table.image_ids])
     return with_runs(table, columns, class_names)
+
+
+def write_severstal(folder: Path, images: Iterable[Exported], class_names: Sequence[str], wish: Wish) -> None:
+    """train.csv with a row for every pair of image and class."""
+    with atomic_path(folder / LABELS_FILE) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        write_run_table(file, ((image.image_id, _runs_of(image)) for image in images), "combined")
+
+
+def _runs_of(image: Exported) -> list[str]:
+    return [rle.encode(mask_hw == 1) for mask_hw in image.masks_chw]

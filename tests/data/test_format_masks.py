@@ -177,6 +177,12 @@ def test_two_masks_for_one_image(root: Path) -> None:
     assert "b_mask.png" in fault
 
 
+def test_an_image_whose_name_ends_like_a_mask(root: Path) -> None:
+    save_images(root / "images", "b_mask.png")
+    save(root / "masks" / "b_mask.png", mask((0, 0, 2, 3, 1)))
+    assert areas(read(root, num_classes=1, include=["b*"])[0]) == {"b.png": [0], "b_mask.png": [6]}
+
+
 def test_a_kept_suffix_tells_two_images_apart(root: Path) -> None:
     save_images(root / "images", "b.jpg")
     save(root / "masks" / "b.jpg.png", mask((0, 0, 2, 3, 1)))

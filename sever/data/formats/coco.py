@@ -5,9 +5,10 @@ Also what Roboflow writes, a _annotations.coco.json in each of train/, valid/ an
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from sever.config import DataSettings
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, ids_beside, image_base, labels_of, table_of
 from sever.data.formats.classes import classes_of
-from sever.data.formats.counts import counts_of_letters, mask_of_counts
+from sever.data.formats.counts import counts_of_letters, counts_of_mask, letters_of_counts, mask_of_counts
+from sever.data.formats.export import Exported, Region, Wish
 from sever.data.formats.files import label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box, fill_polygon
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.files import write_text
 
 # COCO's own folder has captions and key points beside the instances, in files of the same build.
 _PARTS = ("images", "categories", "annotations")
@@ -194,3 +197,29 @@ def _four(numbers: list[Any], where: str) -> tuple[float, float, float, float]:
     if len(numbers) != 4 or not all(isinstance(number, (int, float)) for number in numbers):
         raise InputError(f"{where}: `bbox` should be four numbers: left, top, width, height")
     return tuple(map(float, numbers))  # type: ignore[return-value]
+
+
+def write_coco(folder: Path, images: Iterable[Exported], class_names: Sequence[str], wish: Wish) -> None:
+    """annotations/instances.json: an annotation a region, run lengths in letters, or polygons where wished."""
+    records, annotations = list[dict[str, Any]](), list[dict[str, Any]]()
+    for image in images:
+        height, width = image.size
+        records.append({"id": len(records) + 1, "file_name": image.image_id, "height": height, "width": width})
+        for region in image.regions():
+            annotations.append({"id": len(annotations) + 1, "image_id": len(records)} | _record(region, wish))
+    categories = [{"id": at, "name": name, "supercategory": ""} for at, name in enumerate(class_names, start=1)]
+    content = {"images": records, "categories": categories, "annotations": annotations}
+    write_text(folder / "annotations" / "instances.json", json.dumps(content, allow_nan=False))
+
+
+def _record(region: Region, wish: Wish) -> dict[str, Any]:
+    segmentation: Any = {
+        "size": list(region.mask_hw.shape),
+        "counts": letters_of_counts(counts_of_mask(region.mask_hw)),
+    }
+    if wish.tolerance is not None:
+        segmentation = [ring.ravel().tolist() for ring in region.rings(wish.tolerance)]
+    score = {} if region.score is None else {"score": region.score}
+    area = int(np.count_nonzero(region.mask_hw))
+    known = {"category_id": region.class_index + 1, "iscrowd": 0, "area": area, "bbox": list(region.box)}
+    return known | {"segmentation": segmentation} | score

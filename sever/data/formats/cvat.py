@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from sever.config import DataSettings
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, labels_of, table_of
 from sever.data.formats.classes import classes_of
-from sever.data.formats.counts import mask_of_counts
+from sever.data.formats.counts import counts_of_mask, mask_of_counts
+from sever.data.formats.export import Exported, Region, Wish
 from sever.data.formats.files import label_files, read_xml
 from sever.data.formats.geometry import as_points, fill_box, fill_ellipse, fill_polygon, turn_about
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.files import write_text
 
 Draw = Callable[[int, int], np.ndarray]
 _START_BYTES = 4096
@@ -151,3 +153,49 @@ def _whole(element: ET.Element, name: str) -> int:
     if number < 0 or number != int(number):
         raise InputError(f"`{name}` should be a whole number of 0 or more, not {element.get(name)!r}")
     return int(number)
+
+
+def write_cvat(folder: Path, images: Iterable[Exported], class_names: Sequence[str], wish: Wish) -> None:
+    """annotations.xml: a mask a region, or polygons where wished; a model's score is an attribute of that name."""
+    document = ET.Element("annotations")
+    ET.SubElement(document, "version").text = "1.1"
+    labels = ET.SubElement(ET.SubElement(ET.SubElement(document, "meta"), "task"), "labels")
+    for name in class_names:
+        _add_label(labels, name, wish)
+    for at, image in enumerate(images):
+        height, width = image.size
+        about = {"id": str(at), "name": image.image_id, "width": str(width), "height": str(height)}
+        element = ET.SubElement(document, "image", about)
+        for region in image.regions():
+            for child in _elements(region, class_names[region.class_index], wish):
+                element.append(child)
+    ET.indent(document)
+    text = ET.tostring(document, encoding="unicode")
+    write_text(folder / "annotations.xml", f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n')
+
+
+def _add_label(labels: ET.Element, name: str, wish: Wish) -> None:
+    label = ET.SubElement(labels, "label")
+    ET.SubElement(label, "name").text = name
+    attributes = ET.SubElement(label, "attributes")
+    if wish.predicted:
+        attribute = ET.SubElement(attributes, "attribute")
+        for key, value in {"name": "score", "mutable": "False", "input_type": "text", "default_value": ""}.items():
+            ET.SubElement(attribute, key).text = value
+
+
+def _elements(region: Region, label: str, wish: Wish) -> list[ET.Element]:
+    known = {"label": label, "source": "auto" if wish.predicted else "manual", "occluded": "0", "z_order": "0"}
+    if wish.tolerance is None:
+        left, top, width, height = region.box
+        counts = counts_of_mask(region.mask_hw[top : top + height, left : left + width], by_column=False)
+        box = {"left": left, "top": top, "width": width, "height": height}
+        own = {"rle": ", ".join(map(str, counts))} | {name: str(value) for name, value in box.items()}
+        found = [ET.Element("mask", known | own)]
+    else:
+        lines = [";".join(f"{x:.2f},{y:.2f}" for x, y in ring.tolist()) for ring in region.rings(wish.tolerance)]
+        found = [ET.Element("polygon", known | {"points": line}) for line in lines]
+    if region.score is not None:
+        for element in found:
+            ET.SubElement(element, "attribute", {"name": "score"}).text = f"{region.score:.4f}"
+    return found

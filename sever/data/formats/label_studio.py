@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
 from sever.config import DataSettings
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, labels_or_fault, table_of
-from sever.data.formats.brush import decode_brush
+from sever.data.formats.brush import decode_brush, encode_brush
 from sever.data.formats.classes import classes_of
+from sever.data.formats.export import Exported, Region, Wish
 from sever.data.formats.files import label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_ellipse, fill_polygon, turn_about
 from sever.data.images import IMAGE_SUFFIXES
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.files import write_text
 
 Draw = Callable[[int, int], np.ndarray]
 _START_BYTES = 4096
@@ -32,10 +36,15 @@ def looks_like_label_studio(root: Path) -> bool:
     return bool(task_files(root))
 
 
-def read_label_studio(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
-    """The images whose tasks are annotated; no region: clean. Classes in the order of the alphabet."""
+def read_label_studio(
+    settings: DataSettings, split: str, part: str = "annotations"
+) -> tuple[ImageTable, list[Skipped]]:
+    """The images whose tasks are annotated; no region: clean. Classes in the order of the alphabet.
+
+    `part` "predictions" reads what a model said in place of what people did.
+    """
     paths = label_files(settings, task_files(settings.root), "*.json")
-    annotated = [entry for path in paths for entry in _entries(path)]
+    annotated = [entry for path in paths for entry in _entries(path, part)]
     labels = labels_or_fault(annotated)
     classes = classes_of(settings, sorted(labels), "the labels of the tasks, sorted,", labels)
     return table_of(settings, split, classes, annotated)
@@ -78,13 +87,13 @@ def image_names(task: dict[str, Any], where: str) -> tuple[str, ...]:
     raise InputError(f"{where}: `data` names no image that ends in {', '.join(IMAGE_SUFFIXES)}")
 
 
-def _entries(path: Path) -> list[Annotated]:
+def _entries(path: Path, part: str) -> list[Annotated]:
     found = []
     for where, task in tasks_of(path):
         if "data" not in task:
             raise InputError(f"{path}, {where}: it has no `data`; export the project as JSON, not as JSON-MIN")
         names = image_names(task, f"{path}, {where}")
-        annotations = field_of(task, "annotations", list, f"{path}, {where}")
+        annotations = field_of(task, part, list, f"{path}, {where}")
         kept = [each for each in annotations if not (isinstance(each, dict) and each.get("was_cancelled"))]
         if len(kept) == 1:
             found.append(_annotated(names, path, where, kept[0]))
@@ -179,3 +188,44 @@ def _percent(value: dict[str, Any], key: str, where: str) -> float:
     if not abs(number) < 1e6:
         raise InputError(f"{where}: `{key}` is {number:g}, far beyond any image")
     return number / 100
+
+
+def write_label_studio(folder: Path, images: Iterable[Exported], class_names: Sequence[str], wish: Wish) -> None:
+    """tasks.json to import: a brush a region, or polygons where wished; and label_config.xml for the project.
+
+    What a model drew are predictions, with scores, which a person accepts and corrects.
+    """
+    part = "predictions" if wish.predicted else "annotations"
+    tasks = []
+    for at, image in enumerate(images, start=1):
+        regions = [each for region in image.regions() for each in _regions(region, class_names, wish, image.size)]
+        for number, region in enumerate(regions):
+            region["id"] = f"{at}-{number}"
+        answer: dict[str, Any] = {"result": regions}
+        if wish.predicted:
+            scores = [region["score"] for region in regions]
+            answer |= {"model_version": "sever", "score": min(scores, default=1.0)}
+        address = f"/data/local-files/?d={quote(image.image_id)}"
+        tasks.append({"id": at, "data": {"image": address}, part: [answer]})
+    write_text(folder / "tasks.json", json.dumps(tasks, allow_nan=False))
+    write_text(folder / "label_config.xml", _label_config(class_names, wish))
+
+
+def _regions(region: Region, class_names: Sequence[str], wish: Wish, size: tuple[int, int]) -> list[dict[str, Any]]:
+    kind = "brushlabels" if wish.tolerance is None else "polygonlabels"
+    known: dict[str, Any] = {"type": kind, "from_name": "tag", "to_name": "image", "image_rotation": 0}
+    known |= {"original_height": size[0], "original_width": size[1]}
+    known |= {} if region.score is None else {"score": region.score}
+    labels = {kind: [class_names[region.class_index]]}
+    if wish.tolerance is None:
+        return [known | {"value": {"format": "rle", "rle": encode_brush(region.mask_hw)} | labels}]
+    percent = 100 / np.array([size[1], size[0]])
+    rings = [(ring * percent).tolist() for ring in region.rings(wish.tolerance)]
+    return [known | {"value": {"points": ring, "closed": True} | labels} for ring in rings]
+
+
+def _label_config(class_names: Sequence[str], wish: Wish) -> str:
+    tag = "BrushLabels" if wish.tolerance is None else "PolygonLabels"
+    labels = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in class_names)
+    image = '  <Image name="image" value="$image" zoom="true"/>\n'
+    return f'<View>\n{image}  <{tag} name="tag" toName="image">\n{labels}  </{tag}>\n</View>\n'

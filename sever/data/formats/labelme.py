@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+import cv2
 import numpy as np
 
 from sever.config import DataSettings
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, ids_beside, image_base, labels_or_fault, table_of
 from sever.data.formats.classes import classes_of
+from sever.data.formats.export import Exported, Region, Wish
 from sever.data.formats.files import label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box, fill_ellipse, fill_polygon
 from sever.data.images import IMAGE_SUFFIXES
 from sever.data.mask_pixels import decode_picture
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.files import write_text
+from sever.names import inside
 
 Draw = Callable[[int, int], np.ndarray]
 _START_BYTES = 4096
@@ -43,7 +48,8 @@ def read_labelme(settings: DataSettings, split: str) -> tuple[ImageTable, list[S
 
 
 def _json_files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*.json") if not any(part.startswith(".") for part in path.parts))
+    found = root.rglob("*.json")
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def _start(path: Path) -> bytes:
@@ -149,3 +155,39 @@ _DRAWN: dict[str, Callable[[list[Any], dict[str, Any]], Draw]] = {
     "circle": _circle,
     "mask": _mask,
 }
+
+
+def write_labelme(folder: Path, images: Iterable[Exported], class_names: Sequence[str], wish: Wish) -> None:
+    """A JSON file beside each image: a mask a region, or polygons where wished; a model's score is its description."""
+    for image in images:
+        height, width = image.size
+        shapes = [
+            shape for region in image.regions() for shape in _shapes(region, class_names[region.class_index], wish)
+        ]
+        content: dict[str, Any] = {
+            "version": "5.5.0",
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": PurePosixPath(image.image_id).name,
+            "imageData": None,
+            "imageHeight": height,
+            "imageWidth": width,
+        }
+        path = inside(folder, image.image_id, "image id").with_suffix(".json")
+        if path.exists():
+            raise InputError(f"labelme has one file for images that differ in their suffix alone: {image.image_id}")
+        write_text(path, json.dumps(content, allow_nan=False))
+
+
+def _shapes(region: Region, label: str, wish: Wish) -> list[dict[str, Any]]:
+    known: dict[str, Any] = {"label": label, "group_id": None, "flags": {}}
+    known["description"] = "" if region.score is None else f"score {region.score:.4f}"
+    if wish.tolerance is not None:
+        rings = region.rings(wish.tolerance)
+        return [known | {"points": ring.tolist(), "shape_type": "polygon", "mask": None} for ring in rings]
+    left, top, width, height = region.box
+    encoded, buffer = cv2.imencode(".png", region.mask_hw[top : top + height, left : left + width] * 255)
+    assert encoded, "OpenCV could not encode a PNG"
+    points = [[left, top], [left + width - 1, top + height - 1]]
+    picture = base64.b64encode(buffer.tobytes()).decode("ascii")
+    return [known | {"points": points, "shape_type": "mask", "mask": picture}]

@@ -11,6 +11,8 @@ from collections import defaultdict
 import cv2
 import numpy as np
 
+from sever.data.formats.geometry import fill_polygon
+
 # Directions: right, down, left, up, as (x, y).
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
@@ -21,13 +23,17 @@ def polygons(mask_hw: np.ndarray, tolerance: float = 0.0) -> list[np.ndarray]:
     `tolerance`: how far, in pixels, a simpler outline may lie from the true one; 0 is exact.
     """
     count, labels = cv2.connectedComponents((mask_hw != 0).astype(np.uint8), connectivity=4)
-    found = []
-    for top, left, part in _parts(labels, count):
-        rings = [_simpler(ring, tolerance) for ring in _rings(part)]
-        rings = [ring for ring in rings if len(ring) >= 3]
-        if rings:
-            found.append(_bridged(rings) + np.array((left, top)))
-    return found
+    return [_outline(part, tolerance) + np.array((left, top)) for top, left, part in _parts(labels, count)]
+
+
+def _outline(part: np.ndarray, tolerance: float) -> np.ndarray:
+    """The ring of one area within its box; exact where a simpler one would leave nothing of it."""
+    rings = _rings(part)
+    if tolerance > 0:
+        simple = _bridged([ring for ring in (_simpler(ring, tolerance) for ring in rings) if len(ring) >= 3])
+        if len(simple) and fill_polygon(simple, *part.shape).any():
+            return simple
+    return _bridged(rings)
 
 
 def _parts(labels: np.ndarray, count: int) -> list[tuple[int, int, np.ndarray]]:
@@ -93,14 +99,12 @@ def _corners(ring: list[tuple[int, int, int]]) -> np.ndarray:
 
 
 def _simpler(ring: np.ndarray, tolerance: float) -> np.ndarray:
-    if tolerance <= 0:
-        return ring
     return cv2.approxPolyDP(ring.astype(np.float32)[:, None], tolerance, True)[:, 0].astype(np.float64)
 
 
 def _bridged(rings: list[np.ndarray]) -> np.ndarray:
     """The outer ring with every hole spliced in where two of their corners are nearest."""
-    joined = rings[0]
+    joined = rings[0] if rings else np.zeros((0, 2))
     for hole in rings[1:]:
         distances = ((joined[:, None] - hole[None]) ** 2).sum(axis=2)
         at, start = np.unravel_index(int(distances.argmin()), distances.shape)

@@ -28,18 +28,17 @@ def pair(image_ids: Iterable[str], masks: Mapping[str, Path]) -> tuple[dict[str,
     A mask x.png belongs to x.jpg, and so do x.jpg.png and x_mask.png. Where two images or two masks could be meant,
     that is told.
     """
-    by_stem: dict[str, list[str]] = defaultdict(list)
-    for name in masks:
-        stem = stem_of(name)
-        for key in (stem, without_ending(stem)):
-            if key is not None:
-                by_stem[key].append(name)
+    exact, ended = _by_stem(masks)
     ids = list(image_ids)
+    claimed = {name for image_id in ids for key in (image_id, stem_of(image_id)) for name in exact.get(key, ())}
     owners: dict[str, list[str]] = defaultdict(list)
     chosen: dict[str, list[str]] = {}
     for image_id in ids:
-        # The more exact name first: of x.jpg and x.png, x.jpg.png is the mask of x.jpg alone.
-        chosen[image_id] = by_stem.get(image_id) or by_stem.get(stem_of(image_id)) or []
+        # The more exact name first: of x.jpg and x.png, x.jpg.png is the mask of x.jpg alone; and x_mask.png is no
+        # mask of x.jpg where there is an image x_mask.jpg.
+        stem = stem_of(image_id)
+        spare = [name for name in ended.get(stem, ()) if name not in claimed]
+        chosen[image_id] = exact.get(image_id) or [*exact.get(stem, ()), *spare]
         for name in chosen[image_id]:
             owners[name].append(image_id)
     pairs, unclear = {}, {}
@@ -51,6 +50,17 @@ def pair(image_ids: Iterable[str], masks: Mapping[str, Path]) -> tuple[dict[str,
         elif names:
             pairs[image_id] = masks[names[0]]
     return pairs, unclear, [name for name in masks if name not in owners]
+
+
+def _by_stem(names: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Names by what they are without suffix, and by that without _mask and the like."""
+    exact, ended = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for name in names:
+        stem = stem_of(name)
+        exact[stem].append(name)
+        if (short := without_ending(stem)) is not None:
+            ended[short].append(name)
+    return dict(exact), dict(ended)
 
 
 def named_masks(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:

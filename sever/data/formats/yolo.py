@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import yaml
 
 from sever.config import DataSettings
 from sever.data.class_names import CLASSES_FILE, stated_class_names
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, labels_of, table_of
 from sever.data.formats.classes import Classes, classes_of
+from sever.data.formats.export import Exported, Wish
 from sever.data.formats.geometry import as_points, fill_polygon
 from sever.data.images import list_images
 from sever.data.listing import table_of_paths
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.files import write_text
+from sever.names import inside
 from sever.reading import MIB, read_text, read_yaml
 
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
@@ -139,3 +143,20 @@ def _box(shares: list[float], settings: DataSettings) -> list[float]:
 
 def _drawing(points: np.ndarray) -> Callable[[int, int], np.ndarray]:
     return lambda height, width: fill_polygon(points * (width, height), height, width)
+
+
+def write_yolo(folder: Path, images: Iterable[Exported], class_names: Sequence[str], wish: Wish) -> None:
+    """labels/x.txt with a line a polygon, empty where clean, and data.yaml. The form has no place for scores."""
+    for image in images:
+        scale = np.array([image.size[1], image.size[0]])
+        lines = [
+            " ".join([str(region.class_index), *(f"{share:.9g}" for share in (ring / scale).ravel().tolist())])
+            for region in image.regions()
+            for ring in region.rings(wish.tolerance or 0.0)
+        ]
+        path = inside(folder / _LABELS, image.image_id, "image id").with_suffix(".txt")
+        if path.exists():
+            raise InputError(f"YOLO has one file for images that differ in their suffix alone: {image.image_id}")
+        write_text(path, "".join(f"{line}\n" for line in lines))
+    content = {"path": ".", "train": _IMAGES, "val": _IMAGES, "names": dict(enumerate(class_names))}
+    write_text(folder / YAML_FILES[0], yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
