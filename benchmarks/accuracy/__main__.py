@@ -68,6 +68,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of neu_seg/ and magnetic_tile/")
     parser.add_argument("--work", type=Path, default=Path("saved/accuracy"), help="where runs keep their checkpoints")
     parser.add_argument("--results", type=Path, default=ROOT / "docs" / "accuracy.csv")
+    parser.add_argument("--nnunet-python", type=Path, help="Python of an environment with nnunetv2")
     parser.add_argument(
         "--table", action="store_true", help="print what is known, a mean over seeds a row, and run nothing"
     )
@@ -85,7 +86,8 @@ def run(options: argparse.Namespace) -> None:
     print(f"{folder}: {len(split.train)} images train, {len(split.test)} test", flush=True)
     budget = Budget(options.clock, key["budget"])
     with Stopwatch(folder / "spent.json") as stopwatch:
-        task = Task(split, options.seed, budget, folder, stopwatch, parse_variant(options.variant))
+        variant = parse_variant(options.variant)
+        task = Task(split, options.seed, budget, folder, stopwatch, variant, options.nnunet_python)
         trained = CONTENDERS[options.contender](task)
         spent = stopwatch.spent()
     row = {

@@ -15,7 +15,7 @@ from .protocols import Sample, Split
 @dataclass(frozen=True)
 class Task:
     """One training. `folder` is its own and stays between sittings; `variant` holds what differs from the contender's
-    usual settings, as text by name; `stopwatch` is running."""
+    usual settings, as text by name; `stopwatch` is running. `nnunet_python`: of an environment that has nnU-Net."""
 
     split: Split
     seed: int
@@ -23,6 +23,7 @@ class Task:
     folder: Path
     stopwatch: Stopwatch
     variant: Mapping[str, str]
+    nnunet_python: Path | None = None
 
 
 @dataclass(frozen=True)

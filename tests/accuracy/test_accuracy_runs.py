@@ -1,16 +1,19 @@
 """Whole runs of benchmarks/accuracy on tiny data: a row at the end, once; and what was stopped goes on the same."""
 
 import csv
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from made_data import make_neu
 
 from benchmarks.accuracy import __main__ as accuracy
-from benchmarks.accuracy.budget import Budget, Stopwatch
-from benchmarks.accuracy.contenders import plain, with_sever
+from benchmarks.accuracy.budget import Budget, ClockName, Stopwatch
+from benchmarks.accuracy.contenders import nnunet, plain, with_sever
 from benchmarks.accuracy.protocols import PROTOCOLS
 from benchmarks.accuracy.task import Task
 from sever.config import load_config
@@ -135,3 +138,42 @@ def test_padding_and_squashing_give_maps_of_the_images_own_size(tmp_path: Path) 
 def test_wrong_variants_are_told(variant: dict[str, str], fault: str) -> None:
     with pytest.raises(InputError, match=fault):
         plain.read_settings(variant)
+
+
+def test_nnunet_is_given_the_training_images_with_their_labels(tmp_path: Path) -> None:
+    split = PROTOCOLS["neu-grouped"](make_neu(tmp_path), 0)
+    nnunet.write_raw(split, tmp_path / "raw")
+    about = json.loads((tmp_path / "raw" / "dataset.json").read_text())
+    assert about["labels"] == {"background": 0, "inclusion": 1, "patches": 2, "scratches": 3}
+    assert about["numTraining"] == len(list((tmp_path / "raw" / "imagesTr").iterdir())) == len(split.train)
+    for number, sample in enumerate(split.train):
+        labels_hw = cv2.imread(str(tmp_path / "raw" / "labelsTr" / f"case_{number:05d}.png"), cv2.IMREAD_UNCHANGED)
+        image_hw = cv2.imread(str(tmp_path / "raw" / "imagesTr" / f"case_{number:05d}_0000.png"), cv2.IMREAD_UNCHANGED)
+        assert np.array_equal(labels_hw, sample.read_labels())
+        assert np.array_equal(image_hw, sample.read_image())
+
+
+@pytest.mark.parametrize(
+    ("clock", "python", "variant", "fault"),
+    [
+        ("cpu", None, {}, "needs --nnunet-python"),
+        ("epochs", Path("python"), {}, "no passes over the images"),
+        ("cpu", Path("python"), {"rate": "1"}, "allowed: memory_gb"),
+    ],
+)
+def test_what_nnunet_can_not_do_is_told(
+    tmp_path: Path, clock: ClockName, python: Path | None, variant: dict[str, str], fault: str
+) -> None:
+    task = replace(small_task(make_neu(tmp_path)), budget=Budget(clock, 1), nnunet_python=python, variant=variant)
+    with pytest.raises(InputError, match=fault):
+        nnunet.train_nnunet(task)
+
+
+def test_a_driver_that_fails_is_told_and_leaves_no_row(tmp_path: Path) -> None:
+    make_neu(tmp_path)
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    with pytest.raises(InputError, match="prepare ended with code 3"):
+        run(tmp_path, "--contender", "nnunet", "--clock", "cpu", "--nnunet-python", str(broken))
+    assert not (tmp_path / "results.csv").exists()
