@@ -13,6 +13,7 @@ from sever.decide.postprocess import quantise
 from sever.files import write_json
 from sever.pipeline.evidence import open_evidence, write_score_table
 from sever.store import Evidence
+from sever.store.origin import Origin, digest_of, image_digests
 
 
 def make_evidence(
@@ -31,9 +32,12 @@ def make_evidence(
     generator = np.random.default_rng(seed)
     data = DataSettings(root=data_root)
     table, _ = read_table(data)
-    evidence = Evidence(folder)
+    evidence, folds_n = Evidence(folder), np.arange(len(table)) % folds
+    models = {str(fold): digest_of([folder.name, seed, fold]) for fold in range(folds)}
+    digests = image_digests(table.path(row) for row in range(len(table)))
+    origins = [str(Origin(models[str(fold)], digest)) for fold, digest in zip(folds_n, digests, strict=True)]
     for row, image_id in enumerate(table.image_ids):
-        evidence.maps.write(image_id, quantise(_plausible(table.mask(row), noise, generator)))
+        evidence.maps.write(image_id, quantise(_plausible(table.mask(row), noise, generator)), origins[row])
     write_json(
         evidence.about_file,
         {
@@ -42,18 +46,24 @@ def make_evidence(
             "class_names": list(table.class_names),
             "folds": list(range(folds)),
             "data": data.model_dump(mode="json"),
+            "models": models,
         },
     )
-    frame = table.frame[["image_id", "group"]].assign(fold=np.arange(len(table)) % folds)
+    frame = table.frame[["image_id", "group"]].assign(fold=folds_n)
     evidence.write_table(evidence.folds_file, frame)
     rules = rules or RuleSettings(min_pixels=(0,) * table.num_classes)
     write_json(evidence.rules_file, rules.model_dump(mode="json"))
     if gate:
         truth = table.has_class()
         label_probs_nc = np.clip(0.8 * truth + 0.1 + generator.normal(0, 0.1, truth.shape), 0, 1)
-        evidence.write_label_probs(table.image_ids, label_probs_nc.astype(np.float32))
+        evidence.write_label_probs(table.image_ids, label_probs_nc.astype(np.float32), origins)
     write_score_table(open_evidence(folder))
     return folder
+
+
+def rewrite(evidence: Evidence, image_id: str, levels_chw: np.ndarray) -> None:
+    """Other pixels in a map that says of its origin what it said."""
+    evidence.maps.write(image_id, levels_chw, evidence.maps.origin(image_id))
 
 
 def _plausible(masks_chw: np.ndarray, noise: float, generator: np.random.Generator) -> np.ndarray:

@@ -21,6 +21,7 @@ WITH_RATIO = [
     "duplicates",
     "loader",
     "mixed_precision",
+    "origins",
     "postprocess",
     "probability_maps",
     "pseudo_labels",

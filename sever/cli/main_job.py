@@ -81,6 +81,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Override train.seed.")] = None,
     precision: PrecisionOption = None,
     skip_bad: SkipBad = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="With -r: go on to so many epochs in all; the rate's schedule is stretched over them.", min=1
+        ),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP.
@@ -101,8 +107,10 @@ def train(
         from sever.store import find_run
 
         logs.use_those_of(find_run(run)[0].folder)
-        give(resume(run, device).folder)
+        give(resume(run, device, epochs).folder)
         return
+    if epochs is not None:
+        raise InputError("--epochs goes on with a run (-r) beyond its end; for a new one say --set train.epochs=N")
     experiments = load_experiments(
         config or [],
         set_,

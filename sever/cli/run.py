@@ -34,6 +34,9 @@ def run(
 ) -> None:
     """Carry out a story: command lines in stages, with all that was said on the way. Type it again to go on with it.
 
+    A story is a program, to be trusted like a Makefile: its commands write and send files, and can build and run code.
+    Read it, or look at --dry-run, before you run somebody else's.
+
     What is done is kept in saved/stories/NAME/state.json. A command that fails stops the story with its exit code.
 
     Examples: `sever run experiments/severstal-2019/story.yml --dry-run`,

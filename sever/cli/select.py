@@ -63,8 +63,9 @@ def select(
     Example: `sever select saved/a saved/b saved/blend --public scores.csv --public-images 1801 --private-images 3705`
     """
     from sever.deliver.charts import require_charts
+    from sever.output import OutputFolder
     from sever.pipeline.select.choose import SelectSettings, select_submissions
-    from sever.pipeline.select.words import as_dict, render, write_selection
+    from sever.pipeline.select.words import RESULTS, as_dict, render, write_selection
 
     settings = SelectSettings(
         public=public,
@@ -81,6 +82,7 @@ def select(
     )
     if output is not None:
         require_charts()  # told before the work, not after it
+        OutputFolder(output).claim(RESULTS)
     selection = select_submissions(candidates, settings)
     if output is not None:
         write_selection(selection, output)

@@ -97,8 +97,13 @@ class StorySettings(Settings):
 
 
 def variables_in(text: str) -> set[str]:
-    """The names in curly brackets. Raises ValueError for brackets that are no variable's."""
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+    """The names in curly brackets. Raises ValueError for brackets that are no variable's, and for `{name:>9}`, a form:
+    a width of a billion would be a small file that fills the memory."""
+    found = [part for part in string.Formatter().parse(text) if part[1] is not None]
+    formatted = next((name for _, name, form, conversion in found if form or conversion), None)
+    if formatted is not None:
+        raise ValueError(f"{{{formatted}}} takes no format")
+    return {str(name) for _, name, _, _ in found}
 
 
 def _raise_unless_known(text: str, known: set[str], where: str) -> None:

@@ -20,22 +20,27 @@ from sever.config import MAX_PIXELS
 from sever.data import codecs
 from sever.data.codecs import Codec, Header, png
 from sever.errors import InputError
+from sever.output import WRITTEN, written_below
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All images below a folder, sorted by path in posix form; hidden files and folders are left out."""
-    found = []
+    """All images below a folder, sorted by path in posix form; hidden files and folders are left out, and so are the
+    pictures that a command wrote there, such as maps: where results lie among images, the images stay the same."""
+    found, results = [], set[str]()
     for current, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if _is_loop(Path(current), folder):
             folders.clear()
             continue
+        if WRITTEN in names:
+            results |= set(map(str, written_below(Path(current))))
         found += [
             f"{current}/{name}" for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
         ]
-    return [Path(name) for name in sorted(found)]
+    paths = [Path(name) for name in sorted(found)]
+    return [path for path in paths if str(path) not in results] if results else paths
 
 
 def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

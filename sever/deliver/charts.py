@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sever.errors import InputError
-from sever.files import atomic_path
+from sever.output import OutputFolder
 
 Area = Callable[[int, np.ndarray, float], np.ndarray]
 
@@ -188,5 +188,6 @@ def _save(figure: Figure, path: Path) -> None:
     raise_unless_picture(path)
     kind = path.suffix.lower().removeprefix(".")
     metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sever"}), atomic_path(path) as temporary:
+    home = OutputFolder(path.parent)
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sever"}), home.new(path.name) as temporary:
         figure.savefig(temporary, format=kind, metadata=metadata)

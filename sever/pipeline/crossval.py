@@ -20,7 +20,7 @@ from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
-from sever.files import write_json, write_text
+from sever.files import write_json
 from sever.pipeline.evaluate_labels import render_labels
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.fold_processes import default_jobs, run_side_by_side
@@ -28,17 +28,20 @@ from sever.pipeline.inspection import (
     How,
     LoadedModel,
     fold_checkpoint,
+    identity_of_run,
     image_reader,
     inspect_table,
     label_table,
     load_model,
 )
 from sever.pipeline.pixel_warnings import warn_of_headers
+from sever.pipeline.predict import origins_of
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
 from sever.pipeline.train import resume, train_run
 from sever.store import Evidence, LabelStore, Run, read_json
+from sever.store.labels import Label
 
 # In a fold's folder: it is predicted, and what its network left.
 PREDICTED = "predicted.json"
@@ -71,8 +74,9 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
     evidence = Evidence(Run.create(saved, config.name).folder)
     frame = table.frame[["image_id", "group"]].assign(fold=folds_n, labels=table.label_digests())
     evidence.write_table(evidence.folds_file, frame[frame["fold"] != ALWAYS_TRAIN])
-    write_json(evidence.rules_file, with_min_pixels(config.rules, table.num_classes).model_dump(mode="json"))
-    write_text(evidence.folder / "config.yml", dump_config(config))
+    rules = with_min_pixels(config.rules, table.num_classes)
+    evidence.output.write_json(evidence.rules_file.name, rules.model_dump(mode="json"))
+    evidence.output.write_text("config.yml", dump_config(config))
     about = {
         "kind": "crossval",
         "name": config.name,
@@ -80,7 +84,7 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
         "folds": list(range(config.folds.count)),
         "data": config.data.model_dump(mode="json"),
     }
-    write_json(evidence.about_file, about)  # last: a folder with this file is complete
+    evidence.output.write_json(evidence.about_file.name, about)  # last: a folder with this file is complete
     return evidence
 
 
@@ -90,7 +94,8 @@ def crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidation
     `jobs` folds at a time, each a process of its own; 0 takes as many as `default_jobs` says.
     """
     about = _about_folds(evidence)
-    todo = [fold for fold in about["folds"] if not is_done(evidence, fold)]
+    _adopt_older(evidence)
+    todo = folds_to_do(evidence, about["folds"])
     jobs = min(jobs or default_jobs(device), max(len(todo), 1))
     tell(f"{evidence.folder}: {len(todo)} of {len(about['folds'])} folds to do, {jobs} at a time")
     if jobs > 1:
@@ -98,6 +103,7 @@ def crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidation
     else:
         for fold in todo:
             run_fold(evidence, fold, device)
+    _note_models(evidence, about)
     _gather_labels(evidence, about["folds"])
     opened = open_evidence(evidence.folder)
     labels = None if opened.gate_probs_nc is None else _label_scores(opened)
@@ -133,15 +139,28 @@ def held_out(evidence: Evidence, fold: int) -> list[str]:
     return folds.loc[folds["fold"] == fold, "image_id"].tolist()
 
 
-def is_done(evidence: Evidence, fold: int) -> bool:
-    """Whether all that the fold left is there: a map, or labels, that were lost are made again."""
-    done = evidence.fold_folder(fold) / PREDICTED
-    if not done.is_file():
+def folds_to_do(evidence: Evidence, folds: Sequence[int]) -> list[int]:
+    """Which of them are not trained and predicted yet, or have to be predicted again."""
+    begun = [fold for fold in folds if (evidence.fold_folder(fold) / PREDICTED).is_file()]
+    if not begun:
+        return list(folds)
+    table, _ = read_table(load_config(evidence.folder / "config.yml").data)
+    return [fold for fold in folds if fold not in begun or not _is_done(evidence, fold, table)]
+
+
+def _is_done(evidence: Evidence, fold: int, table: ImageTable) -> bool:
+    """Whether all that the fold left is there, and of its network and the images as they are in `table`: a map or a
+    label that was lost, replaced, or whose image was, is made again."""
+    folder = evidence.fold_folder(fold)
+    noted = read_json(folder / PREDICTED)
+    left, model = noted.get("left", ()), noted.get("model")
+    if model is None or model != identity_of_run(fold_checkpoint(evidence, fold)):
         return False
-    left = read_json(done).get("left", ())
-    if "maps" in left and evidence.maps.missing(held_out(evidence, fold)):
+    origins = origins_of(table.select(held_out(evidence, fold)), model)
+    if "maps" in left and not all(evidence.maps.holds(image_id, origin) for image_id, origin in origins.items()):
         return False
-    return "labels" not in left or LabelStore(evidence.fold_folder(fold)).file.is_file()
+    labels = LabelStore(folder)
+    return "labels" not in left or labels.read(table.num_classes, origins).keys() == origins.keys()
 
 
 def summarise(pairs: pd.DataFrame, class_names: Sequence[str]) -> dict[str, Any]:
@@ -201,19 +220,37 @@ def _made(run: Run) -> Run:
 
 
 def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTable) -> None:
-    read, image_ids = image_reader(loaded.config, loaded.facts), table.image_ids
-    labels: dict[str, np.ndarray] = {}
+    read, image_ids, maps = image_reader(loaded.config, loaded.facts), table.image_ids, evidence.maps
+    labels: dict[str, Label] = {}
+    origins = origins_of(table, loaded.identity)
     with meter(f"fold {fold + 1}: out-of-fold answers", len(table)) as progress:
         for row, levels_chw, label_probs_c in _answers(loaded, table, read):
             if levels_chw is not None:
-                evidence.maps.write(image_ids[row], levels_chw)
+                maps.write(image_ids[row], levels_chw, origins[image_ids[row]])
             if label_probs_c is not None:
-                labels[image_ids[row]] = label_probs_c
+                labels[image_ids[row]] = Label(label_probs_c, origins[image_ids[row]])
             progress.advance()
     if labels:
         LabelStore(evidence.fold_folder(fold)).write(labels, table.num_classes)
     left = [name for name, there in (("maps", loaded.draws_masks), ("labels", bool(labels))) if there]
-    write_json(evidence.fold_folder(fold) / PREDICTED, {"checkpoint": loaded.checkpoints[0].name, "left": left})
+    noted = {"checkpoint": loaded.checkpoints[0].name, "left": left, "model": loaded.identity}
+    write_json(evidence.fold_folder(fold) / PREDICTED, noted)
+
+
+def _note_models(evidence: Evidence, about: dict[str, Any]) -> None:
+    """Put into evidence.json whose maps count, once all folds are predicted."""
+    models = {str(fold): read_json(evidence.fold_folder(fold) / PREDICTED)["model"] for fold in about["folds"]}
+    if about.get("models") != models:
+        write_json(evidence.about_file, about | {"models": models})
+        evidence.output.adopt([evidence.about_file.name])
+
+
+def _adopt_older(evidence: Evidence) -> None:
+    """A cross-validation's folder was made by us, empty: before there was a list, all in it was written by us."""
+    if not evidence.output.list_file.exists():
+        maps = [evidence.maps.name(image_id) for image_id in evidence.maps]
+        tables = [file.name for file in (evidence.pairs_file, evidence.labels_file) if file.is_file()]
+        evidence.output.adopt([*maps, *tables])
 
 
 def _answers(
@@ -231,10 +268,10 @@ def _answers(
 
 def _gather_labels(evidence: Evidence, folds: Sequence[int]) -> None:
     """One file of all folds' label probabilities, in the order of folds.csv."""
-    num_classes, probs = len(evidence.about()["class_names"]), dict[str, np.ndarray]()
+    num_classes, labels = len(evidence.about()["class_names"]), dict[str, Label]()
     for fold in folds:
-        probs |= LabelStore(evidence.fold_folder(fold)).read(num_classes)
-    if probs:
+        labels |= LabelStore(evidence.fold_folder(fold)).read_labels(num_classes)
+    if labels:
         evidence.labels.write(
-            {image_id: probs[image_id] for image_id in evidence.read_folds()["image_id"]}, num_classes
+            {image_id: labels[image_id] for image_id in evidence.read_folds()["image_id"]}, num_classes
         )

@@ -18,7 +18,7 @@ from sever.data.table import ImageTable
 from sever.decide.metrics import dice_pairs, pair_counts
 from sever.deliver.pair_sheet import Pair, pair_sheet
 from sever.errors import InputError
-from sever.files import atomic_path, write_json
+from sever.output import OutputFolder
 from sever.pipeline.progress import Stages, tell
 
 # Pairs that overlap less than this are not looked for: too little of the steel is the same.
@@ -26,6 +26,9 @@ LEAST_SHOWN_OVERLAP = 0.5
 # Dice below which two masks of one piece of steel count as different.
 SAME_MASKS = 0.8
 TEST = "test_images"
+
+
+RESULTS = ("groups.csv", "duplicates.csv", "check.json", "pairs.png")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ def check_data(settings: DataSettings, least_overlap: float, output: Path, num_s
     """
     if not LEAST_SHOWN_OVERLAP <= least_overlap <= 1:
         raise InputError(f"an overlap of {least_overlap:g} can't be asked for; it is {LEAST_SHOWN_OVERLAP:g} to 1")
+    home = OutputFolder(output)
+    home.claim(RESULTS)
     checked = _read(settings)
     table = checked.table
     with Stages() as stages:
@@ -58,16 +63,16 @@ def check_data(settings: DataSettings, least_overlap: float, output: Path, num_s
     grouped = pairs["overlap"] >= least_overlap
     groups = group_numbers(len(table), [each[:2] for each, is_one in zip(found, grouped, strict=True) if is_one])
     numbers = _numbers(checked, pairs, grouped, groups, least_overlap)
-    with atomic_path(output / "groups.csv") as temporary:
+    with home.new("groups.csv") as temporary:
         pd.DataFrame({"image": table.image_ids, "group": groups}).to_csv(temporary, index=False)
-    with atomic_path(output / "duplicates.csv") as temporary:
+    with home.new("duplicates.csv") as temporary:
         pairs.assign(grouped=grouped).to_csv(temporary, index=False)
-    write_json(output / "check.json", numbers)
+    home.write_json("check.json", numbers)
     shown = _worst_first(pairs[grouped], groups, found)[:num_shown]
     if shown:
-        pair_sheet(
-            output / "pairs.png", [_picture(checked, found[row], pairs.iloc[row]) for row in shown], table.class_names
-        )
+        pictures = [_picture(checked, found[row], pairs.iloc[row]) for row in shown]
+        with home.new("pairs.png") as temporary:
+            pair_sheet(temporary, pictures, table.class_names)
     return numbers
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 from sever.config import ExperimentConfig
 from sever.data.synthetic import SynthSettings
 from sever.decide.pseudo_labels import Sureness
 from sever.errors import InputError
+from sever.output import OutputFolder
 from sever.pipeline import leaderboard as board
 from sever.pipeline import pseudo, tune
 from sever.pipeline.blend import scores
@@ -39,6 +41,14 @@ def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> 
     """
     started = time.monotonic()
     _clear(output)
+    try:
+        return _run(configs, output, device, started)
+    finally:  # from now on all that lies there is known to be the demo's; only a kill leaves it unknown
+        home = OutputFolder(output, MARKER)
+        home.adopt(home.everything())
+
+
+def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started: float) -> str:
     data = output / "data"
     _headline(
         1, f"making {STRIP.train} images of synthetic steel strip to learn from, and {STRIP.test} to be judged on"
@@ -99,9 +109,22 @@ def _headline(stage: int, text: str) -> None:
 
 
 def _clear(output: Path) -> None:
-    """An earlier demo makes way; anybody else's files don't."""
-    if output.exists() and any(output.iterdir()) and not (output / MARKER).exists():
-        raise InputError(f"{output} holds files that no demo made; give another folder with -o")
-    shutil.rmtree(output, ignore_errors=True)
-    output.mkdir(parents=True)
-    (output / MARKER).touch()
+    """An earlier demo makes way; anybody else's files don't. What a killed demo left is not known file by file, so that
+    it is moved aside and not deleted."""
+    home = OutputFolder(output, MARKER)
+    if output.exists() and any(output.iterdir()):
+        if not home.list_file.exists():
+            raise InputError(f"{output} holds files that no demo made; give another folder with -o")
+        if home.list_file.stat().st_size:
+            home.claim(home.everything())
+            for child in output.iterdir():
+                shutil.rmtree(child) if child.is_dir() else child.unlink()
+        else:
+            tell(f"an unfinished demo was moved from {output} to {_moved_aside(output)}")
+    output.mkdir(parents=True, exist_ok=True)
+    home.list_file.touch()
+
+
+def _moved_aside(output: Path) -> Path:
+    free = next(place for number in count(1) if not (place := Path(f"{output}-unfinished-{number}")).exists())
+    return output.rename(free)

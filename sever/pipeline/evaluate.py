@@ -22,8 +22,8 @@ from sever.decide.metrics import ImageScore, ScoreSheet, pair_counts
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
-from sever.files import atomic_path, write_json
-from sever.pipeline.evaluate_labels import evaluate_labels, render_labels
+from sever.output import OutputFolder
+from sever.pipeline.evaluate_labels import RESULTS, evaluate_labels, render_labels
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter
@@ -144,6 +144,7 @@ def _evaluate(
 ) -> dict[str, Any]:
     """`labels` fills while `predicted` is read."""
     if output is not None:
+        OutputFolder(output).claim(RESULTS)
         output.mkdir(parents=True, exist_ok=True)  # told before the work, not after it, where that can't be
     sheet = ScoreSheet(table.num_classes)
     kept: dict[str, list[str]] = {}
@@ -168,10 +169,11 @@ def _write(
     predicted: dict[str, list[str]],
     read: ImageReader,
 ) -> None:
-    write_json(output / "scores.json", evaluation)
+    home = OutputFolder(output)
+    home.write_json("scores.json", evaluation)
     pairs = pd.DataFrame(sheet.dice(), columns=[f"dice_{name}" for name in table.class_names])
     pairs.insert(0, "image_id", sheet.image_ids)
-    with atomic_path(output / "images.csv") as temporary:
+    with home.new("images.csv") as temporary:
         pairs.to_csv(temporary, index=False)
     samples = []
     for heading, score in _telling_images(sheet.image_scores()):
@@ -179,7 +181,8 @@ def _write(
         masks_chw = np.stack([rle.decode(text, *table.size(row)) for text in predicted[score.image_id]])
         image_hwc = read(table.path(row))
         samples.append(Sample(score.image_id, image_hwc, table.mask(row), masks_chw, heading))
-    picture_sheet(output / "sheet.png", samples, table.class_names)
+    with home.new("sheet.png") as temporary:
+        picture_sheet(temporary, samples, table.class_names)
 
 
 def _telling_images(scores: list[ImageScore]) -> list[tuple[str, ImageScore]]:

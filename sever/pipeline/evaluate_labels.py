@@ -11,10 +11,13 @@ from rich.table import Table
 
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LABEL_THRESHOLD, LabelSheet
-from sever.files import atomic_path, write_json
+from sever.output import OutputFolder
 from sever.pipeline.inspection import LoadedModel, image_reader, label_table
 from sever.pipeline.progress import meter
 from sever.pipeline.tables import as_text
+
+# What `sever evaluate -o` leaves; a classifier's scores have no picture.
+RESULTS = ("scores.json", "images.csv", "sheet.png")
 
 
 def evaluate_labels(
@@ -22,6 +25,7 @@ def evaluate_labels(
 ) -> dict[str, Any]:
     """Score a model that draws no masks; with `output` also write scores.json and images.csv there."""
     if output is not None:
+        OutputFolder(output).claim(RESULTS)
         output.mkdir(parents=True, exist_ok=True)  # told before the work, not after it, where that can't be
     sheet = LabelSheet(table.num_classes)
     image_ids, shown = table.image_ids, table.has_class()
@@ -32,8 +36,9 @@ def evaluate_labels(
             progress.advance()
     evaluation = source | {"classes": list(table.class_names)} | sheet.as_dict()
     if output is not None:
-        write_json(output / "scores.json", evaluation)
-        with atomic_path(output / "images.csv") as temporary:
+        home = OutputFolder(output)
+        home.write_json("scores.json", evaluation)
+        with home.new("images.csv") as temporary:
             _images(sheet, table.class_names).to_csv(temporary, index=False)
     return evaluation
 

@@ -24,17 +24,22 @@ from sever.pipeline.progress import meter
 from sever.pipeline.streams import read_ahead
 from sever.store import Evidence, read_json
 from sever.store.evidence import PAIR_COLUMNS
+from sever.store.origin import image_digests
 
 
 @dataclass(frozen=True)
 class OpenEvidence:
-    """Evidence with its labels; row n of `table`, `folds_n` and `gate_probs_nc` is one image."""
+    """Evidence with its labels; row n of `table`, `folds_n`, `gate_probs_nc` and `origins` is one image.
+
+    `origins`: what each stored map must say of the model and the image that it comes from.
+    """
 
     evidence: Evidence
     table: ImageTable
     folds_n: np.ndarray
     gate_probs_nc: np.ndarray | None
     rules: RuleSettings
+    origins: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -45,10 +50,16 @@ class OpenEvidence:
         return self.table.num_classes
 
     def levels(self, row: int) -> np.ndarray:
-        """One image's stored map, (C, H, W) uint8 levels. Raises InputError where it doesn't fit the image."""
-        levels_chw = self.evidence.maps.read(self.table.image_id(row), self.num_classes)
+        """One image's stored map, (C, H, W) uint8 levels. Raises InputError where it is not of this model and image."""
+        image_id = self.table.image_id(row)
+        if image_id in self.evidence.maps and not self.evidence.maps.holds(image_id, self.origins[row]):
+            raise InputError(
+                f"map {self.evidence.maps.path(image_id)} was made by another model or with other settings, or its "
+                f"image has changed since; {self.evidence.remedy()}"
+            )
+        levels_chw = self.evidence.maps.read(image_id, self.num_classes)
         if levels_chw.shape[1:] != self.table.size(row):
-            raise InputError(f"map {self.evidence.maps.path(self.table.image_id(row))} is not of its image's size")
+            raise InputError(f"map {self.evidence.maps.path(image_id)} is not of its image's size")
         return levels_chw
 
     def raise_unless_mapped(self) -> None:
@@ -64,6 +75,13 @@ class OpenEvidence:
             raise InputError(
                 f"{maps.folder} lacks the probability maps of {len(missing)} of {len(self.table)} images "
                 f"({', '.join(missing[:3])}); run its `sever crossval` or `sever blend` again"
+            )
+        ids = self.table.image_ids
+        foreign = [name for name, origin in zip(ids, self.origins, strict=True) if not maps.holds(name, origin)]
+        if foreign:
+            raise InputError(
+                f"{maps.folder}: {len(foreign)} of {len(ids)} maps were made by another model or with other settings, "
+                f"or their images have changed since ({', '.join(foreign[:3])}); {self.evidence.remedy()}"
             )
 
     def gate(self, row: int) -> np.ndarray | None:
@@ -88,9 +106,11 @@ def open_evidence(path: Path) -> OpenEvidence:
     if list(table.class_names) != about["class_names"]:
         raise InputError(f"{evidence.folder} is about the classes {about['class_names']}, the data has others now")
     table = table.select(folds["image_id"])
-    gate = evidence.read_label_probs(table.image_ids, table.num_classes)
+    folds_n = folds["fold"].to_numpy(dtype=int)
+    origins = evidence.origins(folds_n, image_digests(table.path(row) for row in range(len(table))))
+    gate = evidence.read_label_probs(table.image_ids, table.num_classes, origins)
     rules = parse_rules(read_json(evidence.rules_file), str(evidence.rules_file))
-    return OpenEvidence(evidence, table, folds["fold"].to_numpy(dtype=int), gate, rules)
+    return OpenEvidence(evidence, table, folds_n, gate, rules, tuple(origins))
 
 
 def write_score_table(opened: OpenEvidence, rules: RuleSettings | None = None) -> pd.DataFrame:

@@ -31,7 +31,11 @@ from sever.pipeline.budget import Effort
 from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import detail
 from sever.pipeline.streams import chunks, read_ahead
-from sever.store import Evidence, Run, find_run, load_weights_file, read_json
+from sever.store import Evidence, Run, find_run, fingerprint, load_weights_file, read_json
+from sever.store.origin import digest_of
+
+# Raised when the same weights, settings and image file give another map than before, so that old ones are made anew.
+WAY_TO_A_MAP = 1
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class LoadedModel:
     inspector: Inspector
     draws_masks: bool = True
     labels_images: bool = False
+    # Digest of the weights and of all settings that what the networks say depends on; rules are applied afterwards.
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ def load_model(path: Path, how: How) -> LoadedModel:
         Inspector(predictors, rules, blend),
         draws_masks=any(member.draws_masks for member in loaded),
         labels_images=any(member.labels_images for member in loaded),
+        identity=digest_of([blend.as_dict(), *(member.identity for member in loaded)]),
     )
 
 
@@ -159,7 +166,31 @@ def _load_run(path: Path, how: How) -> LoadedModel:
     inspector = make_inspector(network.to(target), network.size_multiple, config, facts, rules, target)
     draws_masks = config.model.task == "segment"
     labels_images = not draws_masks or config.model.label_head
-    return LoadedModel(run.folder, (checkpoint,), config, facts, inspector, draws_masks, labels_images)
+    identity = _identity(config, facts, checkpoint)
+    return LoadedModel(run.folder, (checkpoint,), config, facts, inspector, draws_masks, labels_images, identity)
+
+
+def identity_of_run(path: Path) -> str:
+    """The identity that `load_model` would give a run or checkpoint, without building its network."""
+    run, checkpoint = find_run(path)
+    return _identity(load_config(run.config_file), DatasetFacts.read(run.dataset_file), checkpoint or run.best())
+
+
+def _identity(config: ExperimentConfig, facts: DatasetFacts, checkpoint: Path) -> str:
+    """Of one network: its weights, which hold the normalisation too, and how images go in and answers come out."""
+    return digest_of(
+        {
+            "way": WAY_TO_A_MAP,
+            "weights": fingerprint(checkpoint),
+            "model": config.model.model_dump(mode="json", exclude={"weights"}),
+            "loss": config.loss.name,
+            "classes": facts.num_classes,
+            "channels": facts.channels,
+            "significant_bits": config.data.significant_bits,
+            "precision": config.train.precision,
+            "predict": config.predict.model_dump(mode="json", exclude={"batch_size"}),
+        }
+    )
 
 
 def _raise_unless_alike(evidence: Evidence, loaded: Sequence[LoadedModel]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from sever.decide.postprocess import quantise
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
-from sever.files import write_json
+from sever.output import OutputFolder
 from sever.pipeline.budget import Budget
 from sever.pipeline.hurry import inspect_within, members_of
 from sever.pipeline.inspection import How, Inspected, LoadedModel, image_reader, inspect_table, label_table, load_model
@@ -29,7 +29,11 @@ from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.streams import read_ahead
 from sever.store import LabelStore, ProbabilityStore, fingerprint, read_json
+from sever.store.labels import LABELS
+from sever.store.origin import Origin, digest_of, image_digests
 
+MANIFEST = "predict.json"  # what the maps in a folder depend on
+RESULTS = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
 # Label probabilities (C,) float32 by image id; empty where no network labels images.
 Gate: TypeAlias = dict[str, np.ndarray]
 
@@ -104,21 +108,25 @@ def predict_images(
     loaded = load_model(run, how)
     table, skipped = source.read(loaded)
     warn_of_headers(table)
-    maps, labels = ProbabilityStore(output / "probs"), LabelStore(output)
+    home = OutputFolder(output)
+    maps, labels = ProbabilityStore(output / "probs", home), LabelStore(output)
+    # How much was left out for want of time is not known afterwards, so such maps count for such predictions alone.
     in_time = {"within_minutes": True} if budget else {}
-    results = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
-    claim(output, manifest_of(loaded, source) | in_time, overwrite, results)
-    report_skipped(skipped, output / "skipped.csv")
+    claim(
+        home, manifest_of(loaded, source) | in_time, overwrite, RESULTS, [maps.name(name) for name in table.image_ids]
+    )
+    report_skipped(skipped, home)
     if budget and not loaded.draws_masks:
         raise InputError("--minutes is for what draws masks; networks that only label images are predicted whole")
     if not loaded.draws_masks:
         return _predict_labels(labels, loaded, table)
     see = partial(inspect_within, budget, run, how, loaded, images=len(table)) if budget else None
-    gate = fill_maps(maps, labels, loaded, table, see)
-    reached = table if budget is None else table.take([at for at, name in enumerate(table.image_ids) if name in maps])
+    origins = origins_of(table, digest_of([loaded.identity, "within minutes"]) if budget else loaded.identity)
+    gate = fill_maps(maps, labels, loaded, table, origins, see)
+    reached = table.take([at for at, name in enumerate(table.image_ids) if maps.holds(name, origins[name])])
     left_out = _left_out(budget, len(table) - len(reached))
     if left_out:
-        write_json(output / "left_out.json", left_out)
+        home.write_json("left_out.json", left_out)
     found = np.zeros(loaded.facts.num_classes, dtype=np.int64)
     areas: dict[str, int] = {}
 
@@ -131,10 +139,11 @@ def predict_images(
             areas[image_id] = int(masks_chw.sum())
             yield image_id, rle.encode_masks(masks_chw)
 
-    write_submission(output / "submission.csv", rows(), form)
+    with home.new("submission.csv") as temporary:
+        write_submission(temporary, rows(), form)
     if sheet_images:
         most = sorted((area, image_id) for image_id, area in areas.items() if area)[::-1][:sheet_images]
-        _draw(output / "sheet.png", maps, gate, loaded, table.select(image_id for _, image_id in most))
+        _draw(home, maps, gate, loaded, table.select(image_id for _, image_id in most))
     counts = {name: int(count) for name, count in zip(loaded.facts.class_names, found, strict=True)}
     return Prediction(output, len(table), counts, output / "submission.csv", tuple(left_out))
 
@@ -144,6 +153,7 @@ def manifest_of(loaded: LoadedModel, source: Source) -> dict[str, Any]:
     settings = loaded.config.predict.model_dump(mode="json", exclude={"batch_size"})
     return {
         "images": source.describe(),
+        "model": loaded.identity,
         "checkpoints_sha256": [fingerprint(checkpoint) for checkpoint in loaded.checkpoints],
         "blend": loaded.inspector.blend.as_dict(),
         "precision": loaded.config.train.precision,
@@ -151,32 +161,32 @@ def manifest_of(loaded: LoadedModel, source: Source) -> dict[str, Any]:
     }
 
 
-def claim(output: Path, manifest: dict[str, Any], overwrite: bool, results: Sequence[str]) -> None:
-    """Make sure that the maps already in the folder are ours, or none are there.
+def claim(
+    home: OutputFolder, manifest: dict[str, Any], overwrite: bool, results: Sequence[str], maps: Sequence[str]
+) -> None:
+    """Make sure that what is in the folder is ours, and of the same prediction; with `overwrite` it goes.
 
-    The files `results` are an earlier prediction's, maybe of other images: they go.
+    The files `results` are an earlier prediction's, maybe of other images: they go. Raises InputError, and deletes
+    nothing, where a file that would be written, or deleted, is not ours.
     """
-    _claim_maps(output, manifest, overwrite)
-    for name in results:
-        (output / name).unlink(missing_ok=True)
-
-
-def _claim_maps(output: Path, manifest: dict[str, Any], overwrite: bool) -> None:
-    if output.exists() and not output.is_dir():
-        raise InputError(f"-o {output} is a file; give a folder")
-    file = output / "predict.json"
-    if file.exists() and not overwrite:
-        if read_json(file) != manifest:
-            raise InputError(
-                f"{output} holds the maps of another checkpoint or other settings, or of other images ({file}); "
-                "give another -o, or --overwrite to replace them"
-            )
-        return
+    home.claim([MANIFEST, LABELS, *results, *maps])
+    file = home.path(MANIFEST)
     if overwrite:
-        for image_id in ProbabilityStore(output / "probs"):
-            ProbabilityStore(output / "probs").path(image_id).unlink()
-        LabelStore(output).clear()
-    write_json(file, manifest)
+        home.remove([*home.below("probs"), *home.below("members")])
+        LabelStore(home.folder).clear()
+    elif file.exists() and read_json(file) != manifest:
+        raise InputError(
+            f"{home.folder} holds the maps of another checkpoint or other settings, or of other images ({file}); "
+            "give another -o, or --overwrite to replace them"
+        )
+    home.remove(results)
+    home.write_json(MANIFEST, manifest)
+
+
+def origins_of(table: ImageTable, identity: str) -> dict[str, str]:
+    """What each image's map and label must say of their origin to count."""
+    digests = image_digests(table.path(row) for row in range(len(table)))
+    return {name: str(Origin(identity, digest)) for name, digest in zip(table.image_ids, digests, strict=True)}
 
 
 def _in_order(
@@ -203,34 +213,41 @@ def fill_maps(
     labels: LabelStore,
     loaded: LoadedModel,
     table: ImageTable,
+    origins: Mapping[str, str],
     see: Callable[[ImageTable], Iterator[Inspected]] | None = None,
 ) -> Gate:
-    """Predict what is missing; returns the gate of every image where the networks label images."""
-    labelled = labels.read(loaded.facts.num_classes) if loaded.labels_images else None
-    ready = [image_id in maps and (labelled is None or image_id in labelled) for image_id in table.image_ids]
+    """Predict what is missing, or of another origin; returns every image's gate where the networks label images."""
+    classes = loaded.facts.num_classes
+    labelled = labels.read(classes, origins) if loaded.labels_images else None
+    ready = [
+        maps.holds(image_id, origins[image_id]) and (labelled is None or image_id in labelled)
+        for image_id in table.image_ids
+    ]
     todo = table.take(np.flatnonzero(~np.array(ready)))
     read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
     stream = see(todo) if see else inspect_table(loaded.inspector, todo, read, loaded.config.predict.batch_size)
     with meter("predict", len(table), done=len(table) - len(todo)) as progress:
         for seen in stream:
-            maps.write(image_ids[seen.row], quantise(seen.inspection.probs_chw))
+            image_id = image_ids[seen.row]
+            maps.write(image_id, quantise(seen.inspection.probs_chw), origins[image_id])
             if seen.inspection.gate_probs_c is not None:
-                labels.add(image_ids[seen.row], seen.inspection.gate_probs_c)
+                labels.add(image_id, seen.inspection.gate_probs_c, origins[image_id])
             progress.advance()
     if labelled is None:
         return {}
-    labels.finish([image_id for image_id in table.image_ids if image_id in maps], loaded.facts.num_classes)
-    return labels.read(loaded.facts.num_classes)
+    labels.finish([name for name in table.image_ids if maps.holds(name, origins[name])], classes)
+    return labels.read(classes, origins)
 
 
 def _predict_labels(labels: LabelStore, loaded: LoadedModel, table: ImageTable) -> Prediction:
     """What networks that draw no masks say of every image."""
-    ready = labels.read(loaded.facts.num_classes)
+    origins = origins_of(table, loaded.identity)
+    ready = labels.read(loaded.facts.num_classes, origins)
     todo = table.take([row for row, image_id in enumerate(table.image_ids) if image_id not in ready])
     read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
     with meter("predict", len(table), done=len(table) - len(todo)) as progress:
         for row, probs_c in label_table(loaded.inspector, todo, read, loaded.config.predict.batch_size):
-            labels.add(image_ids[row], probs_c)
+            labels.add(image_ids[row], probs_c, origins[image_ids[row]])
             progress.advance()
     labels.finish(table.image_ids, loaded.facts.num_classes)
     probs_nc = np.stack(list(labels.read(loaded.facts.num_classes).values()))
@@ -263,11 +280,12 @@ def read_levels(maps: ProbabilityStore, table: ImageTable, row: int, num_classes
     return levels_chw
 
 
-def _draw(path: Path, maps: ProbabilityStore, gate: Gate, loaded: LoadedModel, table: ImageTable) -> None:
+def _draw(home: OutputFolder, maps: ProbabilityStore, gate: Gate, loaded: LoadedModel, table: ImageTable) -> None:
     read = image_reader(loaded.config, loaded.facts)
     samples = [
         Sample(image_id, read(table.path(row)), None, masks_chw)
         for row, (image_id, masks_chw) in enumerate(_masks(maps, gate, loaded.inspector, table))
     ]
     if samples:
-        picture_sheet(path, samples, loaded.facts.class_names)
+        with home.new("sheet.png") as temporary:
+            picture_sheet(temporary, samples, loaded.facts.class_names)

@@ -16,6 +16,7 @@ from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
 from sever.decide.metrics import judged
 from sever.deliver.preview_sheet import Labelled, Preview, preview_sheet
+from sever.output import OutputFolder
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.training_images import channels_of, training_dataset
@@ -29,7 +30,9 @@ def preview_data(config: ExperimentConfig, output: Path, count: int, seed: int) 
     The pixels are those that a network gets, before it normalises them; only padding to its grid is left out.
     """
     table, skipped = read_table(config.data, thorough=False)
-    report_skipped(skipped, output.with_suffix(".skipped.csv"))
+    home, left_out = OutputFolder(output.parent), output.with_suffix(".skipped.csv").name
+    home.claim([output.name, left_out])
+    report_skipped(skipped, home, name=left_out)
     training = table.take(split(table, assign_folds(table, config.folds), config.folds)[0])
     dataset = training_dataset(config, training)
     previews = []
@@ -38,7 +41,8 @@ def preview_data(config: ExperimentConfig, output: Path, count: int, seed: int) 
         for row in rows:
             previews.append(Preview(_stored(config, training, row), list(_variants(dataset, row))))
             progress.advance()
-    preview_sheet(output, previews, training.class_names)
+    with home.new(output.name) as temporary:
+        preview_sheet(temporary, previews, training.class_names)
 
 
 def choose_rows(table: ImageTable, count: int, rng: np.random.Generator) -> list[int]:

@@ -24,17 +24,19 @@ from sever.decide.postprocess import dequantise, quantise
 from sever.decide.pseudo_labels import Guess, Sureness, Verdict
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
-from sever.files import atomic_path, write_json
+from sever.output import OutputFolder
 from sever.pipeline.inspection import How, LoadedModel, image_reader, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
-from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, read_levels
+from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, origins_of, read_levels
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.streams import read_ahead
 from sever.pipeline.tables import as_text
 from sever.store import LabelStore, ProbabilityStore
+from sever.store.origin import UNKNOWN
 
 CLEAN = "clean"
+RESULTS = ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png")
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ class MapsWithMembers(ProbabilityStore):
     heard: tuple[deque[np.ndarray], ...] = field(default=(), compare=False)
 
     @staticmethod
-    def of(folder: Path, num_members: int) -> MapsWithMembers:
-        members = tuple(ProbabilityStore(folder / "members" / str(index)) for index in range(num_members))
-        return MapsWithMembers(folder / "probs", members, tuple(deque[np.ndarray]() for _ in members))
+    def of(home: OutputFolder, num_members: int) -> MapsWithMembers:
+        folders = (home.folder / "members" / str(index) for index in range(num_members))
+        members = tuple(ProbabilityStore(folder, home) for folder in folders)
+        return MapsWithMembers(home.folder / "probs", home, members, tuple(deque[np.ndarray]() for _ in members))
 
     def listen(self, predict: Predict, index: int) -> Predict:
         def overheard(images: Sequence[np.ndarray]) -> list[Seen]:
@@ -74,10 +77,19 @@ class MapsWithMembers(ProbabilityStore):
     def __contains__(self, image_id: str) -> bool:
         return super().__contains__(image_id) and all(image_id in member for member in self.members)
 
-    def write(self, image_id: str, levels_chw: np.ndarray) -> None:
-        for member, heard in zip(self.members, self.heard, strict=True):
-            member.write(image_id, heard.popleft())
-        super().write(image_id, levels_chw)
+    def holds(self, image_id: str, origin: str) -> bool:
+        own = (member.holds(image_id, _own(origin, index)) for index, member in enumerate(self.members))
+        return super().holds(image_id, origin) and all(own)
+
+    def write(self, image_id: str, levels_chw: np.ndarray, origin: str = UNKNOWN) -> None:
+        for index, (member, heard) in enumerate(zip(self.members, self.heard, strict=True)):
+            member.write(image_id, heard.popleft(), _own(origin, index))
+        super().write(image_id, levels_chw, origin)
+
+
+def _own(origin: str, index: int) -> str:
+    """The origin of one network's own map."""
+    return f"{origin}.{index}"
 
 
 def label_images(
@@ -97,22 +109,24 @@ def label_images(
     _raise_unless_it_can_tell(loaded, sureness)
     table, skipped = source.read(loaded)
     warn_of_headers(table)
-    maps, listening = _maps_of(output, loaded, table, sureness)
-    results = ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png")
-    claim(output, manifest_of(loaded, source), overwrite, results)
-    report_skipped(skipped, output / "skipped.csv")
-    gate = fill_maps(maps, LabelStore(output), listening, table)
+    home = OutputFolder(output)
+    maps, listening = _maps_of(home, loaded, table, sureness)
+    stores = [maps, *(maps.members if isinstance(maps, MapsWithMembers) else ())]
+    names = [store.name(image_id) for store in stores for image_id in table.image_ids]
+    claim(home, manifest_of(loaded, source), overwrite, RESULTS, names)
+    report_skipped(skipped, home)
+    gate = fill_maps(maps, LabelStore(output), listening, table, origins_of(table, loaded.identity))
     judged = list(_judge(maps, gate, loaded, table, sureness))
     kept = [image for image in judged if image.verdict.keep]
-    with atomic_path(output / "pseudo.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with home.new("pseudo.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         write_pseudo_labels(file, ((image.image_id, image.runs, image.verdict.confidence_c.tolist()) for image in kept))
     report = {"model": str(loaded.folder), "images_from": source.describe()}
     report |= _summarise(judged, loaded.facts.class_names, sureness)
-    write_json(output / "pseudo.json", report)
+    home.write_json("pseudo.json", report)
     if not kept:
         tell(_nothing_kept(judged, sureness))
     elif sheet_images:
-        _draw_sheet(output / "sheet.png", kept, loaded, table, sheet_images)
+        _draw_sheet(home, kept, loaded, table, sheet_images)
     return report
 
 
@@ -142,11 +156,11 @@ def _raise_unless_it_can_tell(loaded: LoadedModel, sureness: Sureness) -> None:
 
 
 def _maps_of(
-    output: Path, loaded: LoadedModel, table: ImageTable, sureness: Sureness
+    home: OutputFolder, loaded: LoadedModel, table: ImageTable, sureness: Sureness
 ) -> tuple[ProbabilityStore, LoadedModel]:
     """Where the maps go, and the model that fills it: by agreement, with the maps of every network that draws."""
     if sureness.by != "agreement":
-        return ProbabilityStore(output / "probs"), loaded
+        return ProbabilityStore(home.folder / "probs", home), loaded
     image_hwc = image_reader(loaded.config, loaded.facts)(table.path(0))
     predictors = list(loaded.inspector.predictors)
     drawing = [at for at, predict in enumerate(predictors) if predict([image_hwc])[0].probs_chw is not None]
@@ -155,7 +169,7 @@ def _maps_of(
             f"--by agreement needs several networks that draw masks, but {loaded.folder} has {len(drawing)}; give a "
             "blend or a cross-validation, or choose --by confidence"
         )
-    maps = MapsWithMembers.of(output, len(drawing))
+    maps = MapsWithMembers.of(home, len(drawing))
     for index, at in enumerate(drawing):
         predictors[at] = maps.listen(predictors[at], index)
     return maps, replace(loaded, inspector=replace(loaded.inspector, predictors=tuple(predictors)))
@@ -224,7 +238,9 @@ def _nothing_kept(judged: Sequence[Judged], sureness: Sureness) -> str:
     )
 
 
-def _draw_sheet(path: Path, kept: Sequence[Judged], loaded: LoadedModel, table: ImageTable, sheet_images: int) -> None:
+def _draw_sheet(
+    home: OutputFolder, kept: Sequence[Judged], loaded: LoadedModel, table: ImageTable, sheet_images: int
+) -> None:
     """Of each class, and of clean images, a few of those kept, from the least to the most sure; none twice."""
     read, samples, drawn = image_reader(loaded.config, loaded.facts), [], set[int]()
     groups = {name: group for name, group in _groups(kept, loaded.facts.class_names).items() if group}
@@ -238,7 +254,8 @@ def _draw_sheet(path: Path, kept: Sequence[Judged], loaded: LoadedModel, table: 
             masks_chw = np.stack([rle.decode(text, height, width) for text in runs])
             title, heading = f"{image_id}  {sure:.3f} sure", f"{name}: {len(group)} kept, the least sure first"
             samples.append(Sample(title, read(table.path(row)), None, masks_chw, heading))
-    picture_sheet(path, samples, loaded.facts.class_names)
+    with home.new("sheet.png") as temporary:
+        picture_sheet(temporary, samples, loaded.facts.class_names)
 
 
 def _groups(kept: Sequence[Judged], class_names: Sequence[str]) -> dict[str, list[tuple[float, Judged]]]:

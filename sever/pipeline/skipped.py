@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,24 +10,26 @@ import pandas as pd
 from sever.data.faults import images_of
 from sever.data.layouts import Skipped
 from sever.data.table import ImageTable
-from sever.files import atomic_path
+from sever.output import OutputFolder
 from sever.pipeline.progress import warn
 
-SHOWN = 5
+SKIPPED, SHOWN = "skipped.csv", 5
 
 
-def report_skipped(skipped: Sequence[Skipped], path: Path, left: ImageTable | None = None) -> None:
-    """Write one line a fault and image to `path` and say so on standard error; nothing where nothing was left out.
+def report_skipped(
+    skipped: Sequence[Skipped], home: OutputFolder, left: ImageTable | None = None, name: str = SKIPPED
+) -> None:
+    """Write one line a fault and image to `name` and say so on standard error; nothing where nothing was left out.
 
     `left`: the labelled images that are left; which classes none of them shows is said then.
     """
     if not skipped:
         return
-    with atomic_path(path) as temporary:
+    with home.new(name) as temporary:
         pd.DataFrame(_lines(skipped)).to_csv(temporary, index=False)
     images, idle = images_of(skipped), [fault for fault in skipped if not fault.images]
     nobodys = f", {len(idle)} of them of no image that is there" if idle else ""
-    warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {path}")
+    warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {home.path(name)}")
     for line in _grouped(skipped)[:SHOWN]:
         warn(line)
     if images and left is not None and (empty := _emptied(left)):

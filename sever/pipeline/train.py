@@ -33,6 +33,7 @@ from sever.models.checkpoint import average_weights
 from sever.models.device import from_main, make_accelerator, pick_device
 from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
+from sever.output import OutputFolder
 from sever.pipeline import pixel_warnings
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
@@ -101,7 +102,7 @@ def train_run(
     run = Run(from_main(trainer.accelerator, lambda: make_run().folder))
     if trainer.accelerator.is_main_process:
         _describe(run, config, table, folds, training, validation, pseudo, facts, rules)
-        report_skipped(skipped, run.folder / "skipped.csv", table)
+        report_skipped(skipped, OutputFolder(run.folder), table)
     trainer.accelerator.wait_for_everyone()
     return _fit(run, config, facts, rules, trainer, validation)
 
@@ -133,10 +134,16 @@ def _describe(
     write_text(run.config_file, dump_config(config))
 
 
-def resume(path: Path, device: str) -> Run:
-    """Go on with a run from its furthest checkpoint, or from the one that `path` names, exactly as if never stopped."""
+def resume(path: Path, device: str, epochs: int | None = None) -> Run:
+    """Go on with a run from its furthest checkpoint, or from the one that `path` names, exactly as if never stopped.
+
+    `epochs`: so many in all, more than the run was to have. The schedule of the learning rate is stretched over them
+    all, so that the rate goes up to what it would be at this point of a run of that length. Raises InputError.
+    """
     run, checkpoint = find_run(path)
     config = load_config(run.config_file)
+    if epochs is not None:
+        config = _lengthened(run, config, epochs)
     facts = DatasetFacts.read(run.dataset_file)
     table, _ = read_table(config.data)
     if table.class_names != facts.class_names:
@@ -159,12 +166,30 @@ def resume(path: Path, device: str) -> Run:
         snapshot = load_checkpoint(checkpoint)
         trainer.resume(snapshot)
         history = snapshot.values["history"]
+        if epochs is not None and trainer.is_done:
+            raise InputError(
+                f"{run.folder} stopped early: no better {config.train.monitor} in {config.train.patience} epochs "
+                "(train.patience), which --epochs does not change"
+            )
         if trainer.is_done:
             tell(f"{checkpoint} is as far as this run goes: nothing is left to train")
         else:
             tell(f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
     rules = parse_rules(read_json(run.rules_file), str(run.rules_file))
+    if epochs is not None and trainer.accelerator.is_main_process:
+        write_text(run.config_file, dump_config(config))  # so that a later `train -r` goes on to the same end
     return _fit(run, config, facts, rules, trainer, validation, history)
+
+
+def _lengthened(run: Run, config: ExperimentConfig, epochs: int) -> ExperimentConfig:
+    """The same configuration with more epochs."""
+    if epochs <= config.train.epochs:
+        raise InputError(
+            f"--epochs {epochs} is how many {run.folder} is to have in all, and it has {config.train.epochs}; give more"
+        )
+    if run.latest() is None:
+        raise InputError(f"{run.folder} has no checkpoint yet; let it train first: sever train -r {run.folder}")
+    return config.model_copy(update={"train": config.train.model_copy(update={"epochs": epochs})})
 
 
 def average_checkpoints(path: Path, count: int) -> Path:

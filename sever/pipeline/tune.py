@@ -18,7 +18,7 @@ from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.rules import ClassRules, Rules, resolve_rules
 from sever.decide.tuning import Grid, RuleTable, Tuning, Verdict, curves, judge, rule_grid, table_row, tune
 from sever.errors import InputError
-from sever.files import write_json
+from sever.output import OutputFolder
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.tables import as_text
@@ -70,12 +70,13 @@ def tune_candidate(path: Path, options: TuneOptions) -> dict[str, Any]:
     """Search, judge, write; returns the report. Raises InputError for evidence that can't be tuned on."""
     opened = open_evidence(path)
     output = options.output or opened.evidence.folder / TUNED_RULES
-    _raise_unless_usable(opened, output)
+    _raise_unless_usable(opened, output, options.apply)
     search = _search(opened, options)
     settings = as_settings(search.chosen, opened.rules)
     report = _report(opened, search, options, output)
-    write_json(output, settings.model_dump(mode="json"))
-    write_json(_report_file(output), report)
+    home = OutputFolder(output.parent)
+    home.write_json(output.name, settings.model_dump(mode="json"))
+    home.write_json(_report_file(output).name, report)
     if options.apply and search.verdict.adopts:
         _apply(opened, settings)
     return report
@@ -101,7 +102,7 @@ def as_settings(rules: Rules, before: RuleSettings) -> RuleSettings:
     return RuleSettings.model_validate(values)
 
 
-def _raise_unless_usable(opened: OpenEvidence, output: Path) -> None:
+def _raise_unless_usable(opened: OpenEvidence, output: Path, apply: bool) -> None:
     folder, folds = opened.evidence.folder, np.unique(opened.folds_n)
     if len(folds) < 2:
         raise InputError(
@@ -115,6 +116,10 @@ def _raise_unless_usable(opened: OpenEvidence, output: Path) -> None:
         raise InputError(f"{output} holds the candidate's own rules: leave -o out and give --apply to replace them")
     if output.name in (TUNING_REPORT, opened.evidence.rules_before_file.name) or output.is_dir():
         raise InputError(f"-o {output} can't be the file for the rules; give another name, such as {TUNED_RULES}")
+    OutputFolder(output.parent).claim([output.name, _report_file(output).name])
+    if apply:
+        evidence = opened.evidence
+        evidence.output.claim([evidence.rules_before_file.name, evidence.pairs_file.name])
 
 
 def _search(opened: OpenEvidence, options: TuneOptions) -> _Search:
@@ -180,9 +185,10 @@ def _apply(opened: OpenEvidence, settings: RuleSettings) -> None:
     """The old rules are safe first, and the new ones come last: an interrupted change is repeated by the next."""
     evidence = opened.evidence
     if not evidence.is_tuned:  # the rules that were not chosen on these images stay, however often others are
-        write_json(evidence.rules_before_file, opened.rules.model_dump(mode="json"))
+        evidence.output.write_json(evidence.rules_before_file.name, opened.rules.model_dump(mode="json"))
     write_score_table(opened, settings)
-    write_json(evidence.rules_file, settings.model_dump(mode="json"))
+    evidence.output.set_aside(evidence.rules_file.name)  # rules may be edited by hand, and then are the user's own
+    evidence.output.write_json(evidence.rules_file.name, settings.model_dump(mode="json"))
 
 
 def _report(opened: OpenEvidence, search: _Search, options: TuneOptions, output: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from sever.errors import InputError
 from sever.files import atomic_folder, sha256_of, write_json
 from sever.models.checkpoint import Snapshot
+from sever.output import OutputFolder
 from sever.store.json_file import read_json
 
 
@@ -23,10 +24,14 @@ def save_checkpoint(folder: Path, snapshot: Snapshot, about: dict[str, Any]) -> 
 
 
 def save_weights(folder: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
-    """Write weights that can predict but not go on training."""
+    """Write weights that can predict but not go on training. Raises InputError where the folder holds other files."""
+    before = OutputFolder(folder)
+    before.claim(before.everything())
     with atomic_folder(folder) as temporary:
         _save(weights, temporary / "model.safetensors")
         write_json(temporary / "state.json", about)
+        home = OutputFolder(temporary)
+        home.adopt(home.everything())
 
 
 def load_checkpoint(folder: Path) -> Snapshot:

@@ -1,8 +1,9 @@
 """The folder of out-of-fold evidence: what a model, or a blend of several, said of images that it had not seen.
 
 FOLDER/ (of a cross-validation: saved/NAME/TIMESTAMP/, of a blend: wherever it was written)
-    evidence.json   kind (crossval, blend), name, class_names, data; of a blend also members (their folders, seen from
-                    its own) and blend (kind, weights, power)
+    evidence.json   kind (crossval, blend), name, class_names, data, models (by fold, a digest of the model whose maps
+                    and labels count); of a blend also members (their folders, seen from its own) and blend (kind,
+                    weights, power)
     blend.json      of a blend: what was asked for, and what was found out for it (weights, ranks)
     folds.csv       image_id, group, fold: one row an image with a map; of a cross-validation also labels, a hash
     probs/ID.png    out-of-fold probability maps
@@ -14,6 +15,7 @@ FOLDER/ (of a cross-validation: saved/NAME/TIMESTAMP/, of a blend: wherever it w
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,12 @@ import numpy as np
 import pandas as pd
 
 from sever.errors import InputError
-from sever.files import atomic_path
+from sever.names import beside, inside
+from sever.output import OutputFolder
 from sever.store.json_file import read_json
-from sever.store.labels import LabelStore
+from sever.store.labels import Label, LabelStore
 from sever.store.maps import ProbabilityStore
+from sever.store.origin import Origin
 
 TUNED_RULES, TUNING_REPORT = "rules-tuned.json", "tune.json"
 PAIR_COLUMNS = (
@@ -65,6 +69,10 @@ class Evidence:
     @staticmethod
     def is_at(path: Path) -> bool:
         return (path / "evidence.json").is_file() or (path.is_dir() and any(path.glob("*/evidence.json")))
+
+    @property
+    def output(self) -> OutputFolder:
+        return OutputFolder(self.folder)
 
     @property
     def about_file(self) -> Path:
@@ -107,7 +115,7 @@ class Evidence:
 
     @property
     def maps(self) -> ProbabilityStore:
-        return ProbabilityStore(self.folder / "probs")
+        return ProbabilityStore(self.folder / "probs", self.output)
 
     @property
     def has_maps(self) -> bool:
@@ -115,7 +123,7 @@ class Evidence:
         return any(self.maps.folder.rglob("*.png"))
 
     def fold_folder(self, fold: int) -> Path:
-        return self.folder / f"fold-{fold}"
+        return inside(self.folder, f"fold-{fold}", "fold")
 
     def about(self) -> dict[str, Any]:
         """What evidence.json says. Raises InputError where it is damaged."""
@@ -127,7 +135,28 @@ class Evidence:
 
     def members(self) -> list[Path]:
         """A blend's members: their folders are written as seen from its own, so that all can move together."""
-        return [self.folder / member for member in self.about()["members"]]
+        return [beside(self.folder, str(member), "member") for member in self.about()["members"]]
+
+    def models(self) -> dict[int, str]:
+        """By fold, the digest of the model whose maps and labels count; a fold that isn't there counts none."""
+        return {int(fold): str(model) for fold, model in self.about().get("models", {}).items()}
+
+    def models_of(self, folds_n: Iterable[int]) -> list[str]:
+        """The same for images of these folds. Raises InputError where the folder does not say it."""
+        models = self.models()
+        folds = [int(fold) for fold in folds_n]
+        if unknown := sorted(set(folds) - set(models)):
+            raise InputError(
+                f"{self.about_file} does not say whose maps and labels those of fold {', '.join(map(str, unknown))} "
+                f"are; {self.remedy()}"
+            )
+        return [models[fold] for fold in folds]
+
+    def remedy(self) -> str:
+        """What makes maps and labels anew where they are not this evidence's own."""
+        if self.about()["kind"] == "crossval":
+            return f"go on with: sever crossval -r {self.folder}"
+        return "type the `sever blend` that made it again"
 
     def read_folds(self) -> pd.DataFrame:
         return read_table_file(self.folds_file)
@@ -142,25 +171,39 @@ class Evidence:
         return read_table_file(self.pairs_file)
 
     def write_table(self, file: Path, frame: pd.DataFrame) -> None:
-        with atomic_path(file) as temporary:
+        with self.output.new(file.name) as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
 
     @property
     def labels(self) -> LabelStore:
         return LabelStore(self.folder)
 
-    def read_label_probs(self, image_ids: list[str], num_classes: int) -> np.ndarray | None:
-        """(N, C) float32 in the order of `image_ids`; None without a classifier."""
+    def read_label_probs(
+        self, image_ids: Sequence[str], num_classes: int, origins: Sequence[str] | None = None
+    ) -> np.ndarray | None:
+        """(N, C) float32 in the order of `image_ids`; None without a classifier. With `origins` (one an image) what
+        comes from elsewhere counts as missing. Raises InputError where any is."""
         if not self.labels_file.is_file():
             return None
-        probs = self.labels.read(num_classes)
+        wanted = None if origins is None else dict(zip(image_ids, origins, strict=True))
+        probs = self.labels.read(num_classes, wanted)
         missing = [image_id for image_id in image_ids if image_id not in probs]
         if missing:
-            raise InputError(f"{self.labels_file} lacks {len(missing)} images: {', '.join(missing[:5])}")
+            raise InputError(
+                f"{self.labels_file} lacks {len(missing)} images, or has labels of another model or of images that "
+                f"have changed since: {', '.join(missing[:5])}; {self.remedy()}"
+            )
         return np.stack([probs[image_id] for image_id in image_ids])
 
-    def write_label_probs(self, image_ids: list[str], label_probs_nc: np.ndarray) -> None:
-        self.labels.write(dict(zip(image_ids, label_probs_nc, strict=True)), label_probs_nc.shape[1])
+    def write_label_probs(self, image_ids: Sequence[str], label_probs_nc: np.ndarray, origins: Sequence[str]) -> None:
+        rows = zip(image_ids, label_probs_nc, origins, strict=True)
+        labels = {image_id: Label(label_probs_c, origin) for image_id, label_probs_c, origin in rows}
+        self.labels.write(labels, label_probs_nc.shape[1])
+
+    def origins(self, folds_n: Iterable[int], digests: Sequence[str]) -> list[str]:
+        """The origin that each image's map and label must have; `digests` are those of the image files."""
+        models = self.models_of(folds_n)
+        return [str(Origin(model, digest)) for model, digest in zip(models, digests, strict=True)]
 
 
 def read_table_file(path: Path) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from command_line import sever
-from evidence_maker import make_evidence
+from evidence_maker import make_evidence, rewrite
 
 from sever.config import EnsembleSettings, RuleSettings, load_config, load_ensemble
 from sever.decide.ensemble import BLENDS, Blend
@@ -249,7 +249,7 @@ def test_changed_members_are_noticed(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models, tmp_path / "m")
     make_blend(order(tmp_path / "m", "a b"), tmp_path / "out")
     image_id = next(iter(Evidence(tmp_path / "m" / "a").maps))
-    Evidence(tmp_path / "m" / "a").maps.write(image_id, np.zeros((4, 64, 192), np.uint8))
+    rewrite(Evidence(tmp_path / "m" / "a"), image_id, np.zeros((4, 64, 192), np.uint8))
     with pytest.raises(InputError, match="members have changed"):
         make_blend(order(tmp_path / "m", "a b"), tmp_path / "out")
 
@@ -260,10 +260,11 @@ def test_changed_labels_are_noticed_and_a_replaced_blend_is_not_tuned(models: Pa
     evidence = make_blend(wanted, tmp_path / "out")
     for name in ("rules-before.json", "rules-tuned.json", "tune.json"):
         shutil.copy(evidence.rules_file, evidence.folder / name)
+        evidence.output.adopt([name])
     assert evidence.is_tuned
     classifier = Evidence(tmp_path / "models" / "classifier")
-    labels = classifier.labels.read(4)
-    classifier.labels.write({image_id: 1 - probs_c for image_id, probs_c in labels.items()}, 4)
+    labels = classifier.labels.read_labels(4)
+    classifier.labels.write({name: label._replace(probs_c=1 - label.probs_c) for name, label in labels.items()}, 4)
     with pytest.raises(InputError, match="members have changed since"):
         make_blend(wanted, tmp_path / "out")
     make_blend(wanted, tmp_path / "out", overwrite=True)
@@ -304,8 +305,8 @@ def spoil_maps(folder: Path) -> None:
 
 
 def spoil_size(folder: Path) -> None:
-    maps = Evidence(folder).maps
-    maps.write(next(iter(maps)), np.zeros((4, 32, 192), np.uint8))
+    evidence = Evidence(folder)
+    rewrite(evidence, next(iter(evidence.maps)), np.zeros((4, 32, 192), np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -366,9 +367,9 @@ def good_and_useless(root: Path, folder: Path) -> Order:
     generator = np.random.default_rng(0)
     make_evidence(folder / "good", root, noise=0.1)
     shutil.copytree(folder / "good", folder / "useless")
-    maps = Evidence(folder / "useless").maps
-    for image_id in list(maps):
-        maps.write(image_id, generator.integers(0, 256, (4, 64, 192), dtype=np.uint8))
+    useless = Evidence(folder / "useless")
+    for image_id in list(useless.maps):
+        rewrite(useless, image_id, generator.integers(0, 256, (4, 64, 192), dtype=np.uint8))
     return Order((folder / "useless", folder / "good"), select="greedy")
 
 

@@ -20,6 +20,7 @@ from sever.data.layouts import read_table
 from sever.decide.inspector import Inspector
 from sever.decide.rules import resolve_rules
 from sever.files import write_json
+from sever.output import WRITTEN
 from sever.pipeline.inspection import How, image_reader, inspect_table, label_table, load_model
 from sever.pipeline.train import resume
 from sever.store import LabelStore, Run, read_json
@@ -124,25 +125,26 @@ def test_a_classifier_predicts_labels_and_no_masks(
     printed = capsys.readouterr().out
     assert printed.startswith("6 images; images with class 1: ")
     assert printed.rstrip().endswith("labels.csv")
-    assert {path.name for path in output.iterdir()} == {"labels.csv", "predict.json"}
+    assert {path.name for path in output.glob("[!.]*")} == {"labels.csv", "predict.json"}
     labels = read_labels(output)
-    assert labels.columns.tolist() == ["image_id", "1", "2", "3", "4"]
+    assert labels.columns.tolist() == ["image_id", "1", "2", "3", "4", "origin"]
     table, _ = read_table(DataSettings(root=strip_root), "test")
     assert labels["image_id"].tolist() == table.image_ids
     assert labels[["1", "2", "3", "4"]].to_numpy().min() > 0
     # Interrupted after two images: those are kept to the letter (here: a mark of ours), the others predicted again.
     again = LabelStore(tmp_path / "again")
     (tmp_path / "again").mkdir()
-    shutil.copy(output / "predict.json", again.folder)
+    for name in ("predict.json", WRITTEN):
+        shutil.copy(output / name, again.folder)
     marks = np.array([1, 0, 0.25, 0.5], np.float32)
     for image_id in table.image_ids[:2]:
-        again.add(image_id, marks)
+        again.add(image_id, marks, LabelStore(output).read_labels(4)[image_id].origin)
     with again.partial_file.open("a") as file:
-        file.write(f"{table.image_ids[2]},0.1,0.2,0.3,0.4")  # torn, though it looks whole
+        file.write(f"{table.image_ids[2]},0.1,0.2,0.3,0.4,0")  # torn, though it looks whole
     assert sever(*command, "-o", again.folder) == 0
     resumed = read_labels(again.folder)
     assert resumed.iloc[2:].equals(labels.iloc[2:])
-    assert (resumed.iloc[:2, 1:].to_numpy() == marks).all()
+    assert (resumed.iloc[:2, 1:5].to_numpy() == marks).all()
     assert sever(*command, "-o", again.folder, "--overwrite") == 0
     assert (again.folder / "labels.csv").read_text() == (output / "labels.csv").read_text()
 
@@ -238,8 +240,9 @@ def test_another_stored_gate_draws_other_masks(
     counts = []
     for level in (0.0, 1.0):
         store = LabelStore(output)
+        origins = {image_id: label.origin for image_id, label in store.read_labels(4).items()}
         for image_id in table.image_ids:
-            store.add(image_id, np.full(4, level, np.float32))
+            store.add(image_id, np.full(4, level, np.float32), origins[image_id])
         assert sever(*command) == 0  # nothing is predicted again: maps and gate are there
         assert (read_labels(output)[["1", "2", "3", "4"]].to_numpy() == level).all()
         counts.append(sum(bool(runs) for (runs,) in masks_of(output).values()))
@@ -252,13 +255,13 @@ def test_an_interrupted_prediction_keeps_the_gate_of_finished_images(
 ) -> None:
     output = tmp_path / "again"
     shutil.copytree(predicted, output)
-    probs = LabelStore(output).read(4)
+    labels = LabelStore(output).read_labels(4)
     table, _ = read_table(DataSettings(root=strip_root), "test")
     first, second, third, *rest = table.image_ids
     LabelStore(output).clear()
     store = LabelStore(output)
     for image_id in (first, *rest):
-        store.add(image_id, probs[image_id])
+        store.add(image_id, *labels[image_id])
     (output / "probs" / f"{second}.png").unlink()
     stamps = {image_id: (output / "probs" / f"{image_id}.png").stat().st_mtime_ns for image_id in (first, third)}
     command = ("predict", "-r", segmenter.folder, "--data", strip_root, "-o", output, "--device", "cpu", "--sheet", 0)

@@ -78,8 +78,7 @@ def test_finished_folds_stay_when_it_goes_on(
     monkeypatch.setattr(crossval, "train_run", interrupted)
     assert sever("crossval", "-c", experiment, "--saved", saved) != 0
     evidence = Evidence.find(saved / "tiny")
-    assert crossval.is_done(evidence, 0)
-    assert not crossval.is_done(evidence, 1)
+    assert crossval.folds_to_do(evidence, [0, 1]) == [1]
     before = {image_id: evidence.maps.path(image_id).stat().st_mtime_ns for image_id in evidence.maps}
     assert sever("crossval", "-r", saved / "tiny") == 0
     assert len(trained) == 3  # the first fold was not trained again

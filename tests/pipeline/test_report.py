@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from evidence_maker import make_evidence
+from evidence_maker import make_evidence, rewrite
 
 from sever.cli import main
 from sever.config import GateSettings, RuleSettings
@@ -164,7 +164,7 @@ def test_most_uncertain_is_the_image_whose_map_is_made_undecided(strip_root: Pat
     folder = make_evidence(tmp_path / "e", strip_root, noise=0.02)
     opened = open_evidence(folder)
     victim = opened.table.image_id(5)
-    opened.evidence.maps.write(victim, np.full_like(opened.levels(5), 127))
+    rewrite(opened.evidence, victim, np.full_like(opened.levels(5), 127))
     galleries = write_report(folder, None, None, CPU, images=1).numbers["galleries"]
     (uncertain,) = [gallery for gallery in galleries if gallery["title"] == "Most uncertain"]
     assert [image["image_id"] for image in uncertain["images"]] + uncertain["elsewhere"] == [victim]
@@ -249,7 +249,7 @@ FAULTS = {
     "a page without .html": (lambda folder: [folder, "-o", folder / "x.txt"], "ends in .html"),
     "a folder as page": (lambda folder: [folder, "-o", folder], "ends in .html"),
     "no older report": (lambda folder: [folder, "--against", folder / "old.html"], "cannot read the report"),
-    "a page of another kind in the way": (_damaged_older, "holds no numbers of a report"),
+    "a page of another kind in the way": (_damaged_older, "holds report.html, which sever did not write"),
 }
 
 
@@ -320,6 +320,6 @@ def test_maps_of_another_size_are_told(evidence: Path, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(evidence, folder)
     opened = open_evidence(folder)
-    opened.evidence.maps.write(opened.table.image_id(3), np.zeros((4, 8, 8), np.uint8))
+    rewrite(opened.evidence, opened.table.image_id(3), np.zeros((4, 8, 8), np.uint8))
     with pytest.raises(InputError, match="not of its image's size"):
         write_report(folder, tmp_path / "r.html", None, CPU)

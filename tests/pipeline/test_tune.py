@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import sever
-from evidence_maker import make_evidence
+from evidence_maker import make_evidence, rewrite
 
 from sever.config import RuleSettings
 from sever.data.synthetic import SynthSettings, write_dataset
@@ -46,7 +46,7 @@ def candidate(data_root: Path, tmp_path: Path) -> Callable[..., Path]:
             truth_chw = opened.table.mask(row)
             levels_chw = np.where(truth_chw, SURE, CLEAN).astype(np.uint8)
             plant(levels_chw, truth_chw, int(fold), generator)
-            opened.evidence.maps.write(opened.table.image_id(row), levels_chw)
+            rewrite(opened.evidence, opened.table.image_id(row), levels_chw)
         write_score_table(opened)
         return folder
 
@@ -138,7 +138,7 @@ class TestNoGain:
         self, candidate: Callable[..., Path], capsys: pytest.CaptureFixture[str]
     ) -> None:
         folder = candidate()
-        before = {path.name: path.read_bytes() for path in folder.glob("*.*")}
+        before = {path.name: path.read_bytes() for path in folder.glob("[!.]*.*")}
         assert sever("tune", "-r", folder, "--apply") == 0
         assert "No gain beyond noise" in capsys.readouterr().out
         report = report_in(folder)
@@ -208,7 +208,7 @@ class TestApply:
         before = {path.name: path.read_bytes() for path in folder.glob("*.*")}
         assert sever("tune", "-r", folder, "-o", tmp_path / "out" / "mine.json") == 0
         assert before == {path.name: path.read_bytes() for path in folder.glob("*.*")}
-        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mine-report.json", "mine.json"]
+        assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["mine-report.json", "mine.json"]
 
 
 class TestCommand:

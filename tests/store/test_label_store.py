@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sever.errors import InputError
+from sever.output import WRITTEN
 from sever.store import Evidence, LabelStore
 
 ROWS = {"a.jpg": [0.25, 1.0], 'sub/b, "2".png': [1 / 3, 0.0], "007": [1e-9, 0.5]}
@@ -39,8 +40,8 @@ def test_rows_are_there_at_once_and_after_finishing(tmp_path: Path) -> None:
     store.finish(order, 2)
     assert_holds_all(store)
     assert list(store.read(2)) == order
-    assert [path.name for path in tmp_path.iterdir()] == ["labels.csv"]
-    assert store.file.read_text().startswith("image_id,1,2\n007,")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [WRITTEN, "labels.csv"]
+    assert store.file.read_text().startswith("image_id,1,2,origin\n007,")
 
 
 def test_what_is_finished_has_the_form_of_evidence(tmp_path: Path) -> None:
@@ -79,11 +80,20 @@ def test_later_rows_win_over_finished_ones(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store.read(2)["007"], [1, 1])
     store.clear()
     assert store.read(2) == {}
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [WRITTEN]
 
 
 @pytest.mark.parametrize(
-    "content", ["", "image_id,1\na,0.5\n", "image_id,1,2\na,0.5\n", "image_id,1,2\na,0.5,many\n", "x\n"]
+    "content",
+    [
+        "",
+        "image_id,1,origin\na,0.5,x\n",
+        "image_id,1,2\na,0.5,0.5\n",  # as it was before origins
+        "image_id,1,2,origin\na,0.5,x\n",
+        "image_id,1,2,origin\na,0.5,many,x\n",
+        "image_id,1,2,origin\na\n",
+        "x\n",
+    ],
 )
 def test_a_damaged_file_is_told(tmp_path: Path, content: str) -> None:
     store = LabelStore(tmp_path)

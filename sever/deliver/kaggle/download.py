@@ -66,6 +66,10 @@ class Part:
         return size if same and remote.tag and remote.size and size <= remote.size else 0
 
     def start(self, remote: Remote) -> None:
+        if self.path.exists() and not self.about.exists():
+            raise InputError(
+                f"{self.path} is there, and no `sever download` began it; move it away, or give another -o"
+            )
         self.delete()
         write_json(self.about, asdict(remote))
         self.path.touch()

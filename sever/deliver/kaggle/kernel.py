@@ -11,11 +11,13 @@ from pathlib import Path
 from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.upload import LONGEST_NAME, raise_unless_slug, slug_of
 from sever.errors import InputError
-from sever.files import atomic_folder, write_text
+from sever.output import OutputFolder
 from sever.reading import read_json
 
 SCRIPT = Path(__file__).with_name("script.py")
 METADATA, CODE = "kernel-metadata.json", "main.py"
+PUSHED = "pushed.json"  # how far its run has come
+FILES = (METADATA, CODE, PUSHED)
 _MARK = "SETTINGS: dict[str, Any] = {}"
 _ENDED = ("complete", "error", "cancel_acknowledged")
 
@@ -60,6 +62,8 @@ def write_kernel(folder: Path, kernel: Kernel) -> Path:
     A folder that holds this very kernel is left as it is, with the note of how far its run has come.
     """
     raise_unless_slug("kernel", kernel.slug)
+    home = OutputFolder(folder)
+    home.claim(FILES)
     if folder.exists() and not (folder / METADATA).is_file() and any(folder.iterdir()):
         raise InputError(f"-o {folder} holds something other than a kernel; give another folder")
     settings = {
@@ -73,9 +77,9 @@ def write_kernel(folder: Path, kernel: Kernel) -> Path:
     stated = _MARK.replace("{}", pprint.pformat(settings, sort_dicts=False))
     files = {METADATA: json.dumps(_metadata(kernel), indent=2) + "\n", CODE: source.replace(_MARK, stated)}
     if any(not (folder / name).is_file() or (folder / name).read_text("utf-8") != text for name, text in files.items()):
-        with atomic_folder(folder) as temporary:
-            for name, text in files.items():
-                write_text(temporary / name, text)
+        home.remove([PUSHED])  # it is about what was here before
+        for name, text in files.items():
+            home.write_text(name, text)
     return folder
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from sever.decide.postprocess import dequantise, quantise
 from sever.decide.ranks import count_levels, ranks_of
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
-from sever.files import sha256_of, write_json
+from sever.files import sha256_of
 from sever.pipeline.blend.members import Member, mean_label_probs, open_members
 from sever.pipeline.blend.weights import choose_weights
 from sever.pipeline.evidence import open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell, warn
 from sever.pipeline.streams import read_ahead
 from sever.store import Evidence, ProbabilityStore, read_json
+from sever.store.origin import UNKNOWN, Origin, digest_of
 
 # Images whose maps wait to be written, all their members' maps together; two threads work on one each.
 WAITING = 4
@@ -73,15 +74,18 @@ def make_blend(order: Order, output: Path, overwrite: bool = False) -> Evidence:
     asked = _describe(order, members, output)
     rules = _rules(order, segmenters[0])
     resolve_rules(rules, segmenters[0].num_classes)
-    _claim(evidence, asked, overwrite)
+    _claim(evidence, asked, members[0].image_ids, overwrite)
     found = _find_out(evidence, order, asked, members, rules)
     blend = Blend.from_dict(found["blend"])
     kept = [member for member, chosen in zip(segmenters, found["keep"], strict=True) if chosen]
-    fill_maps(evidence.maps, kept, blend)
+    taking_part = kept + [member for member in members if not member.has_maps]
+    models = _models(blend, taking_part)
+    origins = _origins(models, kept[0])
+    fill_maps(evidence.maps, kept, blend, origins)
     if not evidence.about_file.is_file():
-        _write_tables(evidence, members, rules)
-        gates = [member for member in members if not member.has_maps]
-        write_json(evidence.about_file, _about(order, kept + gates, blend, output))
+        _write_tables(evidence, members, rules, origins)
+        about = _about(order, taking_part, blend, output) | {"models": models}
+        evidence.output.write_json(evidence.about_file.name, about)
     if not evidence.pairs_file.is_file():
         write_score_table(open_evidence(output))
     return evidence
@@ -107,36 +111,36 @@ def _seen_from(output: Path, member: Member) -> str:
 
 
 def _digest(member: Member) -> str:
-    """Of folds, sizes of maps (other maps of the very same sizes would be a wonder), and what labels the images."""
+    """Of folds, where the maps come from (and their sizes, which differ where one was damaged), and what labels the
+    images."""
     maps, folds = member.evidence.maps, member.folds["fold"]
     sizes = [maps.path(image_id).stat().st_size if member.has_maps else 0 for image_id in member.image_ids]
-    lines = [str(line) for line in zip(member.image_ids, folds, sizes, strict=True)]
+    origins = [str(member.origins.get(image_id, UNKNOWN)) for image_id in member.image_ids]
+    lines = [str(line) for line in zip(member.image_ids, folds, sizes, origins, strict=True)]
     labels = sha256_of(member.evidence.labels_file) if member.has_labels else ""
     return hashlib.sha256("\n".join([*lines, labels]).encode()).hexdigest()
 
 
-def _claim(evidence: Evidence, asked: dict[str, Any], overwrite: bool) -> None:
+def _claim(evidence: Evidence, asked: dict[str, Any], image_ids: Sequence[str], overwrite: bool) -> None:
     """Make sure that what lies in the folder already belongs to this blend, or nothing is there."""
-    if evidence.folder.exists() and not evidence.folder.is_dir():
-        raise InputError(f"-o {evidence.folder} is a file; give a folder")
-    if not evidence.blend_file.is_file():
-        if evidence.about_file.exists() or evidence.maps.folder.exists():
-            raise InputError(f"{evidence.folder} holds maps that no blend wrote; give another -o")
-        write_json(evidence.blend_file, {"asked": asked})
-        return
-    if read_json(evidence.blend_file)["asked"] == asked:
-        return
-    if not overwrite:
-        raise InputError(
-            f"{evidence.folder} holds another blend, or its members have changed since ({evidence.blend_file}); give "
-            "another -o, or --overwrite to replace it"
-        )
-    written = (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file)
-    for file in (*written, *evidence.tuning_files):
-        file.unlink(missing_ok=True)
-    for image_id in list(evidence.maps):
-        evidence.maps.path(image_id).unlink()
-    write_json(evidence.blend_file, {"asked": asked})
+    output = evidence.output
+    output.claim([])
+    if not evidence.blend_file.is_file() and (evidence.about_file.exists() or evidence.maps.folder.exists()):
+        raise InputError(f"{evidence.folder} holds maps that no blend wrote; give another -o")
+    output.claim([evidence.blend_file.name, *(evidence.maps.name(image_id) for image_id in image_ids)])
+    written = (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file, evidence.folds_file)
+    tables = [file.name for file in (*written, *evidence.tuning_files)]
+    if evidence.blend_file.is_file():
+        if read_json(evidence.blend_file)["asked"] == asked:
+            return
+        if not overwrite:
+            raise InputError(
+                f"{evidence.folder} holds another blend, or its members have changed since ({evidence.blend_file}); "
+                "give another -o, or --overwrite to replace it"
+            )
+        output.remove([*tables, *output.below(evidence.maps.folder.name)])
+    output.claim(tables)
+    output.write_json(evidence.blend_file.name, {"asked": asked})
 
 
 def _rules(order: Order, first: Member) -> RuleSettings:
@@ -163,7 +167,7 @@ def _find_out(
     if blend.kind == "rank":
         blend = replace(blend, ranks=_gather_ranks(segmenters))
     found = {"asked": asked, "blend": blend.as_dict(), "keep": keep, "selection": selection}
-    write_json(evidence.blend_file, found)
+    evidence.output.write_json(evidence.blend_file.name, found)
     return found
 
 
@@ -180,13 +184,29 @@ def _gather_ranks(members: Sequence[Member]) -> tuple[tuple[tuple[float, ...], .
     return tuple(tables)
 
 
-def fill_maps(maps: ProbabilityStore, members: Sequence[Member], blend: Blend) -> None:
-    """Blend every image that has no map yet; at most two images, with all their members' maps, are in memory."""
-    image_ids = members[0].image_ids
-    todo = maps.missing(image_ids)
+def _models(blend: Blend, members: Sequence[Member]) -> dict[str, str]:
+    """By fold, a digest of the blend and of its members' models of that fold."""
+    models = [member.evidence.models() for member in members]
+    folds = sorted(set(members[0].folds["fold"].tolist()))
+    return {str(fold): digest_of([blend.as_dict(), *(each[int(fold)] for each in models)]) for fold in folds}
+
+
+def _origins(models: dict[str, str], member: Member) -> dict[str, str]:
+    """What each blended map must say of its origin: all members saw the same images."""
+    folds = zip(member.image_ids, member.folds["fold"], strict=True)
+    return {image_id: str(Origin(models[str(fold)], member.origins[image_id].image)) for image_id, fold in folds}
+
+
+def fill_maps(
+    maps: ProbabilityStore, members: Sequence[Member], blend: Blend, origins: Mapping[str, str] | None = None
+) -> None:
+    """Blend every image that has no map of its origin yet; at most two images, with all their members' maps, are in
+    memory."""
+    image_ids, origins = members[0].image_ids, origins or {}
+    todo = [image_id for image_id in image_ids if not maps.holds(image_id, origins.get(image_id, UNKNOWN))]
 
     def blend_one(image_id: str) -> None:
-        maps.write(image_id, quantise(blend(_read_all(members, image_id))))
+        maps.write(image_id, quantise(blend(_read_all(members, image_id))), origins.get(image_id, UNKNOWN))
 
     with meter("blend", len(image_ids), done=len(image_ids) - len(todo)) as progress:
         for _ in read_ahead(blend_one, todo, WAITING):
@@ -208,20 +228,22 @@ def _size(levels_chw: np.ndarray) -> str:
     return "x".join(map(str, levels_chw.shape[1:]))
 
 
-def _write_tables(evidence: Evidence, members: Sequence[Member], rules: RuleSettings) -> None:
+def _write_tables(
+    evidence: Evidence, members: Sequence[Member], rules: RuleSettings, origins: Mapping[str, str]
+) -> None:
     """Folds, the gate as the mean of all label probabilities, and the rules."""
     first = members[0]
     evidence.write_table(evidence.folds_file, first.folds)
     label_probs_nc = mean_label_probs(members, first.image_ids)
     if label_probs_nc is not None:
-        evidence.write_label_probs(first.image_ids, label_probs_nc)
+        evidence.write_label_probs(first.image_ids, label_probs_nc, [origins[name] for name in first.image_ids])
         if rules.gate.kind == "none":
             tell("the label probabilities are kept, but gate.kind in rules.json is none, so they change no mask yet")
         if rules.gate.kind == "soft" and not np.any(rules.min_pixels):
             warn(
                 "the soft gate scales min_pixels, which is 0 for every class: it changes no mask; set rules.min_pixels"
             )
-    write_json(evidence.rules_file, rules.model_dump(mode="json"))
+    evidence.output.write_json(evidence.rules_file.name, rules.model_dump(mode="json"))
 
 
 def _about(order: Order, members: Sequence[Member], blend: Blend, output: Path) -> dict[str, Any]:

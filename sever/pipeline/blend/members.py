@@ -12,6 +12,7 @@ import pandas as pd
 
 from sever.errors import InputError
 from sever.store import Evidence
+from sever.store.origin import UNKNOWN, Origin
 
 NAMED = 3  # examples in a message
 
@@ -40,6 +41,24 @@ class Member:
             )
         return member
 
+    def raise_unless_own(self) -> None:
+        """Raises InputError for maps that another model made, or that were made with other settings."""
+        models = dict(zip(self.image_ids, self.evidence.models_of(self.folds["fold"]), strict=True))
+        foreign = [image_id for image_id, origin in self.origins.items() if origin.model != models[image_id]]
+        if foreign:
+            raise InputError(
+                f"{self.folder}: {len(foreign)} of {len(models)} maps or labels were made by another model or with "
+                f"other settings ({', '.join(foreign[:NAMED])}); {self.evidence.remedy()}"
+            )
+
+    @cached_property
+    def origins(self) -> dict[str, Origin]:
+        """What each image's map, of a classifier its label, says of where it comes from."""
+        if self.has_maps:
+            return {image_id: Origin.parse(self.evidence.maps.origin(image_id)) for image_id in self.image_ids}
+        labels = self.evidence.labels.read_labels(self.num_classes)
+        return {image_id: Origin.parse(labels[image_id].origin) for image_id in self.image_ids if image_id in labels}
+
     @property
     def folder(self) -> Path:
         return self.evidence.folder
@@ -66,7 +85,8 @@ class Member:
 
     def label_probs(self, image_ids: list[str]) -> np.ndarray | None:
         """(N, C) float32 in the order of `image_ids`; None without a classifier."""
-        return self.evidence.read_label_probs(image_ids, self.num_classes)
+        origins = [str(self.origins.get(image_id, UNKNOWN)) for image_id in image_ids]
+        return self.evidence.read_label_probs(image_ids, self.num_classes, origins)
 
 
 def open_members(paths: Sequence[Path], output: Path) -> list[Member]:
@@ -85,6 +105,10 @@ def open_members(paths: Sequence[Path], output: Path) -> list[Member]:
         raise InputError("none of the members has probability maps; a blend needs a segmenter beside its classifiers")
     for member in members[1:]:
         _raise_unless_alike(members[0], member)
+    for member in members:
+        member.raise_unless_own()
+    for member in members[1:]:
+        _raise_unless_same_images(members[0], member)
     return members
 
 
@@ -113,4 +137,13 @@ def _raise_unless_alike(first: Member, other: Member) -> None:
             f"{first.folder} and {other.folder} have different folds: {len(moved)} images are in another one, e.g. "
             f"{moved[0]} in fold {here[moved[0]]} and {there[moved[0]]}. A blend is out of fold only where no member "
             "saw the image: cross-validate both with the same folds.count, folds.seed and data.groups"
+        )
+
+
+def _raise_unless_same_images(first: Member, other: Member) -> None:
+    changed = [image_id for image_id, origin in first.origins.items() if other.origins[image_id].image != origin.image]
+    if changed:
+        raise InputError(
+            f"{first.folder} and {other.folder} saw different images under the same name: {len(changed)}, e.g. "
+            f"{changed[0]}. They must have changed between the two: go on with both (`sever crossval -r`)"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from sever.config import KaggleSettings
 from sever.deliver.kaggle.client import Kaggle, sign_in
 from sever.deliver.kaggle.kernel import (
+    PUSHED,
     Kernel,
     Pushed,
     data_sources,
@@ -19,15 +20,13 @@ from sever.deliver.kaggle.kernel import (
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.upload import dataset_status, slug_of, wait_until_ready
 from sever.errors import InputError
-from sever.files import write_json
+from sever.output import OutputFolder
 from sever.pipeline.hurry import members_of
 from sever.pipeline.inspection import How
 from sever.pipeline.kaggle.pack import model_name
 from sever.pipeline.kaggle.upload import WHEELS_TITLE, model_title
 from sever.pipeline.progress import tell
 from sever.store import read_json
-
-PUSHED = "pushed.json"
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def _under_way(folder: Path) -> Pushed | None:
 
 
 def _note(folder: Path, pushed: Pushed) -> None:
-    write_json(folder / PUSHED, {"kernel": str(pushed), "url": pushed.url, "status": pushed.status})
+    OutputFolder(folder).write_json(PUSHED, {"kernel": str(pushed), "url": pushed.url, "status": pushed.status})
 
 
 def _account() -> str:

@@ -35,7 +35,7 @@ from sever.deliver.report import (
     verdict_in_words,
 )
 from sever.errors import InputError
-from sever.files import write_json, write_text
+from sever.output import OutputFolder
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
 from sever.pipeline.progress import meter
@@ -88,6 +88,8 @@ def write_report(path: Path, output: Path | None, against: Path | None, how: How
     page = output or source.folder / "report.html"
     if page.suffix != ".html" or page.is_dir():
         raise InputError(f"-o {page} is no name for a page; give a file that ends in .html")
+    home = OutputFolder(page.parent)
+    home.claim([page.name, page.with_suffix(".json").name])
     older = against or (page if page.exists() else None)
     before = read_numbers(older) if older else None
     tally = Tally(resolve_rules(source.rules, source.table.num_classes))
@@ -97,8 +99,8 @@ def write_report(path: Path, output: Path | None, against: Path | None, how: How
             progress.advance()
     numbers = _numbers(source, tally, before, images)
     text = render_page(numbers, _pictures(source, tally, numbers))
-    write_json(page.with_suffix(".json"), numbers)
-    write_text(page, text)
+    home.write_json(page.with_suffix(".json").name, numbers)
+    home.write_text(page.name, text)
     return Report(page, numbers)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from sever.decide.select import INDIFFERENCE, Spread
 from sever.deliver.charts import draw_clouds
-from sever.files import write_json
+from sever.output import OutputFolder
 from sever.pipeline.select.choose import Selection
 from sever.pipeline.tables import as_text
 
@@ -20,12 +20,16 @@ from sever.pipeline.tables import as_text
 FEW_CANDIDATES = 5
 
 
+RESULTS = ("select.json", "clouds.png")
+
+
 def write_selection(selection: Selection, folder: Path) -> None:
     """select.json and clouds.png. Raises InputError where Matplotlib is missing."""
     outlook, names = selection.outlook, selection.candidates.names
-    write_json(folder / "select.json", as_dict(selection))
+    home = OutputFolder(folder)
+    home.write_json(RESULTS[0], as_dict(selection))
     draw_clouds(
-        folder / "clouds.png",
+        folder / RESULTS[1],
         names,
         outlook.public_dm,
         outlook.private_dm,

@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sever.config import StageSettings, StorySettings, load_story
+from sever.config.loading import shorten
 from sever.config.story import BEGUN, SAVED
 from sever.errors import InputError
 from sever.pipeline.story.state import StageRecord, StoryState
 from sever.store import read_json
+
+# Of a command line; a shell takes a few megabytes.
+LONGEST_LINE = 100_000
 
 
 @dataclass(frozen=True)
@@ -161,4 +166,10 @@ def _first_difference(done: Sequence[str], now: Sequence[str]) -> str:
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
+    """`text` with its variables. Raises InputError where it grows beyond all measure, since each may hold several of
+    those above it."""
+    parts = [(before, name) for before, name, _, _ in string.Formatter().parse(text)]
+    length = sum(len(before) + len(values[name] if name is not None else "") for before, name in parts)
+    if length > LONGEST_LINE:
+        raise InputError(f"{shorten(text)!r} is longer than {LONGEST_LINE:,} characters with its variables filled in")
     return text.format_map(values)
