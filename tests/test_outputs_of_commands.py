@@ -75,6 +75,10 @@ FOLDERS: dict[str, tuple[Callable[[Inputs, Path], list[object]], tuple[str, ...]
     "synth": (lambda given, out: ["synth", "-o", out, "--train", 1, "--test", 1], ("train.csv", "mine.txt")),
     "demo": (lambda given, out: ["demo", "-o", out], ("report.html", "mine.txt")),
     "download": (lambda given, out: ["download", "some-competition", "-o", out], ("train.csv",)),
+    "data convert": (
+        lambda given, out: ["data", "convert", given.data, "--to", "coco", "-o", out],
+        ("mine.txt",),
+    ),
     "data check": (
         lambda given, out: ["data", "check", given.data, "-o", out],
         ("groups.csv", "duplicates.csv", "check.json", "pairs.png"),

@@ -29,6 +29,7 @@ from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.files import atomic_folder, write_text
 from sever.names import inside
+from sever.output import OutputFolder
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.tables import as_text
@@ -68,7 +69,7 @@ def convert(
         write_text(folder / CLASSES_FILE, "".join(f"{name}\n" for name in table.class_names))
         writer.write(folder, _exported(table, maps if writer.has_scores else None), table.class_names, wish)
         losses = measure_losses(table, _read_back(writer, folder, table, wish))
-    report_skipped(skipped, output / "skipped.csv", table)
+    report_skipped(skipped, OutputFolder(output), table)
     return {"images": len(table), "to": to, "layout": writer.layout, "output": str(output)} | losses
 
 
