@@ -133,10 +133,14 @@ def name_of(key: Mapping[str, object]) -> str:
     return re.sub(r"[^\w.=+-]+", "-", "_".join(str(key[name]) for name in KEY if key[name] != ""))
 
 
-def score(split: Split, trained: Trained) -> dict[str, object]:
+def score(split: Split, trained: Trained) -> dict[str, str]:
     scorer = Scorer(split.num_classes)
-    for sample, labels_hw in zip(split.test, trained.predict(split.test), strict=True):
-        scorer.add(sample.name, labels_hw, sample.read_labels())
+    for index, labels_hw in enumerate(trained.predict(split.test)):
+        if split.shown is None:
+            scorer.add(split.test[index].name, labels_hw, split.test[index].read_labels())
+        else:
+            scorer.add_shown(labels_hw, split.shown[index])
+    assert len(scorer.areas) == len(split.test), "every test image has one answer"
     return scorer.scores()
 
 

@@ -6,6 +6,7 @@ contenders and seeds can be compared in pairs.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,18 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from sever.data.images import read_image
+from sever.data.synthetic import make_strip
 from sever.errors import InputError
+from sever.files import atomic_folder
 
+from .scoring import to_labels
 from .tile_groups import find_groups
 
 NEU_FOLDS, TILE_FOLDS = 5, 3
 TILE_TEST_SHARE = 0.2
+STRIP_CLASSES = (1, 2, 3, 4)
+STRIP_IMAGES, STRIP_SEED, STRIP_SIZE = 1000, 0, (256, 1600)
+STRIP_FOLDER = f"sever-accuracy-strip-{STRIP_IMAGES}-{STRIP_SEED}"
 # Blends of several base images; no copy of a test image may hide in one.
 COMPOSITE = "composite"
 
@@ -32,7 +39,7 @@ class Sample:
 
     name: str
     image: Path
-    mask: Path
+    mask: Path | None
     group: str
 
     def read_image(self) -> np.ndarray:
@@ -41,6 +48,7 @@ class Sample:
 
     def read_labels(self) -> np.ndarray:
         """(H, W) uint8."""
+        assert self.mask is not None, f"{self.name} has no label map"
         labels_hw = cv2.imread(str(self.mask), cv2.IMREAD_UNCHANGED)
         if labels_hw is None or labels_hw.ndim != 2:
             raise InputError(f"{self.mask} is no label map of one channel")
@@ -49,12 +57,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Split:
-    """What a contender gets. `squash`: side in pixels to which a plain loop resizes whole images; None pads them."""
+    """What a contender gets. `squash`: side in pixels to which a plain loop resizes whole images; None pads them.
+
+    `shown`: where test images have no label maps, the classes (1..C) that each shows, in their order.
+    """
 
     class_names: tuple[str, ...]
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     squash: int | None = None
+    shown: tuple[frozenset[int], ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -108,12 +120,38 @@ def tile_published(data: Path, fold: int) -> Split:
     return Split(_class_names(data / "magnetic_tile"), train, test, squash=256)
 
 
+def strip(data: Path, fold: int) -> Split:
+    """From synthetic strip to genuine strip: 1,000 drawn images train, 25 real ones test, by what they show."""
+    _check_fold(fold, 1)
+    root = data / "severstal"
+    table = pd.read_csv(root / "image_labels.csv", dtype={"ImageId": str})
+    shown = tuple(frozenset(k for k in STRIP_CLASSES if row[f"c{k}"]) for _, row in table.iterrows())
+    images = [root / "train_images" / name for name in table["ImageId"]]
+    test = tuple(Sample(path.name, path, None, path.stem) for path in images)
+    return Split(
+        tuple(map(str, STRIP_CLASSES)), draw_strip(Path(tempfile.gettempdir()) / STRIP_FOLDER), test, shown=shown
+    )
+
+
+def draw_strip(folder: Path, count: int = STRIP_IMAGES) -> tuple[Sample, ...]:
+    """Synthetic strip with label maps; drawn once, since it is the same wherever it is drawn."""
+    if not folder.is_dir():
+        with atomic_folder(folder) as root:
+            for index in range(count):
+                image_hw, masks_chw = make_strip(STRIP_SEED, index, *STRIP_SIZE)
+                cv2.imwrite(str(root / f"{index:04d}.jpg"), image_hw, [cv2.IMWRITE_JPEG_QUALITY, 90])
+                cv2.imwrite(str(root / f"{index:04d}.png"), to_labels(masks_chw))
+    names = [f"{index:04d}" for index in range(count)]
+    return tuple(Sample(f"{name}.jpg", folder / f"{name}.jpg", folder / f"{name}.png", name) for name in names)
+
+
 PROTOCOLS: dict[str, Callable[[Path, int], Split]] = {
     "neu-official": neu_official,
     "neu-grouped": neu_grouped,
     "neu-grouped-composites": neu_grouped_composites,
     "tile-grouped": tile_grouped,
     "tile-published": tile_published,
+    "strip": strip,
 }
 
 

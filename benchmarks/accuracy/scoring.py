@@ -5,41 +5,66 @@ A label map is (H, W): 0 background, k the k-th class, as in the data sets.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from sever.decide.label_metrics import average_precision
 from sever.decide.metrics import ScoreSheet, pair_counts
 
 # Columns of the table, in its order.
-SCORES = ("mean_iou", "mean_iou_background", "dice", "dice_present", "iou_per_class")
+SCORES = ("mean_iou", "mean_iou_background", "dice", "dice_present", "iou_per_class", "ap_any", "ap_per_class")
 
 
 @dataclass
 class Scorer:
-    """Add every test image once; IoU is of pixels pooled over all images, Dice a mean over (image, class) pairs."""
+    """Add every test image once; IoU is of pixels pooled over all images, Dice a mean over (image, class) pairs.
+
+    Average precision is of whole images, ranked by the area that was found: of one class, or of all together.
+    """
 
     num_classes: int
     sheet: ScoreSheet = field(init=False)
+    areas: list[np.ndarray] = field(default_factory=list)
+    shown: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.sheet = ScoreSheet(self.num_classes)
 
     def add(self, name: str, predicted_hw: np.ndarray, true_hw: np.ndarray) -> None:
+        """An image whose every pixel is known."""
         assert predicted_hw.shape == true_hw.shape, (name, predicted_hw.shape, true_hw.shape)
-        masks = (to_masks(labels_hw, self.num_classes) for labels_hw in (predicted_hw, true_hw))
-        self.sheet.add(name, pair_counts(*masks))
+        predicted, true = (to_masks(labels_hw, self.num_classes) for labels_hw in (predicted_hw, true_hw))
+        self.sheet.add(name, pair_counts(predicted, true))
+        self._add_areas(predicted, np.asarray(true.any(axis=(1, 2))))
 
-    def scores(self) -> dict[str, object]:
-        """By the names of SCORES, in per cent but for Dice."""
-        per_class = " ".join(f"{100 * iou:.1f}" for iou in self.sheet.iou()[:-1])
+    def add_shown(self, predicted_hw: np.ndarray, classes: Collection[int]) -> None:
+        """An image of which only the classes (1..C) that it shows are known."""
+        shown = np.isin(np.arange(1, self.num_classes + 1), list(classes))
+        self._add_areas(to_masks(predicted_hw, self.num_classes), shown)
+
+    def scores(self) -> dict[str, str]:
+        """By the names of SCORES, IoU in per cent; empty where there is nothing to score."""
+        areas, shown = np.array(self.areas), np.array(self.shown)
+        per_class = [average_precision(areas[:, index], shown[:, index]) for index in range(self.num_classes)]
         return {
-            "mean_iou": f"{100 * self.sheet.mean_iou():.2f}",
-            "mean_iou_background": f"{100 * self.sheet.mean_iou(background=True):.2f}",
-            "dice": f"{self.sheet.mean_dice():.4f}",
-            "dice_present": f"{self.sheet.dice_positive():.4f}",
-            "iou_per_class": per_class,
+            "mean_iou": _text(100 * self.sheet.mean_iou(), 2),
+            "mean_iou_background": _text(100 * self.sheet.mean_iou(background=True), 2),
+            "dice": _text(self.sheet.mean_dice(), 4),
+            "dice_present": _text(self.sheet.dice_positive(), 4),
+            "iou_per_class": " ".join(_text(100 * iou, 1) or "-" for iou in self.sheet.iou()[:-1]),
+            "ap_any": _text(average_precision(areas.sum(axis=1), np.asarray(shown.any(axis=1))), 3),
+            "ap_per_class": " ".join(_text(value, 3) or "-" for value in per_class),
         }
+
+    def _add_areas(self, predicted_chw: np.ndarray, shown_c: np.ndarray) -> None:
+        self.areas.append(np.count_nonzero(predicted_chw, axis=(1, 2)))
+        self.shown.append(shown_c)
+
+
+def _text(value: float, digits: int) -> str:
+    return "" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 def to_masks(labels_hw: np.ndarray, num_classes: int) -> np.ndarray:

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 from made_data import make_neu, make_tiles
 
+from benchmarks.accuracy import protocols
 from benchmarks.accuracy.budget import SPARE_SHARE, Budget, Spent, Stopwatch, processor_seconds
 from benchmarks.accuracy.protocols import PROTOCOLS, Split
 from benchmarks.accuracy.results import COLUMNS, add_row, find_row, read_rows
 from benchmarks.accuracy.scoring import Scorer, to_labels, to_masks
+from sever.data.synthetic import make_strip
 from sever.errors import InputError
 
 
-def scores_of(*pairs: tuple[list[list[int]], list[list[int]]], classes: int = 2) -> dict[str, object]:
+def scores_of(*pairs: tuple[list[list[int]], list[list[int]]], classes: int = 2) -> dict[str, str]:
     scorer = Scorer(classes)
     for number, (predicted, true) in enumerate(pairs):
         scorer.add(str(number), np.array(predicted, np.uint8), np.array(true, np.uint8))
@@ -39,6 +41,35 @@ def test_scores_are_those_of_a_calculation_by_hand() -> None:
 def test_iou_is_of_pooled_pixels_and_no_mean_over_images() -> None:
     scores = scores_of(([[1, 1, 1, 1]], [[1, 1, 1, 1]]), ([[1, 0, 0, 0]], [[0, 0, 0, 0]]), classes=1)
     assert scores["mean_iou"] == "80.00"
+
+
+def test_average_precision_ranks_images_by_the_area_that_was_found() -> None:
+    scorer = Scorer(2)
+    # Areas of class 1: 3, 2, 1, 0; shown in the first and third, so 1/1 and 2/3.
+    for row, classes in (([1, 1, 1, 0], {1}), ([1, 1, 0, 0], set()), ([1, 0, 0, 2], {1}), ([0, 0, 0, 0], {2})):
+        scorer.add_shown(np.array([row], np.uint8), classes)
+    scores = scorer.scores()
+    # Class 2: called first in the third image, then all others together: one in four.
+    assert scores["ap_per_class"] == f"{(1 + 2 / 3) / 2:.3f} 0.250"
+    # Any: areas 3, 2, 2, 0; the two of equal area are called together: 1/1, 2/3, 3/4.
+    assert scores["ap_any"] == f"{(1 + 2 / 3 + 3 / 4) / 3:.3f}"
+    assert scores["mean_iou"] == ""
+
+
+def test_the_strip_protocol_trains_on_drawn_strip_and_tests_on_what_images_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "severstal").mkdir()
+    table = "ImageId,c1,c2,c3,c4,approx_mask,source\na.png,0,0,1,1,x,y\nb.png,0,0,0,0,x,y\n"
+    (tmp_path / "severstal" / "image_labels.csv").write_text(table)
+    drawn = protocols.draw_strip(tmp_path / "drawn", count=2)
+    monkeypatch.setattr(protocols, "draw_strip", lambda folder: drawn)
+    split = PROTOCOLS["strip"](tmp_path, 0)
+    assert split.train == drawn
+    assert split.shown == ({3, 4}, set())
+    image_hw, masks_chw = make_strip(protocols.STRIP_SEED, 1, *protocols.STRIP_SIZE)
+    assert np.array_equal(split.train[1].read_labels(), to_labels(masks_chw))
+    assert np.abs(split.train[1].read_image().astype(int) - image_hw).mean() < 5  # JPEG
 
 
 def test_a_label_map_survives_its_masks() -> None:

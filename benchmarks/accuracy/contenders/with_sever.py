@@ -111,6 +111,7 @@ def link_data(split: Split, folder: Path) -> None:
     """The training images as a data set of links, in place of a copy."""
     with atomic_folder(folder) as root:
         for sample in split.train:
+            assert sample.mask is not None, sample
             for kind, source in (("images", sample.image), ("masks", sample.mask)):
                 link = (root / kind / sample.name).with_suffix(source.suffix)
                 link.parent.mkdir(parents=True, exist_ok=True)
