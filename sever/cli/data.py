@@ -61,6 +61,7 @@ def check(
     sheet: Annotated[
         int, typer.Option(help="How many pairs pairs.png shows; masks that differ come first.", min=0)
     ] = 24,
+    set_: Set = None,
     include: Include = None,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
@@ -72,10 +73,9 @@ def check(
 
     Example: `sever data check data/neu_seg -o checked`, then `data.groups: checked/groups.csv`
     """
-    from sever.config import DataSettings
+    settings = load_data(set_, root=root, skip_bad=skip_bad or None, include=include or None)
     from sever.pipeline.data_check import check_data, render
 
-    settings = DataSettings(root=root, include=tuple(include or ()), skip_bad=skip_bad)
     numbers = check_data(settings, overlap, output, sheet)
     print(json.dumps(numbers, indent=2) if as_json else render(numbers, output))
 
@@ -112,3 +112,34 @@ def convert_(
     predicted = None if predictions is None else Predicted(predictions, run)
     numbers = convert(settings, split.value, to.value, output, tolerance, link, predicted)
     print(json.dumps(numbers, indent=2) if as_json else render(numbers))
+
+
+@data_app.command()
+def stats(
+    root: Annotated[list[Path], typer.Argument(help="Folder of a data set in a known layout; two stand side by side.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write (.html).")] = None,
+    images: Annotated[
+        int, typer.Option(help="In how many images pixels are looked at; labels always in all.", min=1)
+    ] = 2000,
+    set_: Set = None,
+    include: Include = None,
+    skip_bad: SkipBad = False,
+    as_json: AsJson = False,
+) -> None:
+    """Describe a data set: classes, areas, what occurs together, sizes, light, margins, bits; and settings that follow.
+
+    Examples: `sever data stats data/mine -o mine.html`, `sever data stats data/old data/new -o both.html`
+    """
+    if len(root) > 2:
+        raise InputError(f"{len(root)} data sets were given; one, or two to compare, fit on a page")
+    if output is None and not as_json:
+        raise InputError("name the page to write (-o page.html), or print the numbers (--json)")
+    if output is not None and output.suffix.lower() != ".html":
+        raise InputError(f"-o {output}: the page is HTML; name it so, e.g. {output.with_suffix('.html')}")
+    sets = [load_data(set_, root=each, skip_bad=skip_bad or None, include=include or None) for each in root]
+    from sever.pipeline.data_stats import describe_data, write_page
+
+    numbers = describe_data(sets, images)
+    if output is not None:
+        write_page(output, numbers)
+    print(json.dumps(numbers, indent=2) if as_json else output)

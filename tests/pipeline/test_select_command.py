@@ -14,11 +14,12 @@ import pytest
 from command_line import sever
 from evidence_maker import make_evidence
 
+from sever.data.stats import FEATURES, image_features
 from sever.deliver import charts
 from sever.errors import InputError
 from sever.pipeline.select.candidates import read_candidates
 from sever.pipeline.select.choose import SelectSettings, select_submissions
-from sever.pipeline.select.image_features import FEATURES, clusters, image_features, likeness_to_test
+from sever.pipeline.select.image_features import clusters, likeness_to_test
 from sever.pipeline.select.words import as_dict, reason, render
 
 

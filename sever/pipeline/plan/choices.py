@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sever.data.crops import fitting_crop
 from sever.data.fingerprint import Fingerprint
 from sever.errors import InputError
 
-MULTIPLE = 32  # what the encoders halve their input to
-WHOLE_UP_TO = 256 * 256  # pixels of an image, padded, up to which whole images are trained on
-CROP_SIDES = (256, 416)  # the shorter and the longer side of a crop, at most
 BATCH_PIXELS = 16 * 256 * 256
 LARGEST_BATCH = 16
 # Of images that may validate, one in ten or one in five.
@@ -104,13 +102,7 @@ def steps_within(candidate: Candidate, seconds: float) -> int:
 
 def crop_of(fingerprint: Fingerprint) -> tuple[int, int] | None:
     """Height and width of training crops; None for whole images."""
-    height, width = (-(-side // MULTIPLE) * MULTIPLE for side in fingerprint.largest)
-    if height * width <= WHOLE_UP_TO:
-        return None
-    sides = [max(MULTIPLE, side // MULTIPLE * MULTIPLE) for side in fingerprint.commonest]
-    longer = int(sides[1] >= sides[0])
-    limits = (CROP_SIDES[1 - longer], CROP_SIDES[longer])
-    return min(sides[0], limits[0]), min(sides[1], limits[1])
+    return fitting_crop(fingerprint.largest, fingerprint.commonest)
 
 
 def as_values(choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:

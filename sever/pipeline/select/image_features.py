@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
@@ -14,34 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sever.data.reader import ImageReader
+from sever.data.stats import image_features
 from sever.pipeline.progress import meter
 from sever.pipeline.streams import read_ahead
 
-FEATURES = ("grey", "spread", "dark_tail", "bright_tail", "gradient_x", "gradient_y", "fine_noise", "dark_margin")
-# A column or row at the border belongs to a dark margin if it is darker than this share of the image's bright tail.
-MARGIN_DARKNESS = 0.15
 # An image may count at most this many times as much as an average one, or this many times less.
 MOST_WEIGHT = 10.0
-
-
-def image_features(image_hw: np.ndarray) -> np.ndarray:
-    """(8,) FEATURES of one grey image: levels 0..1, mean steps between neighbours, share of dark border."""
-    levels_hw = image_hw.astype(np.float32) / 255
-    dark, bright = np.quantile(levels_hw, (0.05, 0.95))
-    steps_x, steps_y = (np.abs(np.diff(levels_hw, axis=axis)) for axis in (1, 0))
-    fine_hw = levels_hw - cv2.blur(levels_hw, (3, 3))
-    return np.array(
-        [
-            levels_hw.mean(),
-            levels_hw.std(),
-            dark,
-            bright,
-            steps_x.mean() if steps_x.size else 0,
-            steps_y.mean() if steps_y.size else 0,
-            fine_hw.std(),
-            max(_margin_share(levels_hw.mean(axis=axis), bright) for axis in (0, 1)),
-        ]
-    )
 
 
 def folder_features(paths: Sequence[Path], read: ImageReader) -> np.ndarray:
@@ -76,9 +53,3 @@ def likeness_to_test(train_nf: np.ndarray, test_nf: np.ndarray) -> tuple[np.ndar
     odds_n = test_probs_n[: len(train_nf)] / (1 - test_probs_n[: len(train_nf)] + 1e-12)
     weights_n = np.clip(odds_n / odds_n.mean(), 1 / MOST_WEIGHT, MOST_WEIGHT)
     return weights_n / weights_n.mean(), float(roc_auc_score(is_test_n, test_probs_n))
-
-
-def _margin_share(lines: np.ndarray, bright: float) -> float:
-    """Share of lines (rows or columns, their mean level) at either end that are dark without a break."""
-    lit = np.flatnonzero(lines >= MARGIN_DARKNESS * bright)
-    return 1 - (lit[-1] - lit[0] + 1) / len(lines) if lit.size and bright > 0 else 0.0
