@@ -46,7 +46,7 @@ def _describe(settings: DataSettings, most_images: int) -> dict[str, Any]:
     with meter(f"{settings.root}: labels", len(table)) as progress:
         labels = label_stats(table, progress.advance)
     with meter(f"{settings.root}: pixels", min(most_images, len(table))) as progress:
-        pixels = pixel_stats(table, most_images, progress.advance)
+        pixels = pixel_stats(table, most_images, progress.advance, settings.max_pixels)
     numbers = asdict(labels)
     sizes = numbers.pop("sizes")
     return {

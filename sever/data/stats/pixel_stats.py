@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from sever.config import MAX_PIXELS
 from sever.data.images import decode_stored
 from sever.data.listing import in_threads
 from sever.data.table import ImageTable
@@ -52,7 +53,12 @@ class _Look(NamedTuple):
     is_coloured: bool
 
 
-def pixel_stats(table: ImageTable, most: int, advance: Callable[[int], None] = lambda images: None) -> PixelStats:
+def pixel_stats(
+    table: ImageTable,
+    most: int,
+    advance: Callable[[int], None] = lambda images: None,
+    max_pixels: int = MAX_PIXELS,
+) -> PixelStats:
     """Of at most `most` images, spread evenly over the table; `advance` hears of every image that is done.
 
     Levels are shares of the highest that the bits in use can say. Raises InputError for an image that can't be read.
@@ -61,7 +67,7 @@ def pixel_stats(table: ImageTable, most: int, advance: Callable[[int], None] = l
     paths = [table.path(row) for row in rows]
 
     def first_look(path: Path) -> _Look | int:
-        stored = _stored(path)
+        stored = _stored(path, max_pixels)
         advance(1)
         return _look(stored, 8) if stored.dtype == np.uint8 else int(stored.max()).bit_length()
 
@@ -69,11 +75,20 @@ def pixel_stats(table: ImageTable, most: int, advance: Callable[[int], None] = l
     # Only when all are seen is it known how many bits are in use.
     bits = [each for each in first if isinstance(each, int)]
     bits_used = max(bits, default=None)
-    deep = iter(in_threads(lambda path: _look(_stored(path), bits_used or 16), _deep_ones(paths, first)))
+    deep = iter(in_threads(lambda path: _look(_stored(path, max_pixels), bits_used or 16), _deep_ones(paths, first)))
     looks = [next(deep) if isinstance(each, int) else each for each in first]
-    *columns, coloured = zip(*looks, strict=True)
     depths = {depth: count for depth, count in ((8, len(paths) - len(bits)), (16, len(bits))) if count}
-    return PixelStats(len(looks), *columns, depths, bits_used, sum(coloured))
+    return PixelStats(
+        images=len(looks),
+        brightness=tuple(each.brightness for each in looks),
+        contrast=tuple(each.contrast for each in looks),
+        saturated=tuple(each.saturated for each in looks),
+        black=tuple(each.black for each in looks),
+        margins=tuple(each.margin for each in looks),
+        bit_depths=depths,
+        bits_used=bits_used,
+        coloured=sum(each.is_coloured for each in looks),
+    )
 
 
 def _deep_ones(paths: list[Path], first: list[_Look | int]) -> list[Path]:
@@ -126,5 +141,5 @@ def _look(stored: np.ndarray, bits: int) -> _Look:
     )
 
 
-def _stored(path: Path) -> np.ndarray:
-    return decode_stored(path.read_bytes(), f"image {path}")
+def _stored(path: Path, max_pixels: int) -> np.ndarray:
+    return decode_stored(path.read_bytes(), f"image {path}", max_pixels)
