@@ -133,6 +133,10 @@ def test_voc_by_the_colours_of_a_label_map(voc: Path) -> None:
     assert areas(table)["a.jpg"] == [8, 6, 4]
     save(voc / "SegmentationClass" / "a.png", mask((0, 0, 2, 3, (0, 0, 128)), (4, 4, 8, 6, (0, 128, 0)), channels=3))
     assert areas(read(voc)[0])["a.jpg"] == [8, 6, 0]
+    (voc / "labelmap.txt").write_text("background:::\nscratch:::\npit:::\n")  # as datumaro: VOC's own colours
+    assert areas(read(voc)[0])["a.jpg"] == [6, 8]
+    (voc / "labelmap.txt").write_text("background:::\nscratch:0,128,0::\n")
+    assert "'background' no colour" in fault_of(voc)
     (voc / "labelmap.txt").write_text("pit:128,0::\n")
     assert "labelmap.txt, row 1" in fault_of(voc)
 

@@ -141,7 +141,9 @@ def test_predictions_of_other_tools(root: Path, predicted: Predicted, tmp_path: 
         convert(DataSettings(root=root / "images"), "train", to, tmp_path / to, predicted=predicted)
         table = read(tmp_path / to)
         assert table.mask(0)[0].sum() == table.mask(0)[0, 2:6, 3:7].sum() == 16
-    (annotation,) = json.loads((tmp_path / "coco" / "annotations" / "instances.json").read_text())["annotations"]
+    (annotation,) = json.loads((tmp_path / "coco" / "annotations" / "instances_default.json").read_text())[
+        "annotations"
+    ]
     assert annotation["score"] == pytest.approx(0.7)
     assert annotation["bbox"] == [3, 2, 4, 4]
     assert '<attribute name="score">0.7000</attribute>' in (tmp_path / "cvat" / "annotations.xml").read_text()

@@ -200,7 +200,7 @@ def _four(numbers: list[Any], where: str) -> tuple[float, float, float, float]:
 
 
 def write_coco(folder: Path, images: Iterable[Exported], class_names: Sequence[str], wish: Wish) -> None:
-    """annotations/instances.json: an annotation a region, run lengths in letters, or polygons where wished."""
+    """annotations/instances_default.json: an annotation a region, run lengths in letters, or polygons where wished."""
     records, annotations = list[dict[str, Any]](), list[dict[str, Any]]()
     for image in images:
         height, width = image.size
@@ -209,7 +209,7 @@ def write_coco(folder: Path, images: Iterable[Exported], class_names: Sequence[s
             annotations.append({"id": len(annotations) + 1, "image_id": len(records)} | _record(region, wish))
     categories = [{"id": at, "name": name, "supercategory": ""} for at, name in enumerate(class_names, start=1)]
     content = {"images": records, "categories": categories, "annotations": annotations}
-    write_text(folder / "annotations" / "instances.json", json.dumps(content, allow_nan=False))
+    write_text(folder / "annotations" / "instances_default.json", json.dumps(content, allow_nan=False))
 
 
 def _record(region: Region, wish: Wish) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from sever.reading import MIB, read_text
 
 MASK_FOLDER, LABEL_MAP = "SegmentationClass", "labelmap.txt"
 IMAGE_FOLDERS = ("JPEGImages", IMAGE_FOLDER)
-_LINE = re.compile(r"([^:]+):([0-9]+,[0-9]+,[0-9]+)(?::[^:]*)?(?::[^:]*)?")
+_LINE = re.compile(r"([^:]+):([0-9]+,[0-9]+,[0-9]+)?(?::[^:]*)?(?::[^:]*)?")
 
 
 def looks_like_voc(root: Path) -> bool:
@@ -33,9 +33,10 @@ def looks_like_voc(root: Path) -> bool:
 def read_voc(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
     """The images with their class masks; those of single objects (SegmentationObject/) are not read."""
     root = settings.root
-    folder = next((root / name for name in IMAGE_FOLDERS if (root / name).is_dir()), None)
+    folders = [root / name for name in IMAGE_FOLDERS if (root / name).is_dir()]
+    folder = next((folder for folder in folders if list_images(folder)), None)
     if folder is None:
-        raise InputError(f"{root} has no {' or '.join(IMAGE_FOLDERS)}; put the images there, named as their masks")
+        raise InputError(f"{root} has no images in {' or '.join(IMAGE_FOLDERS)}; put them there, named as their masks")
     images = list_table(folder)
     mask_folder = settings.labels or root / MASK_FOLDER
     masks = named_masks(mask_folder, list_images(mask_folder))
@@ -48,21 +49,37 @@ def read_voc(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipp
 
 
 def read_label_colours(path: Path) -> dict[str, str]:
-    """Colour -> name by a labelmap.txt with lines `name:red,green,blue:parts:actions`. Raises InputError."""
-    table: dict[str, str] = {}
+    """Colour -> name by a labelmap.txt with lines `name:red,green,blue:parts:actions`. Raises InputError.
+
+    Where no line has a colour, the k-th line has the k-th colour of VOC's own palette, background being the first.
+    """
+    table, bare = dict[str, str](), list[str]()
     for number, line in enumerate(read_text(path, MIB).splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
             raise InputError(f"{path}, row {number}: {line.strip()[:60]!r} is no name:red,green,blue:parts:actions")
-        name, colour = match[1].strip(), _colour(match[2], path, number)
+        name = match[1].strip()
+        if match[2] is None:
+            bare.append(name)
+            continue
+        colour = _colour(match[2], path, number)
         if colour in table or name in table.values():
             raise InputError(f"{path}, row {number}: the colour {match[2]} or the name {name!r} stands twice")
         table[colour] = name
+    if table and bare:
+        raise InputError(f"{path} gives {bare[0]!r} no colour, but others have one; give all of them one, or none")
+    table |= {voc_colour(at): name for at, name in enumerate(bare)}
     if not table:
         raise InputError(f"{path} names no class")
     return table
+
+
+def voc_colour(index: int) -> str:
+    """The colour of a number in VOC's palette: its bits in threes, from the highest bit of red, green and blue on."""
+    red, green, blue = (sum((index >> (3 * at + part) & 1) << (7 - at) for at in range(8)) for part in range(3))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _colour(text: str, path: Path, number: int) -> str:
