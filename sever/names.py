@@ -5,6 +5,7 @@ Every place that makes a path of such a name does it here.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from pathlib import Path, PurePosixPath
@@ -51,3 +52,8 @@ def beside(folder: Path, name: str, what: str = "name") -> Path:
     if fault:
         raise InputError(f"the {what} {name!r} is no path relative to {folder}: {fault}")
     return folder.joinpath(*parts)
+
+
+def expand_home(path: str | Path) -> Path:
+    """The path with `~` as the home folder; unlike Path.expanduser it leaves alone what nobody's home is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111

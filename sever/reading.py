@@ -39,7 +39,7 @@ def read_text(path: Path, most_bytes: int) -> str:
         with path.open("rb") as file:  # never more than that: a pipe or a device has no end
             content = file.read(most_bytes + 1)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(f"cannot read {path.absolute()}: {error.strerror or error}") from error
     if len(content) > most_bytes:
         raise InputError(f"{path} is too large: more than {most_bytes >> 10:,} KiB; is it the right file?")
     try:

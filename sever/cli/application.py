@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import platform
 import sys
 import traceback
@@ -15,6 +16,7 @@ import typer
 
 from sever import __version__
 from sever.cli.logs import VARIABLES, logs
+from sever.cli.paths import Application
 from sever.errors import InputError
 
 LOGGER = logging.getLogger("sever")
@@ -27,7 +29,7 @@ class Level(StrEnum):
     error = "error"
 
 
-app = typer.Typer(
+app = Application(
     name="sever",
     help="Find surface defects on steel strip: train, predict, score and deliver segmentation models.",
     no_args_is_help=True,
@@ -48,7 +50,7 @@ def main() -> None:
             if not _lies_with_the_disk(error):
                 _confess()
             path = error.filename2 or error.filename  # a rename that fails does so because of its target
-            _refuse(f"{path}: {error.strerror}" if path else str(error.strerror))
+            _refuse(f"{Path(os.fsdecode(path)).absolute()}: {error.strerror}" if path else str(error.strerror))
         except Exception:
             _confess()
 

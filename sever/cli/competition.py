@@ -121,7 +121,7 @@ def kernel(
     from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
 
     folder = make_kernel(run, output, chosen, Sources(model, wheels), title, gpu)
-    print(folder)
+    print(folder.absolute())
     if push:
         pushed = push_kernel(folder, wait)
         print(f"{pushed}: {pushed.status}")

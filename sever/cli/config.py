@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-import typer
-
 from sever.cli.application import app
 from sever.cli.options import Configs, Set, load_experiments
+from sever.cli.paths import Application
 from sever.config import dump_config, json_schema
 from sever.errors import InputError
 
-config_app = typer.Typer(help="Show, check and describe configurations.", no_args_is_help=True)
+config_app = Application(help="Show, check and describe configurations.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 

@@ -22,9 +22,10 @@ from sever.cli.options import (
     load_data,
     load_experiments,
 )
+from sever.cli.paths import Application
 from sever.errors import InputError
 
-data_app = typer.Typer(help="Look at a data set, and work on it.", no_args_is_help=True)
+data_app = Application(help="Look at a data set, and work on it.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
@@ -48,7 +49,7 @@ def preview(
     from sever.pipeline.preview import preview_data
 
     preview_data(experiment, output, images, seed)
-    print(output)
+    print(output.absolute())
 
 
 @data_app.command()

@@ -43,4 +43,4 @@ def gate(
         draw_gate_of(run, output, factor or (), How(device))
     else:
         draw_plain_gate(output, min_pixels or (), factor or ())
-    print(output)
+    print(output.absolute())

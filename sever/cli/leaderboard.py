@@ -12,9 +12,10 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import LEDGER, AsJson, Ledger
+from sever.cli.paths import Application
 from sever.errors import InputError
 
-board = typer.Typer(help="What was submitted when, from which blend, rules and commit, and how it scored.")
+board = Application(help="What was submitted when, from which blend, rules and commit, and how it scored.")
 app.add_typer(board, name="leaderboard", no_args_is_help=True)
 
 
@@ -153,7 +154,7 @@ def draw(
     lines = {label: _score(score) for label, score in (_pair("--line", text, "winner=0.90883") for text in line or ())}
     dates = (None if since is None else day(since), None if until is None else day(until, end=True))
     draw_picture(output, ledger, View(*dates, lines, tuple(chosen or ()), None if over is None else over.value))
-    print(output)
+    print(output.absolute())
 
 
 def _pair(option: str, text: str, example: str) -> tuple[str, str]:

@@ -63,7 +63,7 @@ def synth(
         csv_form=form.value,
         workers=workers,
     )
-    print(synthesize(output, settings))
+    print(synthesize(output, settings).absolute())
 
 
 @app.command()
@@ -138,14 +138,14 @@ def average(
     """
     from sever.pipeline.train import average_checkpoints
 
-    print(average_checkpoints(run, best))
+    print(average_checkpoints(run, best).absolute())
 
 
 @app.command()
 def predict(
     run: RunPath,
     output: Output,
-    images: Annotated[Path | None, typer.Option(help="Folder of images of any layout, searched recursively.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, searched recursively, or one image.")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, in place of --images.")] = None,
     split: Annotated[Split, typer.Option(help="With --data: which images.")] = Split.test,
     include: Include = None,

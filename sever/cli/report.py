@@ -41,4 +41,4 @@ def report(
     from sever.pipeline.report.write import summary, write_report
 
     written = write_report(candidate, output, against, How(device, precision), images)
-    print(json.dumps(summary(written.numbers), indent=2) if as_json else written.page)
+    print(json.dumps(summary(written.numbers), indent=2) if as_json else written.page.absolute())

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from sever.names import expand_home
 
 
 class Settings(BaseModel):
-    """Base of every section: frozen, and a key it doesn't know is an error."""
+    """Base of every section: frozen, and a key it doesn't know is an error. In paths `~` is the home folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, value: Any) -> Any:
+        return expand_home(value) if isinstance(value, Path) else value

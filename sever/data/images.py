@@ -19,6 +19,7 @@ import numpy as np
 from sever.config import MAX_PIXELS
 from sever.data import codecs
 from sever.data.codecs import Codec, Header, png
+from sever.data.passed_over import is_passed_over
 from sever.errors import InputError
 from sever.output import WRITTEN, written_below
 
@@ -26,11 +27,11 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".ti
 
 
 def list_images(folder: Path) -> list[Path]:
-    """All images below a folder, sorted by path in posix form; hidden files and folders are left out, and so are the
-    pictures that a command wrote there, such as maps: where results lie among images, the images stay the same."""
+    """All images below a folder, sorted by path in posix form; not what is hidden or `is_passed_over`, nor the pictures
+    that a command wrote there, such as maps: where results lie among images, the images stay the same."""
     found, results = [], set[str]()
     for current, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not is_passed_over(name, folders)]
         if _is_loop(Path(current), folder):
             folders.clear()
             continue

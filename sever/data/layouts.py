@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +11,25 @@ from sever.config import MAX_PIXELS, DataSettings
 from sever.data.faults import Skipped, raise_unless
 from sever.data.formats.registry import FORMATS, WITHOUT_MASKS, find_format, raise_unless_masks
 from sever.data.groups import with_groups
-from sever.data.listing import find_damaged, leave_out, list_table, measure, without_labels
+from sever.data.images import IMAGE_SUFFIXES
+from sever.data.listing import find_damaged, leave_out, list_table, measure, table_of_paths, without_labels
+from sever.data.passed_over import PassedOver, find_passed_over
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["WITHOUT_MASKS", "Skipped", "find_format", "raise_unless_masks", "read_folder", "read_images", "read_table"]
+__all__ = [
+    "WITHOUT_MASKS",
+    "Skipped",
+    "find_format",
+    "passed_over",
+    "passed_over_beside",
+    "raise_unless_masks",
+    "read_folder",
+    "read_images",
+    "read_table",
+]
 
 
 def read_table(settings: DataSettings, split: str = "train", thorough: bool = True) -> tuple[ImageTable, list[Skipped]]:
@@ -26,6 +39,7 @@ def read_table(settings: DataSettings, split: str = "train", thorough: bool = Tr
     looked through for damage. Raises InputError for every fault of the data, unless
     settings.skip_bad: then bad images are left out and listed. No image left is an error all the same.
     """
+    settings = _absolute(settings)
     layout = find_format(settings)
     if settings.test_labels is not None and layout != "severstal":
         raise InputError(f"data.test_labels is for the Severstal layout, but {settings.root} is a {layout}")
@@ -54,8 +68,30 @@ def read_images(
     include: tuple[str, ...] = (),
     max_pixels: int = MAX_PIXELS,
 ) -> tuple[ImageTable, list[Skipped]]:
-    """As `read_folder`, but only ids that match `include`; and what was left out, where `skip_bad` allows it."""
-    table, unreadable = measure(list_table(folder).include(include), max_pixels)
+    """As `read_folder`, but only ids that match `include`; and what was left out, where `skip_bad` allows it.
+
+    `folder` may be a single image as well.
+    """
+    folder = folder.absolute()
+    listed = table_of_paths({folder.name: folder}) if folder.is_file() else list_table(folder)
+    table, unreadable = measure(listed.include(include), max_pixels)
     faults = unreadable + find_damaged(table)
     raise_unless(skip_bad, faults, folder)
     return leave_out(without_labels(table, class_names), faults), faults
+
+
+def passed_over(folder: Path) -> PassedOver:
+    """What lies below a folder of images, and is not read."""
+    return find_passed_over(folder, IMAGE_SUFFIXES)
+
+
+def passed_over_beside(table: ImageTable) -> PassedOver:
+    """What lies among these images, below the nearest folder that holds them all, and is not read."""
+    folders = {str(table.path(row).parent) for row in range(len(table))}
+    return passed_over(Path(os.path.commonpath(folders)))
+
+
+def _absolute(settings: DataSettings) -> DataSettings:
+    """With whole paths, so that every message says where a file was looked for."""
+    paths = {name: getattr(settings, name) for name in ("root", "labels", "groups", "test_labels")}
+    return settings.model_copy(update={name: path.absolute() for name, path in paths.items() if path is not None})

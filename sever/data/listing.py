@@ -15,6 +15,8 @@ from sever.config import MAX_PIXELS
 from sever.data.codecs import Header
 from sever.data.faults import Skipped, images_of
 from sever.data.images import IMAGE_SUFFIXES, damage_of, list_images, read_header
+from sever.data.near_names import near_entry
+from sever.data.passed_over import find_passed_over
 from sever.data.table import IGNORED_COLUMN, ImageTable
 from sever.errors import InputError
 
@@ -27,10 +29,12 @@ _LUMP = 64
 def list_table(folder: Path) -> ImageTable:
     """Ids (paths below the folder, in posix form) and paths of all images. Raises InputError where there is none."""
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}")
+        raise InputError(f"there is no folder {folder}{near_entry(folder)}")
     paths = list_images(folder)
     if not paths:
-        raise InputError(f"there are no images in {folder}: no file ends in {', '.join(IMAGE_SUFFIXES)}")
+        found = find_passed_over(folder, IMAGE_SUFFIXES)
+        instead = f"; passed over: {found}" if found else ""
+        raise InputError(f"there are no images in {folder}: no file ends in {', '.join(IMAGE_SUFFIXES)}{instead}")
     ids = [path.relative_to(folder).as_posix() for path in paths]
     frame = pd.DataFrame({"image_id": ids, "path": [str(path) for path in paths]})
     return ImageTable(frame.sort_values("image_id", ignore_index=True), ())

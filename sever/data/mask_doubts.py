@@ -13,7 +13,7 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
-_START_BYTES = 8
+_START = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3
 _WITH_ALPHA = (4, 6)
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -31,9 +31,10 @@ def find_misreading(path: Path, labels_hw: np.ndarray) -> str | None:
 
 
 def _colours(stream: BinaryIO) -> tuple[int, list[tuple[int, ...]]]:
-    """The kind of a whole PNG's colours, and its palette."""
-    stream.seek(_START_BYTES)
+    """The kind of a whole PNG's colours, and its palette; -1 for another format."""
     colour_type = -1
+    if stream.read(len(_START)) != _START:
+        return colour_type, []
     while len(head := stream.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"IDAT":

@@ -15,10 +15,12 @@ from sever.data.faults import Skipped
 from sever.data.formats.coding import coding_of
 from sever.data.formats.export import Exported, Wish
 from sever.data.formats.mask_table import mask_table, name_faults
+from sever.data.formats.near_masks import NearMasks
 from sever.data.formats.pairing import pair, stem_of
 from sever.data.images import list_images
 from sever.data.listing import list_table
 from sever.data.mask_pixels import MASK_SUFFIXES
+from sever.data.near_names import near_entry
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import atomic_path
@@ -46,15 +48,14 @@ def read_mask_folder(settings: DataSettings, split: str = "train") -> tuple[Imag
     masks = {} if split == "test" else _list_masks(folder)
     pairs, unclear, orphans = pair(images.image_ids, masks)
     faults = name_faults(unclear, orphans, masks)
-    return mask_table(
-        settings, split, images, pairs, coding, lambda image_id: folder / f"{stem_of(image_id)}.png", faults
-    )
+    return mask_table(settings, split, images, pairs, coding, NearMasks(folder, pairs.values()).expected, faults)
 
 
 def _list_masks(folder: Path) -> dict[str, Path]:
     """Masks by their path below the folder."""
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}; images without masks can be predicted, not trained on")
+        hint = near_entry(folder)
+        raise InputError(f"there is no folder {folder}{hint}; images without masks can be predicted, not trained on")
     return {
         path.relative_to(folder).as_posix(): path
         for path in list_images(folder)

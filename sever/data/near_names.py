@@ -1,4 +1,4 @@
-"""Which name someone may have meant who wrote another: case, suffix, folder, separators, Unicode; knows no files."""
+"""Which name someone may have meant who wrote another: case, suffix, folder, separators, Unicode; knows no tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 _SHOWN = 3
 
@@ -65,6 +65,14 @@ class NearNames:
             return f"; {found[0]} is there, which differs in {difference(name, found[0])}"
         more = f" or {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         return f"; it may mean {' or '.join(found[:_SHOWN])}{more}, which are there"
+
+
+def near_entry(path: Path) -> str:
+    """As `NearNames.hint`, about a file or folder that is missing, from what else its folder holds."""
+    try:
+        return NearNames(entry.name for entry in path.parent.iterdir()).hint(path.name)
+    except OSError:
+        return ""
 
 
 def difference(name: str, other: str) -> str:

@@ -90,7 +90,8 @@ class ImageTable:
 
     def label_digests(self) -> list[str]:
         """A short hash of each image's size and masks, which changes with any pixel of them and with nothing else."""
-        rows = self.frame[["height", "width", *self.run_columns]].itertuples(index=False)
+        masks = self.run_columns + [IGNORED_COLUMN] * (IGNORED_COLUMN in self.frame)
+        rows = self.frame[["height", "width", *masks]].itertuples(index=False)
         texts = (",".join([*map(str, row[:2]), *map(rle.join_touching, row[2:])]) for row in rows)
         return [hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LETTERS] for text in texts]
 
@@ -98,14 +99,24 @@ class ImageTable:
         """The same table with these rows only, in this order (integer positions or a boolean mask)."""
         return ImageTable(self.frame.iloc[rows].reset_index(drop=True), self.class_names)
 
-    def select(self, image_ids: Iterable[str]) -> ImageTable:
-        """The rows of these images, in the order given. Raises InputError for an unknown image."""
+    def select(self, image_ids: Iterable[str], needed_by: object = None) -> ImageTable:
+        """The rows of these images, in the order given. Raises InputError for an unknown image.
+
+        `needed_by`: what was begun with these images, when they were there.
+        """
         position = {image_id: row for row, image_id in enumerate(self.image_ids)}
         wanted = list(image_ids)
         missing = [image_id for image_id in wanted if image_id not in position]
         if missing:
             hint = NearNames(self.image_ids).hint(missing[0])
-            raise InputError(f"{len(missing)} images are not in the data set: {', '.join(missing[:5])}{hint}")
+            gone = f"{len(missing)} images are not in the data set: {', '.join(missing[:5])}{hint}"
+            if needed_by is None:
+                raise InputError(gone)
+            raise InputError(
+                f"{gone}. {needed_by} began with them: put them back (whole, and with their labels, where --skip-bad "
+                "leaves bad ones out), point data.root in its config.yml to where they are now, or begin anew without "
+                "them"
+            )
         return self.take([position[image_id] for image_id in wanted])
 
     def include(self, globs: tuple[str, ...]) -> ImageTable:

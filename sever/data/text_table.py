@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from sever.data.near_names import near_entry
 from sever.errors import InputError
 
 ROW = "row"
+# What some programs and countries write in place of commas.
+SEPARATORS = {"semicolons": ";", "tabs": "\t", "vertical bars": "|"}
+LONGEST_HEADER = 10_000
 
 
 def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -19,6 +23,7 @@ def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.Da
     `forms` are the sets of columns that are allowed; blank lines are passed over. Raises InputError for a missing or
     broken file and for missing columns.
     """
+    _raise_if_parted_otherwise(path, forms)
     frame = _read(path)
     frame.columns = [str(name).strip() for name in frame.columns]
     if not frame.columns.is_unique:
@@ -33,9 +38,25 @@ def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.Da
     return table[filled].reset_index(drop=True), form
 
 
+def _raise_if_parted_otherwise(path: Path, forms: Sequence[tuple[str, ...]]) -> None:
+    """Raises InputError where the header has the columns of a form, but not between commas."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline(LONGEST_HEADER).strip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        return  # `_read` says what is wrong
+    for name, separator in SEPARATORS.items():
+        columns = {column.strip().strip('"') for column in header.split(separator)}
+        if any(set(form) <= columns for form in forms):
+            raise InputError(
+                f"{path} lacks a column: its columns are parted by {name} ({header}), but must be parted by commas; "
+                "save it as CSV with commas"
+            )
+
+
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise InputError(f"there is no file {path}")
+        raise InputError(f"there is no file {path.absolute()}{near_entry(path.absolute())}")
     try:
         with warnings.catch_warnings():
             # pandas drops surplus cells with a mere warning.

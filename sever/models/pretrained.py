@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sever.errors import InputError
 from sever.models.architectures import STAGES, TIMM_PREFIX
 from sever.models.stem import find_stem, recycle_stem
+from sever.names import expand_home
 
 Weights = dict[str, Tensor]
 
@@ -40,7 +41,7 @@ FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 
 def load_and_recycle(encoder: nn.Module, encoder_name: str, source: str, in_channels: str) -> None:
     """Load weights that are on this machine (`offline`, or a file), then recycle the first convolution."""
-    weights = offline_weights(encoder_name, encoder) if source == "offline" else read_weights(Path(source))
+    weights = offline_weights(encoder_name, encoder) if source == "offline" else read_weights(expand_home(source))
     aligned = align(weights, encoder)
     if in_channels != "rgb" and _is_grey(aligned, encoder):
         recycle_stem(encoder, in_channels)  # the file's own first convolution is grey already

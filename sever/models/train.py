@@ -211,14 +211,22 @@ class Trainer:
         with nullcontext() if moves else self.accelerator.no_sync(self.model):
             losses = self.loss(self._forward(pixels), target)
             if not torch.isfinite(losses["loss"]):
-                raise InputError(
-                    f"the loss became {losses['loss'].item()} in epoch {self.position.epoch + 1}, batch {batch + 1}: "
-                    "lower the learning rates, set train.clip_norm, or use train.precision: bf16"
-                )
+                raise InputError(self._diverged(losses["loss"].item()))
             self.accelerator.backward(losses["loss"] / group_size)
         if moves:
             self._move_weights()
         return {name: float(value.detach()) for name, value in losses.items()}
+
+    def _diverged(self, loss: float) -> str:
+        position, optim = self.position, self.optim
+        limit = self.settings.clip_norm
+        clipped = "set train.clip_norm" if limit is None else f"train.clip_norm is {limit:g}"
+        return (
+            f"the loss became {loss} in epoch {position.epoch + 1}, batch {position.batch + 1}, with "
+            f"optim.encoder_learning_rate {optim.encoder_learning_rate:g} and optim.decoder_learning_rate "
+            f"{optim.decoder_learning_rate:g}: lower them, by ten times at first ({clipped}), or use train.precision "
+            f"bf16 or no (it is {self.settings.precision})"
+        )
 
     def _forward(self, pixels: Tensor) -> Outputs:
         try:

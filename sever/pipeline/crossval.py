@@ -130,7 +130,7 @@ def run_fold(evidence: Evidence, fold: int, device: str) -> None:
         train_run(config, lambda: _made(run), device, evidence.label_digests())
     loaded = load_model(fold_checkpoint(evidence, fold), How(device))
     everything, _ = read_table(loaded.config.data)
-    _predict(evidence, fold, loaded, everything.select(held_out(evidence, fold)))
+    _predict(evidence, fold, loaded, everything.select(held_out(evidence, fold), evidence.folder))
 
 
 def held_out(evidence: Evidence, fold: int) -> list[str]:

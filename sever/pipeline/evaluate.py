@@ -107,7 +107,7 @@ def evaluate_run(
     loaded = load_model(run, how)
     if truth is None:
         everything, _ = read_table(loaded.config.data)
-        table = everything.select(Run(loaded.folder).part("validation"))
+        table = everything.select(Run(loaded.folder).part("validation"), loaded.folder)
     else:
         table = truth.read(loaded.facts.num_classes, loaded.config.data, masks=loaded.draws_masks)
     warn_of_headers(table)

@@ -105,7 +105,7 @@ def open_evidence(path: Path) -> OpenEvidence:
     table, _ = read_table(DataSettings.model_validate(about["data"]), thorough=False)
     if list(table.class_names) != about["class_names"]:
         raise InputError(f"{evidence.folder} is about the classes {about['class_names']}, the data has others now")
-    table = table.select(folds["image_id"])
+    table = table.select(folds["image_id"], evidence.folder)
     folds_n = folds["fold"].to_numpy(dtype=int)
     origins = evidence.origins(folds_n, image_digests(table.path(row) for row in range(len(table))))
     gate = evidence.read_label_probs(table.image_ids, table.num_classes, origins)

@@ -16,8 +16,8 @@ SHOWN = 3
 
 def tell_doubts(config: ExperimentConfig, table: ImageTable) -> None:
     """Warn of labels that are proper ones, but can't be learnt or drawn as they are, or are likely others."""
-    has_masks = find_format(config.data) not in WITHOUT_MASKS
-    if has_masks and (covering := like_background(table)):
+    covering = like_background(table)
+    if covering and find_format(config.data) not in WITHOUT_MASKS:
         name, share = covering
         warn(
             f"class {name} covers {share:.0%} of all pixels, as only background does; in a mask 0 is "

@@ -12,7 +12,7 @@ import numpy as np
 
 from sever.config import DataSettings
 from sever.data import rle
-from sever.data.layouts import Skipped, read_images, read_table
+from sever.data.layouts import Skipped, passed_over, read_images, read_table
 from sever.data.table import ImageTable
 from sever.decide.inspector import Inspector
 from sever.decide.label_metrics import LABEL_THRESHOLD
@@ -26,7 +26,7 @@ from sever.pipeline.hurry import inspect_within, members_of
 from sever.pipeline.inspection import How, Inspected, LoadedModel, image_reader, inspect_table, label_table, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter
-from sever.pipeline.skipped import report_skipped
+from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.streams import read_ahead
 from sever.store import LabelStore, ProbabilityStore, fingerprint, read_json
 from sever.store.labels import LABELS
@@ -50,7 +50,7 @@ class Source:
 
     def __post_init__(self) -> None:
         if (self.images is None) == (self.data is None):
-            raise InputError("give either --images FOLDER or --data ROOT")
+            raise InputError("give either --images FOLDER (or one image) or --data ROOT")
 
     def describe(self) -> str:
         """The place of the images, whatever folder the command is typed in."""
@@ -59,6 +59,8 @@ class Source:
     def read(self, loaded: LoadedModel) -> tuple[ImageTable, list[Skipped]]:
         max_pixels = loaded.config.data.max_pixels
         if self.images is not None:
+            if self.images.is_dir():
+                warn_of(passed_over(self.images))
             return read_images(self.images, loaded.facts.class_names, self.skip_bad, self.include, max_pixels)
         assert self.data is not None
         settings = DataSettings(
@@ -85,7 +87,7 @@ class Prediction:
     def __str__(self) -> str:
         found = ", ".join(f"{name}: {count}" for name, count in self.found_per_class.items())
         left_out = f"left out to end in time: {', '.join(self.left_out)}\n" if self.left_out else ""
-        return f"{self.images} images; images with class {found}\n{left_out}{self.result}"
+        return f"{self.images} images; images with class {found}\n{left_out}{self.result.absolute()}"
 
 
 def predict_images(

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -79,9 +80,9 @@ def detail(message: str) -> None:
 
 
 def give(result: object) -> None:
-    """A result, on standard output."""
+    """A result, on standard output; of a path the whole, whatever folder the command was typed in."""
     if is_main():
-        print(result)
+        print(result.absolute() if isinstance(result, Path) else result)
 
 
 def is_main() -> bool:

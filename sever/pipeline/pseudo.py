@@ -141,7 +141,7 @@ def render(report: dict[str, Any], output: Path) -> str:
         table.add_row(escape(row["name"]), str(row["given"]), str(row["kept"]), mean, doubt)
     limits = f"drawn classes from {report['min_present']:g}, empty ones from {report['min_empty']:g}"
     note = f"sure enough: {limits}; in doubt: images left out because of this class"
-    return f"{as_text(table)}\n{note}\n{output / 'pseudo.csv'}"
+    return f"{as_text(table)}\n{note}\n{(output / 'pseudo.csv').absolute()}"
 
 
 def _raise_unless_it_can_tell(loaded: LoadedModel, sureness: Sureness) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from sever.data.faults import images_of
 from sever.data.layouts import Skipped
+from sever.data.passed_over import PassedOver
 from sever.data.table import ImageTable
 from sever.output import OutputFolder
 from sever.pipeline.progress import warn
@@ -34,6 +35,12 @@ def report_skipped(
         warn(line)
     if images and left is not None and (empty := _emptied(left)):
         warn(f"of the {len(left)} images that are left none {' and none '.join(empty)}")
+
+
+def warn_of(found: PassedOver) -> None:
+    """Say what lies among the images and is not read, so that no image is missed unseen."""
+    if found:
+        warn(f"passed over among the images: {found}")
 
 
 def _lines(skipped: Sequence[Skipped]) -> Iterator[dict[str, object]]:

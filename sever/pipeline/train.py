@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config, parse_rules
 from sever.data.dataset import collate, measure_pixels, start_worker
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
-from sever.data.layouts import raise_unless_masks, read_table
+from sever.data.layouts import passed_over_beside, raise_unless_masks, read_table
 from sever.data.mixing import check_there, read_pseudo_labelled
 from sever.data.reader import ImageReader
 from sever.data.samplers import make_sampler, mix_in_words, plan_mix, pseudo_a_batch
@@ -39,7 +39,7 @@ from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
 from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
 from sever.pipeline.progress import detail, is_main, tell, warn
-from sever.pipeline.skipped import report_skipped
+from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.training_images import channels_of, training_dataset
 from sever.pipeline.watch import HistoryRow, TrainingWatcher
@@ -73,6 +73,7 @@ def train_run(
         pseudo_a_batch(config.pseudo, config.train.batch_size)
 
     table, skipped = read_table(config.data)
+    warn_of(passed_over_beside(table))
     warn_of_headers(table)
     raise_if_relabelled(labels or {}, table, "the cross-validation")
     pseudo = None
@@ -151,14 +152,14 @@ def resume(path: Path, device: str, epochs: int | None = None) -> Run:
             f"{config.data.root} has the classes {', '.join(table.class_names)} now, but had "
             f"{', '.join(facts.class_names)} when {run.folder} began; put them back, or start a new run"
         )
-    training, validation = (table.select(run.part(part)) for part in ("train", "validation"))
+    training, validation = (table.select(run.part(part), run.folder) for part in ("train", "validation"))
     raise_if_relabelled(run.label_digests(), table, run.folder)
     run.clean()
     checkpoint = checkpoint or run.latest()
     pseudo = None
     if config.pseudo is not None:
         pseudo = read_pseudo_labelled(config.pseudo, table, run.pseudo_file, config.data.max_pixels).select(
-            run.part("pseudo")
+            run.part("pseudo"), run.folder
         )
     trainer = build_trainer(config, facts, training, device, pretrained=checkpoint is None, pseudo=pseudo)
     history: list[HistoryRow] = []

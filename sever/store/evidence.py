@@ -61,8 +61,8 @@ class Evidence:
         newest = sorted(child.parent for child in folder.glob("*/evidence.json")) if path.exists() else []
         if not newest:
             raise InputError(
-                f"{path} holds no out-of-fold evidence (no evidence.json); give the folder that `sever crossval` or "
-                "`sever blend` wrote"
+                f"{path.absolute()} holds no out-of-fold evidence (no evidence.json); give the folder that "
+                "`sever crossval` or `sever blend` wrote"
             )
         return Evidence(newest[-1])
 

@@ -135,7 +135,9 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     `path` is a run's folder, a checkpoint's folder, a file in it, or saved/NAME (its newest run). Raises InputError.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist; give a run's folder (saved/NAME/TIMESTAMP) or one of its checkpoints")
+        raise InputError(
+            f"{path.absolute()} does not exist; give a run's folder (saved/NAME/TIMESTAMP) or one of its checkpoints"
+        )
     folder = path if path.is_dir() else path.parent
     if (folder / "state.json").is_file():
         return Run(folder.parent.parent), folder
@@ -144,7 +146,9 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     newest = sorted(child for child in folder.iterdir() if (child / "config.yml").is_file())
     if newest:
         return Run(newest[-1]), None
-    raise InputError(f"{path} is neither a run (it has no config.yml) nor a checkpoint (it has no state.json)")
+    raise InputError(
+        f"{path.absolute()} is neither a run (it has no config.yml) nor a checkpoint (it has no state.json)"
+    )
 
 
 def _progress(folder: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sever.config import DataSettings
-from sever.data.faults import Skipped
+from sever.data.faults import Skipped, images_of
 from sever.data.mask_folder import read_mask_folder
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -301,3 +301,37 @@ def test_magnetic_tile() -> None:
     assert (~shown[uneven].any(axis=1)).sum() == 4
     for index, name in enumerate(table.class_names):
         assert set(prefixes[shown[:, index]]) == {name}
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ("a.PNG.bak", "a.PNG.bak is there: give it"),
+        ("A.png", "A.png is there: give it the image's path and name, case included"),
+        ("a.jpg", "a.jpg is there, but JPEG changes the numbers of a mask: save it as PNG"),
+        ("a-mask.png", "a-mask.png is there: give it"),
+        ("mask_a.png", "mask_a.png is there: give it"),
+        ("a_MASK.png", "a_MASK.png is there: give it"),
+        ("a_Ground-Truth.bmp", "a_Ground-Truth.bmp is there: give it"),
+        ("other/a.png", "other/a.png is there: give it"),
+        ("b2.png", None),
+    ],
+)
+def test_a_mask_under_a_near_name_is_named(root: Path, there: str, words: str | None) -> None:
+    path = root / "masks" / there
+    path.parent.mkdir(exist_ok=True)
+    (root / "masks/a.png").rename(path)
+    fault = fault_of(root)
+    assert f"image a.jpg: its mask is missing: {root}/masks/a.png" in fault
+    if words is None:
+        assert "is there" not in fault
+    else:
+        assert words in fault
+    table, skipped = read(root, skip_bad=True)
+    assert table.image_ids == ["b.png", "deep/a.bmp"]
+    assert images_of(skipped) == {"a.jpg"}  # a mask that is nobody's is no image that was left out
+
+
+def test_a_folder_of_masks_under_a_near_name(root: Path) -> None:
+    (root / "masks").rename(root / "Masks")
+    assert "Masks is there, which differs in case" in fault_of(root)

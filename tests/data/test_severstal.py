@@ -243,6 +243,9 @@ def test_nothing_left_is_an_error_with_skip_bad_too(tmp_path: Path) -> None:
         ("", ["train.csv", "empty"]),
         ("ImageId,Pixels\na.jpg,1 1\n", ["ImageId,Pixels", "ImageId_ClassId,EncodedPixels", SEPARATE.strip()]),
         ("ImageId;ClassId;EncodedPixels\n", ["ImageId;ClassId;EncodedPixels", "lacks"]),
+        ("ImageId;ClassId;EncodedPixels\na,b.jpg;1;1 1\n", ["parted by semicolons", "commas"]),
+        ('"ImageId_ClassId"\t"EncodedPixels"\na.jpg_1\t1 1\n', ["parted by tabs", "commas"]),
+        ("\ufeffImageId|ClassId|EncodedPixels|rest\r\n", ["parted by vertical bars"]),
         (SEPARATE + "a.jpg,1,1 1,5,6\n", ["train.csv", "more cells"]),
         (SEPARATE + "a.jpg,1,1 1\nb.jpg,1,2 2,7\n", ["train.csv", "line 3"]),
         ("ImageId, ImageId,ClassId,EncodedPixels\n", ["column twice"]),
@@ -253,6 +256,12 @@ def test_what_is_no_labels_file(tmp_path: Path, csv: str | bytes | None, words: 
     fault = fault_of(make(tmp_path, csv))
     for word in words:
         assert word in fault
+
+
+def test_a_labels_file_of_another_case(tmp_path: Path) -> None:
+    root = make(tmp_path, IN_SEPARATE)
+    (root / "train.csv").rename(root / "Train.csv")
+    assert f"there is no file {root}/train.csv; Train.csv is there, which differs in case" in fault_of(root)
 
 
 def test_unreadable_and_cut_images(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -195,7 +195,10 @@ def test_a_loss_that_is_no_number_stops_with_advice() -> None:
     def broken(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         return {"loss": logits.mean() * float("nan")}
 
-    with pytest.raises(InputError, match=r"loss became nan in epoch 1, batch 1.*learning rates"):
+    with pytest.raises(
+        InputError,
+        match=r"loss became nan in epoch 1, batch 1.*encoder_learning_rate 7e-05 and optim.decoder_learning_rate 0.003",
+    ):
         make_trainer(loss=broken).fit(Recorder())
 
 

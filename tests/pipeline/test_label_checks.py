@@ -58,8 +58,8 @@ def test_overlaps_that_this_experiment_can_not_learn(
     assert capsys.readouterr().err == ""
 
 
-def test_background_as_a_class(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_doubts(parse_config({"name": "x", "data": {"root": "."}}, "test"), table_of(1 - TOP, TOP))
+def test_background_as_a_class(strip_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tell_doubts(parse_config({"name": "x", "data": {"root": str(strip_root)}}, "test"), table_of(1 - TOP, TOP))
     assert "class c0 covers 75% of all pixels" in capsys.readouterr().err
 
 

@@ -17,7 +17,7 @@ from sever.cli import application
 from sever.models.train import Trainer
 from sever.pipeline.evaluate import render
 from sever.pipeline.watch import TrainingWatcher
-from sever.store import ProbabilityStore
+from sever.store import ProbabilityStore, Run
 
 
 def edit(experiment: Path, section: str, **settings: object) -> Path:
@@ -181,6 +181,50 @@ def test_classes_that_changed_since_are_told(
     edit(again / "config.yml", "data", root=str(root))
     assert sever("train", "-r", again, "--device", "cpu") == 2
     assert "has the classes a, b, c, d now, but had 1, 2, 3, 4" in capsys.readouterr().err
+
+
+def test_an_image_that_is_gone_before_a_resume(
+    run: Path, strip_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, again = tmp_path / "moved", tmp_path / "again"
+    shutil.copytree(strip_root, root)
+    shutil.copytree(run, again)
+    edit(again / "config.yml", "data", root=str(root))
+    name = Run(again).part("train")[0]
+    (root / "train_images" / name).rename(root / "train_images" / name.upper())
+    (root / "train.csv").write_text((root / "train.csv").read_text().replace(name, name.upper()))
+    assert sever("train", "-r", again, "--device", "cpu") == 2
+    told = capsys.readouterr().err
+    for words in (
+        f"1 images are not in the data set: {name}; {name.upper()} is there, which differs in case",
+        f"{again} began with them: put them back",
+        "or begin anew without them",
+    ):
+        assert words in told
+
+
+def test_a_single_image_and_a_data_set_are_predicted_as_such(
+    run: Path, strip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, *_ = sorted((strip_root / "test_images").iterdir())
+    (tmp_path / "set" / "images" / "@eaDir").mkdir(parents=True)
+    (tmp_path / "set" / "masks").mkdir()
+    shutil.copy(first, tmp_path / "set" / "images")
+    shutil.copy(second, tmp_path / "set" / "images" / "@eaDir")
+    cv2.imwrite(str(tmp_path / "set" / "masks" / f"{first.stem}.png"), cv2.imread(str(first))[..., 0] * 0)
+    (tmp_path / "set" / "images" / "x.heic").touch()
+    monkeypatch.chdir(tmp_path)
+    common = ["--device", "cpu", "--sheet", 0, "--form", "separate"]
+    assert sever("predict", "-r", run, "--images", f"set/images/{first.name}", "-o", "one", *common) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("1 images; ")
+    assert said.splitlines()[-1] == str(tmp_path / "one" / "submission.csv")
+    assert sever("predict", "-r", run, "--images", "set", "-o", "all", *common) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("1 images; ")
+    assert "passed over among the images: 1 .heic (not read here" in told.err
+    assert "the folders images/@eaDir, masks" in told.err
+    assert [path.name for path in (tmp_path / "all" / "probs").rglob("*.png")] == [f"{first.name}.png"]
 
 
 def test_class_names_are_shown_as_they_are(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from sever.data.formats.mvtec import looks_like_mvtec, read_mvtec
 from sever.data.formats.voc import looks_like_voc, read_voc
 from sever.data.formats.yolo import looks_like_yolo, read_yolo
 from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
+from sever.data.near_names import near_entry
 from sever.data.severstal import looks_like_severstal, read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -98,7 +99,7 @@ def find_format(settings: DataSettings) -> str:
     """Name of the format that the folder has. Raises InputError where it has none, or looks like several."""
     root = settings.root
     if not root.is_dir():
-        raise InputError(f"data.root {root} is no folder")
+        raise InputError(f"data.root {root.absolute()} is no folder{near_entry(root.absolute())}")
     if settings.layout != "auto":
         return settings.layout
     found = [name for name, each in FORMATS.items() if each.looks_like(root)]

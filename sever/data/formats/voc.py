@@ -14,7 +14,8 @@ from sever.data.faults import Skipped
 from sever.data.formats.annotations import IMAGE_FOLDER
 from sever.data.formats.coding import coding_of
 from sever.data.formats.mask_table import mask_table, name_faults
-from sever.data.formats.pairing import named_masks, pair, stem_of
+from sever.data.formats.near_masks import NearMasks
+from sever.data.formats.pairing import named_masks, pair
 from sever.data.images import list_images
 from sever.data.listing import list_table
 from sever.data.table import ImageTable
@@ -45,7 +46,7 @@ def read_voc(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipp
     path = root / LABEL_MAP
     table = read_label_colours(path) if path.is_file() else None
     coding = coding_of(settings, table, str(path))
-    return mask_table(settings, split, images, pairs, coding, lambda name: mask_folder / f"{stem_of(name)}.png", faults)
+    return mask_table(settings, split, images, pairs, coding, NearMasks(mask_folder, pairs.values()).expected, faults)
 
 
 def read_label_colours(path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def render(comparison: dict[str, Any]) -> str:
         table.add_row(escape(_called(member, comparison)), f"{member['weight']:g}", *_figures(member))
     table.add_section()
     table.add_row(f"{comparison['blend']['kind']} of them", "", *_figures(comparison), style="bold")
-    return "\n".join([as_text(table), *_words(comparison), comparison["folder"]])
+    return "\n".join([as_text(table), *_words(comparison), str(Path(comparison["folder"]).absolute())])
 
 
 def _called(member: dict[str, Any], comparison: dict[str, Any]) -> str:

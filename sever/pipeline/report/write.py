@@ -159,7 +159,7 @@ def _from_run(path: Path, how: How) -> Source:
             f"{path} is an image classifier, which draws no masks; score it with: sever evaluate -r {path}"
         )
     everything, _ = read_table(loaded.config.data)
-    table = everything.select(run.part("validation"))
+    table = everything.select(run.part("validation"), run.folder)
 
     def seen() -> Iterator[Seen]:
         read = image_reader(loaded.config, loaded.facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 import string
@@ -40,7 +41,7 @@ class Plan:
             raise InputError(f"{path} has no variable {', '.join(strange)} to set; it has {', '.join(defaults)}")
         values: dict[str, str] = {}
         for name, default in defaults.items():
-            values[name] = given.get(name) or _fill(default, values)
+            values[name] = os.path.expanduser(given.get(name) or _fill(default, values))  # noqa: PTH111
         values |= {name: value for name, value in given.items() if name in story.reads}
         return Plan(story, values, hashlib.sha256(path.read_bytes()).hexdigest())
 
