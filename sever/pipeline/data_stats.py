@@ -51,6 +51,7 @@ def _describe(settings: DataSettings, most_images: int) -> dict[str, Any]:
     sizes = numbers.pop("sizes")
     return {
         "root": str(settings.root),
+        "name": settings.root.resolve().name,
         **numbers,
         "classes_an_image": {str(number): images for number, images in labels.classes_an_image.items()},
         "number_of_sizes": len(sizes),

@@ -70,7 +70,11 @@ def make_config(task: Task, data: Path, images: int | None = None) -> Experiment
         if not key or not isinstance(values.setdefault(section, {}), dict):
             raise InputError(f"the variant {name!r} is no setting: write section.key=value")
         values[section] = values[section] | {key: yaml.safe_load(text)}
-    values |= {"name": "contender", "data": {"root": str(data)}, "folds": {"share": HELD_OUT_SHARE}}
+    values |= {
+        "name": "contender",
+        "data": {"root": str(data)},
+        "folds": {"share": HELD_OUT_SHARE, "find_copies": False},
+    }
     return parse_config(values, f"variant {dict(task.variant)}")
 
 
