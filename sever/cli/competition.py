@@ -60,7 +60,7 @@ def upload(
         bool, typer.Option("--with-dependencies", help="With --wheel: also what it needs, but for torch.")
     ] = False,
     python: Annotated[
-        str | None, typer.Option(help="With --with-dependencies: for this Python on Linux, e.g. 3.11.")
+        str | None, typer.Option(help="With --with-dependencies: for this Python on Linux; by default 3.12.")
     ] = None,
     source: Annotated[Path | None, typer.Option(help="With --wheel: a checkout of sever, or a wheel of it.")] = None,
     title: Title = None,

@@ -21,4 +21,10 @@ class KaggleSettings(Settings):
     minutes: float = Field(
         55.0, gt=0, description="How long a kernel may take (the 2019 competition: 60), a spare for its start left out."
     )
+    python: str = Field(
+        "3.12",
+        pattern=r"^3\.\d+$",
+        description="Python of Kaggle's image, on Linux, for which `sever upload --wheel --with-dependencies` fetches "
+        "wheels; `!python --version` in a notebook there says it.",
+    )
     overlap_allowed: bool = Field(False, description="Whether a pixel may belong to several classes in a submission.")

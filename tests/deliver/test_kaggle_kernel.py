@@ -135,13 +135,14 @@ def isolation() -> list[str]:
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> ModuleType:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """main.py as a module; only its functions run."""
     folder = write_kernel(tmp_path / "kernel", KERNEL)
     spec = importlib.util.spec_from_file_location("kernel_main", folder / "main.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "kernel_main", module)
     spec.loader.exec_module(module)
     return module
 
@@ -194,7 +195,7 @@ def test_rows_come_in_the_samples_order_and_unread_images_are_clean(script: Modu
 
 def test_a_lacking_wheel_is_told(script: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="sever upload --wheel"):
-        script.install(tmp_path)
+        script.install(tmp_path, tmp_path / "site")
 
 
 def test_sources_that_kaggle_does_not_know(world: World, patience: Patience, tmp_path: Path) -> None:

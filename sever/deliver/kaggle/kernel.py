@@ -15,10 +15,12 @@ from sever.output import OutputFolder
 from sever.reading import read_json
 
 SCRIPT = Path(__file__).with_name("script.py")
+INSTALLER = Path(__file__).with_name("offline_install.py")
 METADATA, CODE = "kernel-metadata.json", "main.py"
 PUSHED = "pushed.json"  # how far its run has come
 FILES = (METADATA, CODE, PUSHED)
 _MARK = "SETTINGS: dict[str, Any] = {}"
+_INSTALLER_MARK = "from sever.deliver.kaggle.offline_install import environment_with, install\n"
 _ENDED = ("complete", "error", "cancel_acknowledged")
 
 
@@ -72,7 +74,7 @@ def write_kernel(folder: Path, kernel: Kernel) -> Path:
         "wheels": kernel.wheels,
         "minutes": kernel.minutes,
     }
-    source = SCRIPT.read_text(encoding="utf-8")
+    source = _with_installer(SCRIPT.read_text(encoding="utf-8"))
     assert source.count(_MARK) == 1
     stated = _MARK.replace("{}", pprint.pformat(settings, sort_dicts=False))
     files = {METADATA: json.dumps(_metadata(kernel), indent=2) + "\n", CODE: source.replace(_MARK, stated)}
@@ -81,6 +83,14 @@ def write_kernel(folder: Path, kernel: Kernel) -> Path:
         for name, text in files.items():
             home.write_text(name, text)
     return folder
+
+
+def _with_installer(source: str) -> str:
+    """One file: where the kernel begins there is no sever yet to import from."""
+    assert source.count(_INSTALLER_MARK) == 1
+    first = "from __future__ import annotations\n"
+    installer = INSTALLER.read_text(encoding="utf-8").replace(first, "")
+    return source.replace(_INSTALLER_MARK, f"# ---- offline_install.py\n{installer}# ---- script.py, on\n")
 
 
 def data_sources(folder: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """An offline Kaggle kernel: install sever from uploaded wheels, predict the hidden test images, write submission.csv.
 
-`sever kernel` writes this file as main.py, with SETTINGS filled in. It needs nothing but Python to begin with, knows
-neither network nor account, and keeps within the minutes that the competition gives.
+`sever kernel` writes this file as main.py, with SETTINGS filled in and offline_install.py in it. It needs nothing but
+Python and pip to begin with, knows neither network nor account, and keeps to the minutes that the competition gives.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from sever.deliver.kaggle.offline_install import environment_with, install
+
 STARTED = time.monotonic()
 SETTINGS: dict[str, Any] = {}
 INPUT = Path(os.environ.get("SEVER_INPUT", "/kaggle/input"))
@@ -32,16 +34,6 @@ def mounted(name: str) -> Path:
                 return path
     there = ", ".join(sorted(path.name for path in INPUT.iterdir())) if INPUT.is_dir() else "nothing"
     sys.exit(f"{name} is not among the kernel's inputs in {INPUT} ({there}); add it to the kernel's data sources")
-
-
-def install(wheels: Path) -> None:
-    """Install sever without a network; what the wheels hold beside it is installed where it is missing here."""
-    wheel = max(wheels.rglob("sever-*.whl"), default=None)
-    if wheel is None:
-        sys.exit(f"{wheels} holds no wheel of sever; upload it with: sever upload --wheel")
-    command = [sys.executable, "-m", "pip", "install", "--no-index", "--find-links", str(wheel.parent), str(wheel)]
-    if subprocess.run([*command, "--disable-pip-version-check"], check=False).returncode:
-        sys.exit("sever lacks a library here; upload its wheel with: sever upload --wheel --with-dependencies")
 
 
 def model_path(uploaded: Path, scratch: Path) -> Path:
@@ -81,7 +73,7 @@ def write_submission(found: Path, sample: Path | None, form: str, submission: Pa
 
 def main() -> None:
     scratch = Path(tempfile.mkdtemp(prefix="sever-"))
-    install(mounted(SETTINGS["wheels"].split("/")[1]))
+    own = environment_with(install(mounted(SETTINGS["wheels"].split("/")[1]), scratch / "site"))
     competition = mounted(SETTINGS["competition"])
     model = model_path(mounted(SETTINGS["model"].split("/")[1]), scratch)
     stated = competition / "sample_submission.csv"
@@ -91,12 +83,14 @@ def main() -> None:
     sever = [sys.executable, "-m", "sever"]
     images = ["--images", str(competition / "test_images"), "--skip-bad"]
     limits = ["--minutes", f"{minutes_left:.3f}", "--form", form, "--sheet", "0"]
-    subprocess.run([*sever, "predict", "-r", str(model), *images, "-o", str(scratch / "out"), *limits], check=True)
+    subprocess.run(
+        [*sever, "predict", "-r", str(model), *images, "-o", str(scratch / "out"), *limits], check=True, env=own
+    )
     submission = WORKING / "submission.csv"
     write_submission(scratch / "out" / "submission.csv", sample, form, submission)
     if sample:
         check = ["submit", str(submission), "--dry-run", "--sample", str(sample), "--data", str(competition)]
-        subprocess.run([*sever, *check], check=True)
+        subprocess.run([*sever, *check], check=True, env=own)
     shutil.rmtree(scratch)
 
 

@@ -12,10 +12,17 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from sever.deliver.kaggle.offline_install import Target, Wheel, plan, tags
 from sever.errors import InputError
 
 # Kernels have these; they are gigabytes, and fit the machine's GPU.
 LEFT_OUT = re.compile(r"torch|torchvision|triton|nvidia-.*|cuda-.*")
+# What wheels for Linux call their machine, from Kaggle's own glibc down.
+PLATFORMS = [
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)),
+    *(f"manylinux{kind}_x86_64" for kind in ("2014", "2010", "1")),
+    "linux_x86_64",
+]
 BUILD_FILES = ("sever", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 SOURCE = Path(__file__).parents[3]
 
@@ -26,14 +33,62 @@ def build_wheels(
     """Put the wheel of the checkout `source` (or `source` itself, if a wheel) into `folder`; returns its path.
 
     With dependencies, the wheels of all that it needs come too, but for torch and its CUDA libraries: for `python`
-    ("3.11") on Linux, or for this very Python. Raises InputError when pip fails.
+    ("3.12") on Linux, or for this very Python. Raises InputError when pip fails, and where a wheel doesn't fit there.
     """
     wheel = _copied(source, folder) if source.suffix == ".whl" else _built(source, folder)
     if with_dependencies:
         target = _target(python)
-        names = [name for name in _needs(wheel, target) if not LEFT_OUT.fullmatch(name.split("==")[0])]
-        _pip("download", "--no-deps", "--dest", str(folder), *target, *names)
+        names = [name for name in _needs(wheel, target) if not _is_left_out(name.split("==")[0])]
+        if names:
+            _pip("download", "--no-deps", "--dest", str(folder), *target, *names)
+        _complete(folder, target, target_of(python))
     return wheel
+
+
+def target_of(python: str | None) -> Target:
+    """A machine with this Python on Linux (None: this very one) on which nothing is installed yet."""
+    if python is None:
+        here = Target.here()
+        return Target(here.python, here.fits, here.environment, lambda name: None)
+    version = (3, int(python.split(".")[1]))
+    interpreter = f"cp3{version[1]}"
+    fits = [*tags.cpython_tags(version, platforms=PLATFORMS), *tags.compatible_tags(version, interpreter, PLATFORMS)]
+    there = {
+        "implementation_name": "cpython",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": "linux",
+    }
+    return Target(python, frozenset(fits), {**Target.here().environment, **there}, lambda name: None)
+
+
+def _complete(folder: Path, options: list[str], target: Target) -> None:
+    """Check that the wheels are all that the target needs, and that each fits it.
+
+    pip asks which needs hold on this machine, not on that one: what only holds there is fetched now.
+    """
+    while True:
+        wheels = [Wheel.read(path) for path in sorted(folder.glob("*.whl"))]
+        strange = [wheel.path.name for wheel in wheels if not wheel.tags & target.fits]
+        if strange:
+            raise InputError(
+                f"{', '.join(strange)} would not install with Python {target.python} on Linux (x86_64); give the "
+                "kernel's own version with --python, or as `python` in kaggle.yml"
+            )
+        found = plan("sever", wheels, target, _is_left_out)
+        if not found.missing:
+            return
+        _pip("download", "--no-deps", "--dest", str(folder), *options, *found.missing)
+        if len(list(folder.glob("*.whl"))) == len(wheels):
+            raise InputError("these wheels don't make sever work:\n" + "\n".join(found.faults))
+
+
+def _is_left_out(name: str) -> bool:
+    return LEFT_OUT.fullmatch(name) is not None
 
 
 def _copied(wheel: Path, folder: Path) -> Path:

@@ -60,11 +60,13 @@ def upload_wheels(
     with tempfile.TemporaryDirectory(prefix="sever-upload-") as temporary:
         folder = Path(temporary)
         tell("building the wheel")
+        python = python or settings.python
         wheel = build_wheels(folder, source or SOURCE, with_dependencies, python)
         about = {
             "format": 1,
             "kind": "wheels",
             "sever": __version__,
+            "python": python if with_dependencies else None,
             "files": sorted(file.name for file in folder.iterdir()),
         }
         write_json(folder / "wheels.json", about)
