@@ -33,7 +33,7 @@ class BlendSettings(Settings):
 class EnsembleSettings(Settings):
     """A recipe for `sever blend --recipe`."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the blend.")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="Name of the blend.")
     members: tuple[MemberSettings, ...] = Field(min_length=1, description="The segmenters.")
     gate: tuple[MemberSettings, ...] = Field((), description="Image classifiers; their label probabilities gate.")
     blend: BlendSettings = BlendSettings()

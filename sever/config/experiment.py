@@ -31,7 +31,9 @@ CLASSIFIER_DEFAULTS = {"loss": {"name": "bce"}, "train": {"monitor": "label_ap"}
 class ExperimentConfig(Settings):
     """One experiment: a data set, a model, how it is trained, and how its masks are drawn."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the folder under saved/.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="Name of the folder under saved/."
+    )
     data: DataSettings
     folds: FoldSettings = FoldSettings()
     augment: AugmentSettings = AugmentSettings()

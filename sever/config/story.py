@@ -58,7 +58,9 @@ class StorySettings(Settings):
 
     model_config = ConfigDict(coerce_numbers_to_str=True)
 
-    name: str = Field(pattern=NAME, description="Name of the story; its state is in SAVED/stories/NAME/.")
+    name: str = Field(
+        pattern=NAME, max_length=100, description="Name of the story; its state is in SAVED/stories/NAME/."
+    )
     about: str = Field(description="What it is.")
     hours_from: str = Field("", description="How the expected hours were estimated or measured.")
     variables: dict[str, str] = Field(

@@ -19,6 +19,7 @@ from sever.data.near_names import near_entry
 from sever.data.passed_over import find_passed_over
 from sever.data.table import IGNORED_COLUMN, ImageTable
 from sever.errors import InputError
+from sever.names import fault_of
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -60,7 +61,8 @@ def find_damaged(table: ImageTable) -> list[Skipped]:
 def measure(table: ImageTable, max_pixels: int = MAX_PIXELS) -> tuple[ImageTable, list[Skipped]]:
     """The same images with what their headers say, and no group; those that can't be read, or have more than
     `max_pixels`, are left out."""
-    headers = in_threads(partial(_header_or_reason, max_pixels=max_pixels), table.frame["path"].tolist())
+    named = zip(table.image_ids, table.frame["path"].tolist(), strict=True)
+    headers = in_threads(partial(_header_or_reason, max_pixels=max_pixels), named)
     faults = [
         Skipped(image_id, None, header)
         for image_id, header in zip(table.image_ids, headers, strict=True)
@@ -111,7 +113,11 @@ def in_threads(work: Callable[[_Item], _Answer], items: Iterable[_Item]) -> list
         return [answer for lump in answers for answer in lump]
 
 
-def _header_or_reason(path: str, max_pixels: int) -> Header | str:
+def _header_or_reason(named: tuple[str, str], max_pixels: int) -> Header | str:
+    """`named`: the image's id and path. An id that could not name a file of results is a fault like any other."""
+    image_id, path = named
+    if fault := fault_of(image_id):
+        return f"image {path!r} has a name that results can't take: {fault}; rename it"
     try:
         return read_header(path, max_pixels)
     except InputError as error:

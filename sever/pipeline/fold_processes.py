@@ -57,7 +57,7 @@ def run_side_by_side(evidence: Evidence, folds: Sequence[int], device: str, jobs
 
 
 def _run_alone(evidence: Evidence, fold: int, device: str, threads: int, running: set[subprocess.Popen[bytes]]) -> None:
-    log_file = evidence.folder / f"fold-{fold}.log"
+    log_file = evidence.fold_folder(fold).with_suffix(".log")
     command = [sys.executable, "-m", "sever", "crossval", "-r", str(evidence.folder), "--fold", str(fold)]
     with log_file.open("ab") as log:
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sever.deliver.kaggle.offline_install import environment_with, install
@@ -46,7 +46,10 @@ def model_path(uploaded: Path, scratch: Path) -> Path:
         folder = scratch / "model"
         with zipfile.ZipFile(about.parent / "model.zip") as archive:
             archive.extractall(folder)
-    return folder / str(json.loads(about.read_text(encoding="utf-8"))["start"])
+    start = PurePosixPath(str(json.loads(about.read_text(encoding="utf-8"))["start"]))
+    if start.is_absolute() or ".." in start.parts:
+        sys.exit(f"{about} names {start}, which lies outside the model; upload it again")
+    return folder / start
 
 
 def form_of(sample: Path) -> str:

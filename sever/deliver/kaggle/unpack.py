@@ -7,11 +7,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from sever.deliver.kaggle.patience import Meter
 from sever.errors import InputError
 from sever.files import FULL, atomic_folder
+from sever.names import fault_of
 
 MIB = 1 << 20
 # What zipfile raises for archives that are damaged or not of the kind that it reads (encrypted ones: RuntimeError).
@@ -58,9 +59,11 @@ def _raise_unless_inside(archive: Path, members: Sequence[zipfile.ZipInfo]) -> N
     for member in members:
         # zipfile cuts names at a NUL and turns backslashes to slashes on Windows alone: judge what stands in the file.
         name = getattr(member, "orig_filename", member.filename)
-        outside = PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or "\\" in name or "\0" in name
-        if outside or ".." in PurePosixPath(name).parts:
-            raise InputError(f"{archive} holds {name!r}, which leads out of the folder; nothing was unpacked")
+        if fault := fault_of(name.removeprefix("./")):
+            raise InputError(
+                f"{archive} holds {name!r}, which leads out of the folder, or would elsewhere ({fault}); nothing was "
+                "unpacked"
+            )
 
 
 def _raise_without_room(archive: Path, folder: Path, size: int) -> None:

@@ -14,6 +14,7 @@ from sever.deliver.kaggle.submit import rules_hints
 from sever.deliver.kaggle.unpack import BrokenArchive, unpack
 from sever.errors import InputError
 from sever.files import write_json
+from sever.names import fault_of
 from sever.pipeline.progress import meter, tell
 from sever.store import read_json
 
@@ -30,7 +31,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         parts = self.name.split("/")
-        if len(parts) != (2 if self.is_dataset else 1) or not all(parts):
+        if len(parts) != (2 if self.is_dataset else 1) or any(map(fault_of, parts)):
             form = "--dataset OWNER/NAME" if self.is_dataset else "the competition's NAME, as in its address"
             raise InputError(f"{self.name!r} is not {form}")
 
