@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from sever.data.faults import Skipped
+from sever.data.faults import Skipped, images_of
 from sever.data.near_names import NearNames
 from sever.data.run_table import faults_at
 from sever.data.text_table import ROW
@@ -31,6 +31,22 @@ def with_images(faults: Sequence[Skipped], near: NearNames) -> list[Skipped]:
         fault if fault.image_id in there else replace(fault, may_mean=tuple(near.find(fault.image_id)))
         for fault in faults
     ]
+
+
+def unlabelled_in_doubt(faults: Sequence[Skipped], unlabelled: Sequence[str]) -> list[Skipped]:
+    """A fault for each image that nothing labels, where a label is of no image that is there nor any near one.
+
+    The same doubt as `in_doubt` has, where images without labels count as clean because the settings say so.
+    """
+    nobodys = [fault for fault in faults if not fault.images]
+    if not nobodys:
+        return []
+    reason = (
+        f"nothing labels it, and {len(nobodys)} labels are of no image that is there (first: {nobodys[0].image_id}): "
+        "whether it is clean can't be known; mend their names, or delete them if their images are truly gone"
+    )
+    named = images_of(faults)
+    return [Skipped(image_id, None, reason) for image_id in unlabelled if image_id not in named]
 
 
 def in_doubt(rows: pd.DataFrame, faults: Sequence[Skipped], image_ids: Sequence[str]) -> list[Skipped]:

@@ -30,7 +30,7 @@ def report_skipped(
         pd.DataFrame(_lines(skipped)).to_csv(temporary, index=False)
     images, idle = images_of(skipped), [fault for fault in skipped if not fault.images]
     nobodys = f", {len(idle)} of them of no image that is there" if idle else ""
-    warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {home.path(name)}")
+    warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {home.path(name).absolute()}")
     for line in _grouped(skipped)[:SHOWN]:
         warn(line)
     if images and left is not None and (empty := _emptied(left)):

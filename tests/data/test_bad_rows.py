@@ -14,15 +14,18 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from format_files import HEIGHT, WIDTH, areas, box, save, save_images, save_json, save_text
+from format_files import read as read_any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sever.config import DataSettings
-from sever.data.faults import Skipped
+from sever.data.faults import Skipped, images_of
 from sever.data.near_names import NearNames, difference
 from sever.data.severstal import read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.output import OutputFolder
 from sever.pipeline.skipped import report_skipped
 
 PIXELS = 60  # of an image of 6 x 10
@@ -116,7 +119,7 @@ def test_no_image_counts_as_clean_or_is_miscounted(
     for name, found in runs.items():
         assert any(found) == any(truth[name])
         assert found == truth[name] or (may_lack and any(found))
-    report_skipped(skipped, tmp_path / "skipped.csv")
+    report_skipped(skipped, OutputFolder(tmp_path))
     told = re.search(r"left out (\d+) images", capsys.readouterr().err)
     assert (int(told[1]) if told else 0) == len(IMAGES) - len(runs)
     if told:
@@ -186,7 +189,7 @@ class TestARowOfNobody:
     ) -> None:
         runs, skipped, table = read(root, self.DEFECTS)
         assert runs == {"b.jpg": ["1 2", "", ""]}
-        report_skipped(skipped, tmp_path / "skipped.csv", table)
+        report_skipped(skipped, OutputFolder(tmp_path), table)
         told = capsys.readouterr().err
         for words in ("left out 7 images (8 faults, 1 of them of no image", "row 3, 7f3a-unknown", "none is clean"):
             assert words in told
@@ -209,3 +212,49 @@ def test_classes_are_counted_by_the_rows_of_bad_images_too(root: Path) -> None:
     runs, _, table = read(root, text_of(rows, combined=False), num_classes=None)
     assert table.class_names == ("1", "2", "3")
     assert "A_1.jpg" not in runs
+
+
+class TestImagesWithoutLabelsThatCountAsClean:
+    """data.missing_mask: clean, and labels that nobody owns: the same doubt in every other format."""
+
+    @pytest.fixture
+    def masks(self, tmp_path: Path) -> Path:
+        save_images(tmp_path / "images", "a.jpg", "b.jpg", "c.jpg")
+        save(tmp_path / "masks" / "b.png", np.ones((HEIGHT, WIDTH)))
+        save_text(tmp_path / "classes.txt", "pit\n")
+        return tmp_path
+
+    @pytest.mark.parametrize("orphan", ["A.png", "a_MASK.png", "mask-a.png", "x/a.png"])
+    def test_a_mask_of_a_near_name(self, masks: Path, orphan: str) -> None:
+        save(masks / "masks" / orphan, np.ones((HEIGHT, WIDTH)))
+        table, skipped = read_any(masks, skip_bad=True, missing_mask="clean")
+        assert areas(table) == {"b.jpg": [80], "c.jpg": [0]}
+        assert images_of(skipped) == {"a.jpg"}
+
+    def test_a_mask_of_nobody(self, masks: Path) -> None:
+        assert set(areas(read_any(masks, missing_mask="clean")[0])) == {"a.jpg", "b.jpg", "c.jpg"}
+        save(masks / "masks" / "7f3a-unknown.png", np.ones((HEIGHT, WIDTH)))
+        table, skipped = read_any(masks, skip_bad=True, missing_mask="clean")
+        assert areas(table) == {"b.jpg": [80]}
+        assert images_of(skipped) == {"a.jpg", "c.jpg"}
+
+    @pytest.mark.parametrize(
+        ("name", "marked", "left"),
+        [
+            ("A.JPG", True, {"b.jpg", "c.jpg"}),
+            ("7f3a-unknown.jpg", True, {"b.jpg"}),
+            ("7f3a-unknown.jpg", False, {"a.jpg", "b.jpg", "c.jpg"}),  # it says that whichever it is is clean
+        ],
+    )
+    def test_annotations_of_nobody(self, tmp_path: Path, name: str, marked: bool, left: set[str]) -> None:
+        save_images(tmp_path / "images", "a.jpg", "b.jpg", "c.jpg")
+        shapes = [{"id": at, "image_id": at, "category_id": 1, "segmentation": [box(0, 0, 3, 2)]} for at in (1, 2)]
+        labels = {
+            "images": [{"id": 1, "file_name": "b.jpg"}, {"id": 2, "file_name": name}],
+            "categories": [{"id": 1, "name": "pit"}],
+            "annotations": shapes if marked else shapes[:1],
+        }
+        save_json(tmp_path / "annotations" / "instances.json", labels)
+        table, _ = read_any(tmp_path, skip_bad=True, missing_mask="clean")
+        assert set(table.image_ids) == left
+        assert areas(table)["b.jpg"] == [6]

@@ -16,6 +16,7 @@ import numpy as np
 
 from sever.config import DataSettings
 from sever.data import rle
+from sever.data.bad_rows import unlabelled_in_doubt
 from sever.data.faults import Skipped, raise_unless, without_images
 from sever.data.formats.classes import Classes
 from sever.data.listing import in_threads, leave_out, list_table, measure, with_runs, without_labels
@@ -83,7 +84,7 @@ def table_of(
     matched = match(annotated, everything.image_ids)
     excluded = set(everything.image_ids) - set(chosen.image_ids)
     faults = without_images(matched.faults, excluded)
-    faults += _unannotated(settings, chosen.image_ids, matched)
+    faults += _unannotated(settings, chosen.image_ids, matched, annotated)
     raise_unless(settings.skip_bad, faults, settings.root)
     table, unreadable = measure(leave_out(chosen, faults), settings.max_pixels)
     raise_unless(settings.skip_bad, unreadable, settings.root)
@@ -152,9 +153,13 @@ def _candidates(entry: Annotated, there: set[str], by_name: Mapping[str, list[st
     return []
 
 
-def _unannotated(settings: DataSettings, image_ids: Sequence[str], matched: Matched) -> list[Skipped]:
+def _unannotated(
+    settings: DataSettings, image_ids: Sequence[str], matched: Matched, annotated: Sequence[Annotated]
+) -> list[Skipped]:
     if settings.missing_mask == "clean":
-        return []
+        empty = {entry.names[0] for entry in annotated if not entry.shapes and not entry.faults}
+        stated = [fault for fault in matched.faults if fault.image_id not in empty]
+        return unlabelled_in_doubt(stated, [image_id for image_id in image_ids if image_id not in matched.by_id])
     reason = "no label file speaks of it; if such images are clean, set data.missing_mask: clean"
     named = {image_id for fault in matched.faults for image_id in fault.images}
     missing = [image_id for image_id in image_ids if image_id not in matched.by_id and image_id not in named]

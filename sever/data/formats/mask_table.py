@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from sever.config import MAX_PIXELS, DataSettings
+from sever.data.bad_rows import unlabelled_in_doubt
 from sever.data.codecs import Header
 from sever.data.faults import Skipped, raise_unless, without_images
 from sever.data.formats.coding import Coding, Encoded
+from sever.data.formats.near_masks import with_near_images
 from sever.data.images import read_header
 from sever.data.listing import in_threads, leave_out, measure, with_runs, without_labels
 from sever.data.mask_doubts import find_misreading
@@ -46,6 +48,10 @@ def mask_table(
         known = {image_id for fault in faults for image_id in fault.images}
         bare = [name for name in chosen.image_ids if name not in masks and name not in known]
         found = [Skipped(name, None, f"its mask is missing: {expected(name)}{_MEND}") for name in bare] + found
+    if split != "test" and settings.missing_mask == "clean":
+        unlabelled = [name for name in chosen.image_ids if name not in masks]
+        found = with_near_images(found, unlabelled)
+        found += unlabelled_in_doubt(found, unlabelled)
     raise_unless(settings.skip_bad, found, settings.root)
     table, unreadable = measure(leave_out(chosen, found), settings.max_pixels)
     raise_unless(settings.skip_bad, unreadable, settings.root)

@@ -5,14 +5,30 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from sever.data.faults import Skipped
 from sever.data.near_names import NearNames
 
 _WORDS = "masks?|gt|ground[-_ ]?truth|labels?|labelids|seg|segmentation|annotations?|defects?"
 _DECORATION = re.compile(rf"^(?:{_WORDS})[-_ .]+|[-_ .]*(?:{_WORDS})$", re.IGNORECASE)
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+def with_near_images(faults: Iterable[Skipped], image_ids: Iterable[str]) -> list[Skipped]:
+    """The faults, those of masks without an image with the images of near names, which they may belong to."""
+    by_bare: dict[str, list[str]] = defaultdict(list)
+    for image_id in image_ids:
+        by_bare[_bare(image_id)].append(image_id)
+    near = NearNames(by_bare)
+    return [
+        fault
+        if fault.images
+        else replace(fault, may_mean=tuple(name for key in near.find(_bare(fault.image_id)) for name in by_bare[key]))
+        for fault in faults
+    ]
 
 
 class NearMasks:
