@@ -155,10 +155,15 @@ def test_what_was_measured_once_is_not_measured_again(strip_root: Path, tmp_path
 def test_an_experiment_that_is_there_stays(strip_root: Path, tmp_path: Path, machine: Path) -> None:
     output = tmp_path / "mine.yml"
     output.write_text("edited")
-    words = ["plan", str(strip_root), "-o", str(output), "--machine", str(machine)]
-    with pytest.raises(InputError, match="exists already"):
+    words = ["plan", str(tmp_path / "nothing"), "-o", str(output), "--machine", str(machine)]
+    with pytest.raises(InputError, match="exists already"):  # told before the data set is looked for
         CliRunner().invoke(app, words, catch_exceptions=False)
     assert output.read_text() == "edited"
+
+
+def test_a_name_that_is_no_folder_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="`name` is 'a/b'"):
+        CliRunner().invoke(app, ["plan", str(tmp_path), "--name", "a/b"], catch_exceptions=False)
 
 
 def test_a_measurement_of_something_else_is_told(strip_root: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.errors import InputError
-from sever.files import write_json, write_text
+from sever.files import write_json
 from sever.models.pretrained import OFFLINE_PACKAGES
 from sever.pipeline.inspection import DatasetFacts
 from sever.pipeline.plan import choices as plan
@@ -47,12 +47,12 @@ class Wish:
 
 def make_plan(wish: Wish) -> tuple[str, list[str]]:
     """The experiment as commented YAML, and the fingerprint in words. Raises InputError for faults of the data."""
+    parse_config({"name": wish.name, "data": {"root": str(wish.root)}}, "--name")
     data, data_choices = _data(wish)
     table, _ = read_table(data, thorough=False)
     fingerprint = take_fingerprint(table)
     if fingerprint.clean_images == fingerprint.images:
         raise InputError(f"no image of {wish.root} shows a defect, so there is nothing to plan for; check the labels")
-    tell(f"{len(table)} images read; measuring what a step takes on this machine")
     encoders = {encoder for _, encoder in plan.CANDIDATES}
     offline = all(importlib.util.find_spec(OFFLINE_PACKAGES[encoder][0]) is not None for encoder in encoders)
     settled = plan.data_choices(fingerprint, offline, _workers(), wish.train_only)
@@ -68,11 +68,10 @@ def make_plan(wish: Wish) -> tuple[str, list[str]]:
     return page, told
 
 
-def write_plan(output: Path, page: str) -> None:
-    """Write the experiment where there is none yet; a plan that someone has edited is never lost."""
+def raise_if_there(output: Path) -> None:
+    """A plan that someone has edited is never lost. Raises InputError."""
     if output.exists():
         raise InputError(f"{output} exists already; give another -o, or delete it")
-    write_text(output, page)
 
 
 def _data(wish: Wish) -> tuple[DataSettings, list[plan.Choice]]:
@@ -91,6 +90,7 @@ def _speeds(wish: Wish, data: DataSettings, settled: Sequence[plan.Choice], tabl
     if wish.machine is not None and wish.machine.is_file():
         return _known_speeds(wish.machine)
     speeds = {}
+    tell("measuring what a step takes on this machine")
     for architecture, encoder in plan.CANDIDATES:
         config = _trial(data, settled, architecture, encoder)
         seconds = step_seconds(config, _facts(table, config), table, wish.device, wish.clock)
