@@ -6,3 +6,15 @@ class InputError(ValueError):
 
     The command line prints the message alone and exits with 2; everything else that is raised is our own fault.
     """
+
+
+def worker_died(what: str, ways_out: str, how: str = "") -> InputError:
+    """Of a process that works for another one and was killed, or ended, before its work was done.
+
+    `how` as far as the system says it; hardly ever is the cause in the process itself.
+    """
+    died = "died" + (f" ({how})" if how else "")
+    return InputError(
+        f"{what} {died}; most likely memory ran out (the system then kills a process), or /dev/shm is too small or "
+        f"full; {ways_out}"
+    )

@@ -51,6 +51,8 @@ def main() -> None:
                 _confess()
             path = error.filename2 or error.filename  # a rename that fails does so because of its target
             _refuse(f"{Path(os.fsdecode(path)).absolute()}: {error.strerror}" if path else str(error.strerror))
+        except MemoryError:
+            _refuse("memory ran out; work on less at a time: a lower batch size, smaller tiles, fewer workers")
         except Exception:
             _confess()
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sever.config import MAX_PIXELS
+from sever.data.batch import Batch
 from sever.data.images import read_image
 from sever.data.reader import ImageReader
 from sever.data.samplers import SampleKey
@@ -73,7 +74,7 @@ def start_worker(worker_id: int) -> None:
     cv2.setNumThreads(0)
 
 
-def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> tuple[Tensor, Tensor]:
+def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> Batch:
     """Samples -> pixels (N, channels, H, W) and masks (N, C, H, W), padded to the largest height and width.
 
     Both sides are rounded up to a `multiple`. Padding lies below and to the right, where pixels and masks both repeat
@@ -85,7 +86,7 @@ def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> tuple[Te
     )
     pixels = torch.stack([_repeat_edge(pixels, height, width) for pixels, _ in samples])
     masks = torch.stack([_repeat_edge(masks, height, width) for _, masks in samples])
-    return pixels, masks
+    return Batch(pixels, masks)
 
 
 def measure_pixels(

@@ -16,7 +16,7 @@ from types import FrameType
 
 import torch
 
-from sever.errors import InputError
+from sever.errors import InputError, worker_died
 from sever.pipeline.progress import meter
 from sever.store import Evidence
 
@@ -38,11 +38,19 @@ def run_side_by_side(evidence: Evidence, folds: Sequence[int], device: str, jobs
     for slot in range(jobs):
         slots.put(slot)
     running: set[subprocess.Popen[bytes]] = set()
+    failed = threading.Event()
 
     def run(fold: int) -> None:
         slot = slots.get()
         try:
-            _run_alone(evidence, fold, _slot_device(device, slot), max(1, (os.cpu_count() or 1) // jobs), running)
+            if not failed.is_set():
+                _run_alone(evidence, fold, _slot_device(device, slot), max(1, (os.cpu_count() or 1) // jobs), running)
+        except InputError:
+            # The other folds would go on for hours before anyone is told; later each goes on from its last checkpoint.
+            if not failed.is_set():  # else it was ended because another one failed, which is told
+                failed.set()
+                _end(running)
+                raise
         finally:
             slots.put(slot)
 
@@ -67,6 +75,9 @@ def _run_alone(evidence: Evidence, fold: int, device: str, threads: int, running
             status = process.wait()
         finally:
             running.discard(process)
+    if status < 0:
+        ways_out = f"run fewer folds at a time (--jobs), or type the same command again to go on ({log_file})"
+        raise worker_died(f"the process of fold {fold}", ways_out, f"killed by signal {-status}")
     if status:
         raise InputError(
             f"fold {fold} failed ({log_file}): {_last_line(log_file)}; type the same command again to go on"
@@ -77,13 +88,17 @@ def _last_line(log_file: Path) -> str:
     return "".join(log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:])
 
 
+def _end(running: set[subprocess.Popen[bytes]]) -> None:
+    for process in tuple(running):
+        process.terminate()
+
+
 @contextmanager
 def _ending_together(running: set[subprocess.Popen[bytes]]) -> Iterator[None]:
     """SIGTERM ends the processes, too: left alone they would train on, and a second start would train beside them."""
 
     def end(number: int, frame: FrameType | None) -> None:
-        for process in tuple(running):
-            process.terminate()
+        _end(running)
         raise SystemExit(128 + number)
 
     if threading.current_thread() is not threading.main_thread():  # signals are the main thread's

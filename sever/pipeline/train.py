@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import shutil
 import sys
@@ -25,7 +26,7 @@ from sever.data.reader import ImageReader
 from sever.data.samplers import make_sampler, mix_in_words, plan_mix, pseudo_a_batch
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
-from sever.errors import InputError
+from sever.errors import InputError, worker_died
 from sever.files import atomic_path, write_json, write_text
 from sever.models.allocator import keep_freed_memory
 from sever.models.architectures import check_settings, find_architecture, find_encoder
@@ -45,6 +46,12 @@ from sever.pipeline.training_images import channels_of, training_dataset
 from sever.pipeline.watch import HistoryRow, TrainingWatcher
 from sever.store import Run, find_run, load_checkpoint, load_weights_file, read_json, save_weights
 
+# How torch begins what it says of the processes of a loader.
+LOADER_WORKER = "DataLoader worker"
+# Too little memory for another process, too many files, or no /dev/shm for the locks between them.
+CANNOT_START = frozenset(
+    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOENT, errno.EACCES, errno.ENOSYS, errno.EROFS}
+)
 LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy")
 
 
@@ -272,6 +279,10 @@ def _fit(
         except KeyboardInterrupt:
             tell(f"interrupted; go on with: sever train -r {run.folder}")
             raise
+        except (RuntimeError, OSError) as error:
+            if fault := _loader_fault(error, config.train.workers, run):
+                raise fault from error
+            raise
     if config.train.last_epoch < config.train.epochs and trainer.position.epoch == config.train.last_epoch:
         tell(
             f"stopped after epoch {config.train.last_epoch} of the schedule's {config.train.epochs} (train.stop_epoch)"
@@ -279,6 +290,24 @@ def _fit(
     if trainer.position.epoch < config.train.last_epoch:
         tell(f"stopped early: no better {config.train.monitor} in {config.train.patience} epochs (train.patience)")
     return run
+
+
+def _loader_fault(error: RuntimeError | OSError, workers: int, run: Run) -> InputError | None:
+    """What to say where the processes that read images died, or could not even be started; None for other errors.
+
+    torch notices a death at once, by a signal, so that it is told wherever training stands.
+    """
+    ways_out = (
+        f"give more of either (docker run --shm-size) and go on with: sever train -r {run.folder}, or start again with "
+        f"a lower train.batch_size or train.workers (it is {workers}; 0 reads images in the training process itself)"
+    )
+    if isinstance(error, RuntimeError):
+        words = " ".join(str(error).split())
+        return worker_died("a process that reads images", ways_out, words) if LOADER_WORKER in words else None
+    could_not_start = workers > 0 and error.filename is None and error.errno in CANNOT_START
+    if not could_not_start:
+        return None
+    return InputError(f"processes that read images could not be started ({error}): memory or /dev/shm; {ways_out}")
 
 
 def _with_pseudo(frame: pd.DataFrame, pseudo: ImageTable) -> pd.DataFrame:

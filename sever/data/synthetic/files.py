@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -23,7 +24,7 @@ from sever.data.run_table import FORMS, write_run_table
 from sever.data.synthetic import statistics
 from sever.data.synthetic.noise import Array
 from sever.data.synthetic.strip import HEIGHT, WIDTH, check_size, make_strip
-from sever.errors import InputError
+from sever.errors import InputError, worker_died
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,10 @@ def _all_runs(root: Path, settings: SynthSettings, count: int) -> Iterator[list[
         return
     # Spawned, not forked: a fork copies the locks of whatever threads the caller's libraries run.
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=prepare_worker) as pool:
-        yield from pool.map(job, range(count), chunksize=max(1, min(8, count // (4 * workers))))
+        try:
+            yield from pool.map(job, range(count), chunksize=max(1, min(8, count // (4 * workers))))
+        except BrokenProcessPool as error:
+            raise worker_died("a process that draws images", f"use fewer --workers (now {workers})") from error
 
 
 def prepare_worker() -> None:
