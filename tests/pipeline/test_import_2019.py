@@ -27,12 +27,7 @@ KINDS = [
     ("Unet", "se_resnext50_32x4d", "add"),
     ("Unet", "efficientnet-b0", "add"),
     ("FPN", "efficientnet-b0", "add"),
-    pytest.param(
-        "FPN",
-        "resnet18",
-        "cat",
-        marks=pytest.mark.skipif("fpn_merge" not in ModelSettings.model_fields, reason="no model.fpn_merge yet"),
-    ),
+    ("FPN", "resnet18", "cat"),
 ]
 
 
