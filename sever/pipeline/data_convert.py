@@ -35,6 +35,7 @@ from sever.pipeline.skipped import report_skipped
 from sever.pipeline.tables import as_text
 from sever.store import find_run, read_json
 from sever.store.maps import ProbabilityStore
+from sever.store.origin import Origin, image_digests
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def convert(
         raise InputError(f"-o {output} exists and is not empty; name a new folder, or remove this one first")
     table, skipped = _labelled(settings, split) if predicted is None else _predicted(settings, predicted)
     maps = None if predicted is None else ProbabilityStore(predicted.folder / "probs")
+    if maps is not None:
+        _raise_unless_of_these(maps, table)
     wish = Wish(tolerance, predicted=predicted is not None)
     with atomic_folder(output) as folder:
         _place_images(table, folder / writer.images, link)
@@ -119,6 +122,21 @@ def _place_images(table: ImageTable, folder: Path, link: bool) -> None:
             path.symlink_to(table.path(row).resolve())
         else:
             shutil.copyfile(table.path(row), path)
+
+
+def _raise_unless_of_these(maps: ProbabilityStore, table: ImageTable) -> None:
+    """Scores come from stored maps, so these must be one model's, of the images as they are now."""
+    rows = [row for row, image_id in enumerate(table.image_ids) if image_id in maps]
+    said = {table.image_ids[row]: Origin.parse(maps.origin(table.image_ids[row])) for row in rows}
+    digests = image_digests(table.path(row) for row in rows)
+    other = [name for (name, origin), digest in zip(said.items(), digests, strict=True) if origin.image != digest]
+    if other:
+        raise InputError(
+            f"{maps.folder}: {len(other)} maps are of other images, or of images that have changed since "
+            f"({', '.join(other[:3])}); type the `sever predict` that made them again"
+        )
+    if len({origin.model for origin in said.values()}) > 1:
+        raise InputError(f"{maps.folder} holds maps of several models; predict again with --overwrite")
 
 
 def _exported(table: ImageTable, maps: ProbabilityStore | None) -> Iterator[Exported]:

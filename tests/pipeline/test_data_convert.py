@@ -18,6 +18,7 @@ from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.pipeline.data_convert import Predicted, convert, measure_losses
 from sever.store.maps import ProbabilityStore
+from sever.store.origin import Origin, image_digest
 
 
 def save(path: Path, pixels: object) -> None:
@@ -112,8 +113,8 @@ def predicted(root: Path, tmp_path: Path) -> Predicted:
     levels = np.zeros((3, 32, 24), np.uint8)
     levels[0, 2:6, 3:7] = 204
     levels[0, 2:4, 3:7] = 153
-    maps.write("b.jpg", levels)
-    maps.write("coil 1/ä.png", np.zeros((3, 24, 32), np.uint8))
+    for name, levels_chw in (("b.jpg", levels), ("coil 1/ä.png", np.zeros((3, 24, 32), np.uint8))):
+        maps.write(name, levels_chw, str(Origin("model", image_digest(root / "images" / name))))
     rows = ["b.jpg_1,99 4 131 4 163 4 195 4", "b.jpg_2,", "b.jpg_3,"]
     rows += [f"coil 1/ä.png_{number}," for number in (1, 2, 3)]
     (folder / "submission.csv").write_text("ImageId_ClassId,EncodedPixels\n" + "\n".join(rows) + "\n", encoding="utf-8")
@@ -154,6 +155,15 @@ def test_predictions_of_other_images(root: Path, predicted: Predicted, tmp_path:
     other = DataSettings(root=root / "masks", num_classes=3)
     with pytest.raises(InputError, match=r"1 images .* the very folder that was predicted"):
         convert(other, "train", "coco", tmp_path / "out", predicted=predicted)
+
+
+@pytest.mark.parametrize("origin", ["", "model.another image", "another model.{image}"])
+def test_scores_of_other_maps(origin: str, root: Path, predicted: Predicted, tmp_path: Path) -> None:
+    said = origin.format(image=image_digest(root / "images" / "b.jpg"))
+    ProbabilityStore(predicted.folder / "probs").write("b.jpg", np.zeros((3, 32, 24), np.uint8), said)
+    with pytest.raises(InputError, match=r"maps are of other images|maps of several models"):
+        convert(DataSettings(root=root / "images"), "train", "label-studio", tmp_path / "out", predicted=predicted)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_written_over(root: Path, tmp_path: Path) -> None:
