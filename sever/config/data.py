@@ -55,6 +55,11 @@ class DataSettings(Settings):
     missing_mask: Literal["error", "clean"] = Field(
         "error", description="What an image without a mask or label file is: a fault, or clean."
     )
+    repeated_rows: Literal["error", "join"] = Field(
+        "error",
+        description="What a second row of the same image and class is (Severstal layout): a fault, or more of that "
+        "mask, as in tables with a row an object.",
+    )
     boxes: Literal["error", "fill"] = Field(
         "error", description="What a box without an outline is (COCO, YOLO): a fault, or a defect as large as the box."
     )

@@ -13,13 +13,13 @@ from sever.data.bad_rows import in_doubt, missing_images, with_images
 from sever.data.class_names import CLASSES_FILE, numbered, stated_class_names
 from sever.data.faults import Skipped, raise_unless, without_images
 from sever.data.formats.export import Exported, Wish
+from sever.data.label_rows import read_label_rows
 from sever.data.listing import leave_out, list_table, measure, with_runs, without_labels
 from sever.data.near_names import NearNames
 from sever.data.run_table import (
     find_class_faults,
     find_run_faults,
     names_every_pair,
-    read_rows,
     read_run_table,
     without_rows,
     write_run_table,
@@ -57,9 +57,9 @@ def _read_train(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
 
 
 def _read_labelled(settings: DataSettings, path: Path, folder: Path) -> tuple[ImageTable, list[Skipped]]:
-    rows, faults = read_rows(path)
+    rows, faults, named = read_label_rows(path, settings)
     raise_unless(settings.skip_bad, faults, path)
-    class_names, source = _stated_classes(settings) or _counted_classes(rows, path)
+    class_names, source = named or _stated_classes(settings) or _counted_classes(rows, path)
     labels, everything = without_rows(rows, faults), list_table(folder)
     chosen, near = everything.include(settings.include), NearNames(everything.image_ids)
     faults += find_class_faults(labels, len(class_names), source) + missing_images(labels, near, folder)
@@ -89,7 +89,10 @@ def _read_test(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
             f"the number of classes is not known: {settings.root} has neither {CLASSES_FILE} nor {SAMPLE_FILE} nor "
             f"{LABELS_FILE} to tell it; set {_SETTING}"
         )
-    class_names, _ = stated or _counted_classes(read_rows(path)[0], path)
+    if stated is None:
+        rows, _, named = read_label_rows(path, settings)
+        stated = named or _counted_classes(rows, path)
+    class_names, _ = stated
     table, faults = measure(list_table(folder).include(settings.include), settings.max_pixels)
     raise_unless(settings.skip_bad, faults, folder)
     return leave_out(without_labels(table, class_names), faults), faults

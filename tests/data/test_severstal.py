@@ -185,7 +185,7 @@ FAULTS = [
     (SEPARATE + "a.jpg,1,0 4\n", ["row 2", "a.jpg", "start 0"], [("a.jpg", 2)]),
     (SEPARATE + "a.jpg,1,4 0\n", ["row 2", "a.jpg", "length 0"], [("a.jpg", 2)]),
     (SEPARATE + "a.jpg,1,4 -3\n", ["row 2", "a.jpg", "length -3"], [("a.jpg", 2)]),
-    (SEPARATE + "a.jpg,1,-1\n", ["row 2", "a.jpg", "-1"], [("a.jpg", 2)]),
+    (SEPARATE + "a.jpg,1,-2\n", ["row 2", "a.jpg", "odd count"], [("a.jpg", 2)]),
     (SEPARATE + "a.jpg,1,9 2 4 1\n", ["row 2", "a.jpg", "not sorted"], [("a.jpg", 2)]),
     (SEPARATE + "a.jpg,1,4 3 6 1\n", ["row 2", "a.jpg", "overlap"], [("a.jpg", 2)]),
     (SEPARATE + "c.jpg,1,4 3\na.jpg,1,60 2\n", ["row 3", "a.jpg", "60 pixels"], [("a.jpg", 3)]),
