@@ -15,7 +15,7 @@ import numpy as np
 from sever.config import DataSettings
 from sever.data.class_names import stated_class_names
 from sever.data.faults import Skipped
-from sever.data.formats.annotations import Annotated, Shape, image_base, labels_or_fault, table_of
+from sever.data.formats.annotations import Annotated, Shape, field_of, image_base, labels_or_fault, table_of
 from sever.data.formats.classes import classes_of
 from sever.data.formats.label_studio import image_names, task_files, tasks_of
 from sever.data.images import list_images
@@ -35,7 +35,11 @@ def looks_like_label_studio_png(root: Path) -> bool:
 def read_label_studio_png(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
     """The images of the tasks that have masks, and those of tasks that were annotated without any: clean."""
     root = settings.root
-    tasks = {task["id"]: (path, where, task) for path in _task_files(root) for where, task in tasks_of(path)}
+    tasks = {
+        field_of(task, "id", int, f"{path}, {where}"): (path, where, task)
+        for path in _task_files(root)
+        for where, task in tasks_of(path)
+    }
     masks = _masks(settings, stated_class_names(root, None))
     annotated = []
     for number in sorted({*masks, *(number for number, (_, _, task) in tasks.items() if task.get("annotations"))}):

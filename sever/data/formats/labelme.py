@@ -94,7 +94,7 @@ def _shape(record: Any, where: str) -> Shape:
     label = field_of(record, "label", str, where)
     kind = record.get("shape_type") or "polygon"
     points = field_of(record, "points", list, where)
-    if kind not in _DRAWN:
+    if not isinstance(kind, str) or kind not in _DRAWN:
         raise InputError(f"{where}: a {kind} has no area; allowed: {', '.join(_DRAWN)}")
     try:
         return Shape(label, where, _DRAWN[kind](points, record))
