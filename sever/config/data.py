@@ -37,7 +37,7 @@ class DataSettings(Settings):
     root: Path = Field(description="Folder of the data set, relative to the working directory.")
     layout: LayoutName = Field(
         "auto",
-        description="How the folder is laid out (docs/howto.md); `auto` looks which one it is and says so.",
+        description="How the folder is laid out (docs/labels.md); `auto` looks which one it is and says so.",
     )
     labels: Path | None = Field(
         None, description="File or folder of the labels, where `root` holds several or they lie elsewhere."

@@ -30,7 +30,7 @@ ImageRuns = tuple[str, Sequence[str]]
 # pandas writes whole numbers as 1.0 once a column has had a gap.
 _CLASS = re.compile(r"([+-]?[0-9]{1,9})(?:\.0*)?", re.ASCII)
 _NAN = "nan"
-REPEATED = "was in row"
+REPEATED = "was in row"  # what tells the fault of a second row from others
 
 
 def read_run_table(path: Path, faults: list[Skipped] | None = None) -> pd.DataFrame:
@@ -141,7 +141,7 @@ def _duplicates(frame: pd.DataFrame) -> list[Skipped]:
     first = frame.drop_duplicates(keys).set_index(keys)[ROW].to_dict()
     again = frame.iloc[twice]
     return [
-        Skipped(image_id, row, f"class {index + 1} of this image {REPEATED} {first[image_id, index]} already")
+        Skipped(image_id, row, f"class {index + 1} of this image was in row {first[image_id, index]} already")
         for image_id, index, row in zip(again["image_id"], again["class_index"], again[ROW], strict=True)
     ]
 
