@@ -38,7 +38,12 @@ def test_the_pictures_are_the_batches_of_the_training(
     trained = {image.numpy().tobytes() for batch in batches for image in batch if batch.shape[-1] == 64}
 
     drawn: list[Preview] = []
-    monkeypatch.setattr(preview, "preview_sheet", lambda path, previews, names: drawn.extend(previews))
+
+    def draw(path: Path, previews: list[Preview], names: object) -> None:
+        drawn.extend(previews)
+        path.touch()
+
+    monkeypatch.setattr(preview, "preview_sheet", draw)
     preview.preview_data(load_config(tiny_experiment), tmp_path / "p.png", count=12, seed=0)
     assert len(drawn) == 12
     shown = [
