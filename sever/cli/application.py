@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import platform
@@ -41,6 +42,9 @@ app = Application(
 
 def main() -> None:
     """Entry point: a fault the user can mend is one message and exit code 2, without a traceback; ours is 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that a terminal can't show is no fault
     with logs.running():
         try:
             app()

@@ -102,7 +102,9 @@ class SharedLogFile(RotatingFileHandler):
         assert settings.file is not None
         self.wanted = settings
         size = round(settings.max_megabytes * MEGABYTE)
-        super().__init__(settings.file, maxBytes=max(1, size), backupCount=settings.keep, encoding="utf-8")
+        super().__init__(
+            settings.file, maxBytes=max(1, size), backupCount=settings.keep, encoding="utf-8", errors="backslashreplace"
+        )
         self.setFormatter(logging.Formatter(FORMAT))
         self.turn = Path(self.baseFilename).with_name(f".{Path(self.baseFilename).name}.lock")
 

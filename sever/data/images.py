@@ -40,8 +40,32 @@ def list_images(folder: Path) -> list[Path]:
         found += [
             f"{current}/{name}" for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
         ]
+    _raise_unless_text(found)
     paths = [Path(name) for name in sorted(found)]
     return [path for path in paths if str(path) not in results] if results else paths
+
+
+def _raise_unless_text(paths: list[str]) -> None:
+    """An image's id stands in CSV and JSON files, so that its name must be text; Linux allows any bytes."""
+    strange = [path for path in paths if not path.isascii() and not _is_text(path)]
+    if not strange:
+        return
+    raw = os.fsencode(min(strange))
+    shown, more = raw.decode("utf-8", "backslashreplace"), f" (and {len(strange) - 1} more)" * (len(strange) > 1)
+    if shown.encode() == raw:  # text, which this Python was told to read in another encoding
+        raise InputError(f"{shown}{more}: names are not read as UTF-8 here; set the environment variable PYTHONUTF8=1")
+    raise InputError(
+        f"{shown}{more}: this name is not UTF-8, so that no label and no result can speak of the image; rename it "
+        "(convmv renames whole folders)"
+    )
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

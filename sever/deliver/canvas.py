@@ -59,6 +59,12 @@ def draw_contours(
     return canvas
 
 
+def draw_fitted(image_hwc: np.ndarray, masks_chw: np.ndarray, longest: int) -> np.ndarray:
+    """As `draw_contours`, of an image made smaller where its longer side has more than `longest` pixels."""
+    image = resize_image(image_hwc, min(1, longest / max(image_hwc.shape[:2])))
+    return draw_contours(image, resize_masks(masks_chw, *image.shape[:2]))
+
+
 def legend(class_names: Sequence[str], colours: Sequence[Colour], width: int) -> np.ndarray:
     """Coloured squares with class names, in as many lines as they need."""
     lines, x = [blank(24, width)], 0

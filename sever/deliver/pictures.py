@@ -30,6 +30,9 @@ from sever.deliver.canvas import (
 )
 
 SHEET_LEAST_WIDTH = 600
+SHEET_HEIGHT = 6000  # pixels that all samples share, as far as each keeps LEAST_HEIGHT
+LEAST_HEIGHT = 240
+TITLE_HEIGHT, CAPTION_HEIGHT = 26, 20
 SHEET_WIDTH = 1600  # pixels that the panels of one sample share
 BROAD_PANEL = 800  # pixels; broader ones are looked at from further away and get lines of 2 pixels
 SMALL_SIDE = 300  # an image whose longer side is below this is shown twice as large, or more
@@ -58,7 +61,8 @@ def picture_sheet(path: Path, samples: Sequence[Sample], class_names: Sequence[s
     """
     assert samples, "a picture sheet needs at least one sample"
     colours = palette(len(class_names))
-    blocks = [_sample_block(sample, class_names, colours) for sample in samples]
+    room = max(LEAST_HEIGHT, SHEET_HEIGHT // len(samples))
+    blocks = [_sample_block(sample, class_names, colours, room) for sample in samples]
     width = max(SHEET_LEAST_WIDTH, *(block.shape[1] for block in blocks))
     rows = [legend(class_names, colours, width)]
     heading = ""
@@ -71,11 +75,14 @@ def picture_sheet(path: Path, samples: Sequence[Sample], class_names: Sequence[s
     save_png(path, sheet)
 
 
-def _sample_block(sample: Sample, class_names: Sequence[str], colours: Sequence[Colour]) -> np.ndarray:
-    """A title line, and the panels of one sample."""
+def _sample_block(sample: Sample, class_names: Sequence[str], colours: Sequence[Colour], room: int) -> np.ndarray:
+    """A title line, and the panels of one sample, in `room` pixels of height."""
     height, width = sample.image_hwc.shape[:2]
     stacked = width >= 2 * height
-    scale = _display_scale(height, width, stacked)
+    num_panels = 2 if sample.true_chw is None else 3
+    below_title = room - TITLE_HEIGHT - GAP
+    panel_room = below_title // num_panels - GAP if stacked else below_title - CAPTION_HEIGHT
+    scale = _display_scale(height, width, stacked, min(panel_room, SHEET_WIDTH))
     image = resize_image(sample.image_hwc, scale)
     thickness = 2 if image.shape[1] >= BROAD_PANEL else 1
     panels = [("image", image)]
@@ -89,7 +96,7 @@ def _sample_block(sample: Sample, class_names: Sequence[str], colours: Sequence[
 
 
 def _title(sample: Sample, class_names: Sequence[str], width: int) -> np.ndarray:
-    line = blank(26, width)
+    line = blank(TITLE_HEIGHT, width)
     x = write(line, sample.title, 0, NORMAL, INK, FONT_BOLD)
     if sample.true_chw is None:
         found = [name for name, mask in zip(class_names, sample.pred_chw, strict=True) if mask.any()]
@@ -115,16 +122,16 @@ def _panels_below(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
 def _panels_beside(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     columns = []
     for caption, panel in panels:
-        label = blank(20, panel.shape[1])
+        label = blank(CAPTION_HEIGHT, panel.shape[1])
         write(label, caption, 0, SMALL, FAINT_INK)
-        columns += [np.vstack([label, panel]), blank(panel.shape[0] + 20, GAP)]
+        columns += [np.vstack([label, panel]), blank(panel.shape[0] + CAPTION_HEIGHT, GAP)]
     return np.hstack(columns[:-1])
 
 
-def _display_scale(height: int, width: int, stacked: bool) -> float:
+def _display_scale(height: int, width: int, stacked: bool, panel_room: int) -> float:
     """Below 1 so that a sample fits the sheet; whole numbers above 1 keep the pixels of tiny images sharp."""
     room = SHEET_WIDTH if stacked else (SHEET_WIDTH - 2 * GAP) // 3
-    if width > room or height > SHEET_WIDTH:
-        return min(room / width, SHEET_WIDTH / height)
+    if width > room or height > panel_room:
+        return min(room / width, panel_room / height)
     longest = max(height, width)
-    return min(max(1, -(-SMALL_SIDE // longest)), max(1, room // width))
+    return min(max(1, -(-SMALL_SIDE // longest)), max(1, room // width), max(1, panel_room // height))

@@ -30,6 +30,10 @@ def read_pickled(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         first = " ".join(str(error).split())[:300]
         raise InputError(f"{path} holds more than tensors and numbers, and none of its code is run: {first}") from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # the file is a program for torch's reader, and damage can make that stumble anywhere
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise InputError(f"cannot read {path}: {reason}") from error
+        raise InputError(
+            f"cannot read weights from {path}: {reason}; copy it again from its source, or save it anew as .safetensors"
+        ) from error

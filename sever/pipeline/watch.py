@@ -18,7 +18,7 @@ from sever.data.table import ImageTable
 from sever.decide.inspector import Inspector
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ScoreSheet, pair_counts
-from sever.deliver.canvas import draw_contours
+from sever.deliver.canvas import draw_fitted
 from sever.deliver.tensorboard import TensorBoardLog
 from sever.files import atomic_path
 from sever.models.checkpoint import Snapshot
@@ -29,6 +29,7 @@ from sever.store import Run, save_checkpoint
 
 HistoryRow = dict[str, Any]
 PICTURES = 4
+PICTURE_SIDE = 1600  # pixels of the longer side: a picture is written every epoch
 
 
 class TrainingWatcher:
@@ -88,7 +89,7 @@ class TrainingWatcher:
                 if seen.inspection.gate_probs_c is not None:
                     labels.add(image_id, seen.inspection.gate_probs_c, shown[seen.row])
                 if seen.row in self.pictured:
-                    picture = draw_contours(seen.image_hwc, seen.inspection.masks_chw)
+                    picture = draw_fitted(seen.image_hwc, seen.inspection.masks_chw, PICTURE_SIDE)
                     self.board.picture(f"prediction/{image_id}", picture, self.batches_done)
                 progress.advance()
         return _flat_scores(sheet, self.facts.class_names) | _flat_label_scores(labels, self.facts.class_names)

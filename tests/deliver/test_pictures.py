@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sever.deliver.canvas import draw_contours, palette
-from sever.deliver.pictures import SHEET_WIDTH, Sample, picture_sheet
+from sever.deliver.pictures import SHEET_HEIGHT, SHEET_WIDTH, Sample, picture_sheet
 
 NAMES = ("pit", "scratch")
 
@@ -91,6 +91,16 @@ def test_panels_fit_the_sheet(tmp_path: Path, height: int, width: int, panels: t
     _, _, boxes, _ = cv2.connectedComponentsWithStats(shown, connectivity=4)
     sizes = [(int(w), int(h)) for _, _, w, h, area in boxes[1:] if area == w * h and area > 100]
     assert sizes == [panels] * 3
+    assert sheet.shape[1] <= SHEET_WIDTH + 150
+
+
+@pytest.mark.parametrize(("height", "width"), [(1800, 1800), (600, 4000), (2400, 200), (256, 1600)])
+def test_large_images_are_scaled_to_the_sheet(tmp_path: Path, height: int, width: int) -> None:
+    number = 12
+    masks_chw = np.zeros((2, height, width), np.uint8)
+    picture_sheet(tmp_path / "sheet.png", [Sample("x", grey(height, width), masks_chw, masks_chw)] * number, NAMES)
+    sheet = read(tmp_path / "sheet.png")
+    assert sheet.shape[0] <= SHEET_HEIGHT + 16 * number + 100  # gaps, legend, margins
     assert sheet.shape[1] <= SHEET_WIDTH + 150
 
 
