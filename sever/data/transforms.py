@@ -151,9 +151,9 @@ def crop(
 ) -> Sample:
     """Cut `size` (height, width) out: anywhere, or, in `mask_aware_share` of images with a defect, on one.
 
-    A smaller image is first padded below and to the right: pixels repeat the edge, masks are 0.
+    A smaller side stays as it is: padding is the batch's business (dataset.collate), which knows how little it needs.
     """
-    image_hwc, masks_chw = _pad_to_size(image_hwc, masks_chw, size)
+    size = min(size[0], image_hwc.shape[0]), min(size[1], image_hwc.shape[1])
     spare = image_hwc.shape[0] - size[0], image_hwc.shape[1] - size[1]
     wants_defect = rng.random() < mask_aware_share
     corner = CROPS_BY[crops_by](masks_chw, rng, size, spare) if wants_defect else None
@@ -204,15 +204,6 @@ def _corner_by_pixel(
 
 Corner = Callable[[np.ndarray, np.random.Generator, tuple[int, int], tuple[int, int]], tuple[int, int] | None]
 CROPS_BY: dict[str, Corner] = {"class": _corner_by_class, "pixel": _corner_by_pixel}
-
-
-def _pad_to_size(image_hwc: np.ndarray, masks_chw: np.ndarray, size: tuple[int, int]) -> Sample:
-    height, width = image_hwc.shape[:2]
-    below, right = max(0, size[0] - height), max(0, size[1] - width)
-    if not below and not right:
-        return image_hwc, masks_chw
-    image_hwc = np.pad(image_hwc, ((0, below), (0, right), (0, 0)), mode="edge")
-    return image_hwc, np.pad(masks_chw, ((0, 0), (0, below), (0, right)))
 
 
 def _with_v2(change: Callable[[Tensor], Tensor], image_hwc: np.ndarray) -> np.ndarray:

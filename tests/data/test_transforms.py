@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sever.config import AugmentSettings
 from sever.data import transforms
+from sever.data.dataset import collate
 from sever.data.transforms import RECIPES, Sample, build_augmentation, crop
 from sever.errors import InputError
 
@@ -59,7 +60,8 @@ def test_every_recipe_takes_every_size(
     masks_chw = rng.integers(0, 2, (3, height, width), dtype=np.uint8)
     image_before, masks_before = image_hwc.copy(), masks_chw.copy()
     sample = build_augmentation(AugmentSettings(recipe=recipe, crop=size))(image_hwc, masks_chw, rng)
-    assert is_whole(sample, *(size or (height, width)), channels, 3)
+    cropped = (min(size[0], height), min(size[1], width)) if size else (height, width)
+    assert is_whole(sample, *cropped, channels, 3)
     assert (image_hwc == image_before).all()
     assert (masks_chw == masks_before).all()
 
@@ -204,12 +206,27 @@ def test_a_small_class_is_cropped_as_often_as_a_large_one() -> None:
     assert 70 <= sum(hits) <= 130
 
 
-def test_an_image_smaller_than_its_crop_is_padded_with_its_edge_and_no_defect() -> None:
-    image_hwc = np.array([[10, 20], [30, 40]], np.uint8)[..., None]
-    masks_chw = np.ones((1, 2, 2), np.uint8)
-    image, masks = crop(image_hwc, masks_chw, np.random.default_rng(0), (3, 4), 1.0)
-    assert image[..., 0].tolist() == [[10, 20, 20, 20], [30, 40, 40, 40], [30, 40, 40, 40]]
-    assert masks[0].tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]
+def test_a_side_smaller_than_its_crop_stays_whole() -> None:
+    image_hwc = np.arange(2 * 9, dtype=np.uint8).reshape(2, 9, 1)
+    masks_chw = (image_hwc[None, ..., 0] % 2).astype(np.uint8)
+    for seed in range(20):
+        image, masks = crop(image_hwc, masks_chw, np.random.default_rng(seed), (3, 4), 1.0)
+        assert image.shape == (2, 4, 1)
+        left = int(image[0, 0, 0])
+        assert (image == image_hwc[:, left : left + 4]).all()
+        assert (masks == masks_chw[:, :, left : left + 4]).all()
+
+
+@pytest.mark.parametrize("crops_by", ["class", "pixel"])
+def test_in_the_padding_of_small_images_defects_go_on(crops_by: str) -> None:
+    """Masks of 0 there would say that a defect ends at the edge, though its texture goes on."""
+    image_hwc, masks_chw = np.full((40, 50, 1), 7, np.uint8), np.ones((1, 40, 50), np.uint8)
+    cut = crop(image_hwc, masks_chw, np.random.default_rng(0), (256, 416), 1.0, crops_by)
+    image, masks = (torch.from_numpy(part) for part in (cut[0].transpose(2, 0, 1), cut[1]))
+    pixels, padded = collate([(image, masks)], multiple=32)
+    assert padded.shape == (1, 1, 64, 64)  # and no more of it than the network needs
+    assert padded.all()
+    assert (pixels == 7).all()
 
 
 # --- what happens to the pixels
