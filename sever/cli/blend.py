@@ -50,7 +50,7 @@ def blend(
     interrupted blend goes on where it stopped.
 
     Examples: `sever blend -m saved/unet -m saved/fpn -o saved/unet-fpn`,
-    `sever blend --recipe experiments/ensembles/severstal-2019-unet.yml -o saved/severstal-2019-unet`
+    `sever blend --recipe experiments/ensembles/severstal-2019-mean.yml -o saved/severstal-2019-mean`
     """
     given = [member, kind, weight, power, select]
     if (recipe is None) == (not member) or (recipe is not None and any(given)):

@@ -63,9 +63,14 @@ def _is_named(path: Path) -> bool:
 
 
 def _names(path: Path, settings: DataSettings) -> tuple[tuple[str, ...], str]:
-    """By classes.txt, else all that the rows name, in the order of the alphabet."""
+    """By classes.txt, else all that the rows name, in the order of the alphabet: those of the training labels.
+
+    Labels of test images may happen to name fewer, and count from other classes then.
+    """
     if stated := stated_class_names(settings.root, None):
         return stated
+    training = settings.root / "train.csv"
+    path = training if training.is_file() and _is_named(training) else path
     cells, _ = read_text_table(path, (NAMED_FORM,))
     parts = [_NAMED.fullmatch(text) for text in cells["Image_Label"]]
     return tuple(sorted({match[2] for match in parts if match})), path.name

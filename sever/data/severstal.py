@@ -59,7 +59,7 @@ def _read_train(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
 def _read_labelled(settings: DataSettings, path: Path, folder: Path) -> tuple[ImageTable, list[Skipped]]:
     rows, faults, named = read_label_rows(path, settings)
     raise_unless(settings.skip_bad, faults, path)
-    class_names, source = named or _stated_classes(settings) or _counted_classes(rows, path)
+    class_names, source = named or _classes(settings, {path: rows})
     labels, everything = without_rows(rows, faults), list_table(folder)
     chosen, near = everything.include(settings.include), NearNames(everything.image_ids)
     faults += find_class_faults(labels, len(class_names), source) + missing_images(labels, near, folder)
@@ -82,17 +82,8 @@ def _read_labelled(settings: DataSettings, path: Path, folder: Path) -> tuple[Im
 def _read_test(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
     if settings.test_labels is not None:
         return _read_labelled(settings, settings.test_labels, settings.root / TEST_FOLDER)
-    folder, path = settings.root / TEST_FOLDER, settings.root / LABELS_FILE
-    stated = _stated_classes(settings)
-    if stated is None and not path.is_file():
-        raise InputError(
-            f"the number of classes is not known: {settings.root} has neither {CLASSES_FILE} nor {SAMPLE_FILE} nor "
-            f"{LABELS_FILE} to tell it; set {_SETTING}"
-        )
-    if stated is None:
-        rows, _, named = read_label_rows(path, settings)
-        stated = named or _counted_classes(rows, path)
-    class_names, _ = stated
+    folder = settings.root / TEST_FOLDER
+    class_names, _ = _classes(settings, {})
     table, faults = measure(list_table(folder).include(settings.include), settings.max_pixels)
     raise_unless(settings.skip_bad, faults, folder)
     return leave_out(without_labels(table, class_names), faults), faults
@@ -104,6 +95,35 @@ _SPLITS: dict[str, Callable[[DataSettings], tuple[ImageTable, list[Skipped]]]] =
 }
 
 
+def _classes(settings: DataSettings, read: dict[Path, pd.DataFrame]) -> tuple[tuple[str, ...], str]:
+    """Names and their source, the same whichever file is read: the data set's, not those that one file happens to show.
+
+    By the settings, classes.txt or the sample submission, else by the training labels, and only where these don't tell
+    it by all labels together: of a few test images a rare class may show in none. `read`: rows read already.
+    """
+    if stated := _stated_classes(settings):
+        return stated
+    there = [path for path in (settings.root / LABELS_FILE, settings.test_labels) if path and path.is_file()]
+    if not there:
+        raise InputError(
+            f"the number of classes is not known: {settings.root} has neither {CLASSES_FILE} nor {SAMPLE_FILE} nor "
+            f"{LABELS_FILE} to tell it; set {_SETTING}"
+        )
+    seen: set[int] = set()
+    for count, path in enumerate(there, start=1):
+        # By all rows that name a class, for whatever fault their images are left out.
+        rows, _, named = (read[path], [], None) if path in read else read_label_rows(path, settings)
+        if named:
+            return named
+        seen |= {int(index) for index in rows["class_index"] if index >= 0}
+        if seen and seen == set(range(len(seen))):
+            return numbered(len(seen)), _joined(there[:count])
+    if not seen:
+        raise InputError(f"{_joined(there)}: no rows tell the number of classes; set {_SETTING}")
+    shown = ", ".join(str(index + 1) for index in sorted(seen))
+    raise InputError(f"{_joined(there)}: the classes are {shown}, with a gap; set {_SETTING} to how many there are")
+
+
 def _stated_classes(settings: DataSettings) -> tuple[tuple[str, ...], str] | None:
     """Names and their source by settings, classes.txt or the sample submission, in this order."""
     stated = stated_class_names(settings.root, settings.num_classes)
@@ -112,27 +132,16 @@ def _stated_classes(settings: DataSettings) -> tuple[tuple[str, ...], str] | Non
         return stated
     faults: list[Skipped] = []
     sample = read_run_table(path, faults=faults)
+    indices = set(sample["class_index"])
     # The later form needs no row for every class: its samples name a single one throughout, which says nothing.
-    placeholder = not names_every_pair(path) and sample["class_index"].nunique() == 1
-    if faults or placeholder or not _gapless(sample):
+    placeholder = not names_every_pair(path) and len(indices) == 1
+    if faults or placeholder or not indices or indices != set(range(len(indices))):
         return None
-    return numbered(int(sample["class_index"].max()) + 1), SAMPLE_FILE
+    return numbered(len(indices)), SAMPLE_FILE
 
 
-def _counted_classes(rows: pd.DataFrame, path: Path) -> tuple[tuple[str, ...], str]:
-    """By all rows that name a class, for whatever fault their images are left out."""
-    labels = rows[rows["class_index"] >= 0]
-    if labels.empty:
-        raise InputError(f"{path} has no rows that tell the number of classes; set {_SETTING}")
-    if not _gapless(labels):
-        there = ", ".join(str(index + 1) for index in sorted(set(labels["class_index"])))
-        raise InputError(f"{path} has the classes {there}, with a gap; set {_SETTING} to how many there are")
-    return numbered(int(labels["class_index"].max()) + 1), path.name
-
-
-def _gapless(labels: pd.DataFrame) -> bool:
-    indices = set(labels["class_index"])
-    return bool(indices) and indices == set(range(len(indices)))
+def _joined(paths: list[Path]) -> str:
+    return " and ".join(path.name if len(paths) > 1 else str(path) for path in paths)
 
 
 def _label(table: ImageTable, labels: pd.DataFrame, class_names: tuple[str, ...]) -> ImageTable:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from format_files import areas, fault_of, read, save_images, save_text
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sever.config import DataSettings
 from sever.data import rle
 from sever.data.label_rows import _union
+from sever.data.severstal import read_severstal
+from sever.errors import InputError
 
 SEPARATE = "ImageId,ClassId,EncodedPixels\n"
 NAMED = "Image_Label,EncodedPixels\n"
@@ -75,3 +79,20 @@ def test_named_rows_that_are_wrong(root: Path) -> None:
     assert "already" in fault_of(write(root, NAMED + "a_1.jpg_Pit,1 4\na_1.jpg_Pit,9 1\nb.jpg_Pit,\n"))
     assert areas(read(root, repeated_rows="join")[0])["a_1.jpg"] == [5]
     assert "c.jpg" in fault_of(write(root, NAMED + "c.jpg_Pit,1 4\n"))
+
+
+def test_names_are_those_of_the_training_labels_whichever_labels_are_read(tmp_path: Path) -> None:
+    """Of a few test images one class may show in none; the others must not move up."""
+    for folder in ("train_images", "test_images"):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros((6, 10), np.uint8))
+    (tmp_path / "train.csv").write_text(NAMED + "a.png_crack,1 1\na.png_pit,3 1\na.png_scab,5 1\n")
+    labels = tmp_path / "test_labels.csv"
+    labels.write_text(NAMED + "a.png_crack,1 1\na.png_scab,5 1\n")
+    settings = DataSettings(root=tmp_path, layout="severstal", test_labels=labels)
+    table, _ = read_severstal(settings, "test")
+    assert table.class_names == ("crack", "pit", "scab")
+    assert table.has_class()[0].tolist() == [True, False, True]
+    labels.write_text(NAMED + "a.png_blister,1 1\n")
+    with pytest.raises(InputError, match="class 'blister' is none of crack, pit, scab"):
+        read_severstal(settings, "test")

@@ -160,6 +160,42 @@ class TestNumberOfClasses:
         (root / "classes.txt").write_text("pit\nscratch\nscab\n")
         assert "has 3 names" in fault_of(root, num_classes=2)
 
+    def test_the_data_set_knows_its_classes_whichever_labels_are_read(self, tmp_path: Path) -> None:
+        root = make(tmp_path, SEPARATE + "".join(f"a.jpg,{k},{k} 1\n" for k in range(1, 5)), test=["t.jpg", "u.jpg"])
+        # Of a few test images, defects of classes 1, 2 and 4 alone; none of class 4; a single class; none at all.
+        for own in ([1, 2, 4], [1, 2, 3], [3], []):
+            labels = tmp_path / "test_labels.csv"
+            labels.write_text(SEPARATE + "".join(f"t.jpg,{k},{k} 1\n" for k in own))
+            table, _ = read(root, "test", test_labels=labels)
+            assert table.class_names == ("1", "2", "3", "4")
+            assert np.flatnonzero(table.has_class()[0]).tolist() == [k - 1 for k in own]
+            assert read(root, test_labels=labels)[0].class_names == ("1", "2", "3", "4")
+
+    def test_labels_of_a_class_that_the_data_set_lacks_are_told(self, tmp_path: Path) -> None:
+        root = make(tmp_path, self.CSV, test=["t.jpg"])
+        labels = tmp_path / "test_labels.csv"
+        labels.write_text(SEPARATE + "t.jpg,3,1 1\n")
+        with pytest.raises(InputError, match=r"classes are 1\.\.2"):
+            read(root, "test", test_labels=labels)
+        assert read(root, "test", test_labels=labels, num_classes=3)[0].has_class().tolist() == [[False, False, True]]
+
+    def test_what_one_file_leaves_open_both_may_tell(self, tmp_path: Path) -> None:
+        root = make(tmp_path, SEPARATE + "a.jpg,1,1 1\nb.jpg,3,1 1\n", test=["t.jpg"])
+        labels = tmp_path / "test_labels.csv"
+        labels.write_text(SEPARATE + "t.jpg,2,1 1\n")
+        for split in ("train", "test"):
+            assert read(root, split, test_labels=labels)[0].num_classes == 3
+        labels.write_text(SEPARATE + "t.jpg,5,1 1\n")
+        with pytest.raises(InputError, match=r"train\.csv and test_labels\.csv: the classes are 1, 3, 5, with a gap"):
+            read(root, "test", test_labels=labels)
+
+    def test_without_training_labels_the_test_labels_tell(self, tmp_path: Path) -> None:
+        root = make(tmp_path, self.CSV, test=["t.jpg"])
+        (root / "train.csv").unlink()
+        labels = tmp_path / "test_labels.csv"
+        labels.write_text(SEPARATE + "t.jpg,1,1 1\nt.jpg,2,5 1\n")
+        assert read(root, "test", test_labels=labels)[0].num_classes == 2
+
     @pytest.mark.parametrize(("text", "words"), [("", "empty"), ("a\n\nb\n", "line"), ("a\nb\na\n", "'a' twice")])
     def test_bad_classes_txt(self, tmp_path: Path, text: str, words: str) -> None:
         root = make(tmp_path, self.CSV)

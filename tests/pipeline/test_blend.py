@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import yaml
 from command_line import sever
 from evidence_maker import make_evidence, rewrite
 
-from sever.config import EnsembleSettings, RuleSettings, load_config, load_ensemble
+from sever.config import RuleSettings, load_config, load_ensemble
 from sever.decide.ensemble import BLENDS, Blend
 from sever.decide.inspector import Inspector, Seen
 from sever.decide.postprocess import dequantise, quantise
@@ -34,7 +35,8 @@ from sever.pipeline.inspection import How, evidence_members, image_reader, load_
 from sever.pipeline.train import train_experiment
 from sever.store import Evidence
 
-RECIPES = sorted((Path(__file__).parents[2] / "experiments" / "ensembles").glob("*.yml"))
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+RECIPES = sorted((EXPERIMENTS / "ensembles").glob("*.yml"))
 
 
 @pytest.fixture(scope="module")
@@ -513,20 +515,48 @@ def test_the_recipes_that_come_along_name_what_there_is(path: Path) -> None:
     assert f"--recipe experiments/ensembles/{path.name} " in path.read_text()
 
 
-def test_the_ensembles_of_2019() -> None:
-    def of(name: str) -> tuple[EnsembleSettings, dict[str, int]]:
-        recipe = load_ensemble(next(path for path in RECIPES if path.stem == f"severstal-2019-{name}"))
-        return recipe, {member.experiment.rpartition("-")[2]: member.copies for member in recipe.members}
+# The final ensemble of the 2019 report: decoder, encoder -> how many of it.
+EIGHT_OF_2019 = {
+    ("Unet", "se_resnext50_32x4d"): 2,
+    ("Unet", "efficientnet-b5"): 1,
+    ("FPN", "se_resnext50_32x4d"): 3,
+    ("FPN", "efficientnet-b5"): 1,
+    ("FPN", "inceptionv4"): 1,
+}
 
-    for family, expected in (
-        ("unet", {"se_resnext50": 2, "b5": 1}),
-        ("fpn", {"se_resnext50": 3, "b5": 1, "inceptionv4": 1}),
-    ):
-        for gated in (False, True):
-            recipe, copies = of(f"{family}-gated" if gated else family)
-            assert copies == expected
-            assert all(f"-{family}-" in member.experiment for member in recipe.members)
-            assert (recipe.rules.gate.kind, recipe.rules.gate.factor) == (("soft", 5) if gated else ("none", 5))
+
+@pytest.mark.parametrize(
+    ("name", "kind", "factor", "scores"),
+    [
+        ("mean", "mean", None, ("0.91699", "0.90975")),
+        ("rms", "rms", None, ("0.91844", "0.90274")),
+        ("gated-5", "mean", 5, ("0.91817", "0.91023", "0.91832", "0.90951")),
+        ("gated-10", "mean", 10, ("0.91782", "0.90952")),
+        ("gated-20", "mean", 20, ("0.91763", "0.90911")),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", "-pseudo"])
+def test_the_ensembles_of_2019_have_eight_members(
+    name: str, kind: str, factor: int | None, scores: tuple[str, ...], suffix: str
+) -> None:
+    folder = EXPERIMENTS / ("severstal-2019/ensembles" if suffix else "ensembles")
+    path = folder / f"severstal-2019-{name}{suffix}.yml"
+    recipe = load_ensemble(path)
+    inside = "severstal-2019/" if suffix else "severstal-2019-"
+    files = [EXPERIMENTS / member.experiment.replace("severstal-2019-", inside, 1) for member in recipe.members]
+    configs = [load_config(file.with_suffix(".yml")) for file in files]
+    assert [config.name for config in configs] == [member.experiment for member in recipe.members]
+    assert Counter((config.model.architecture, config.model.encoder) for config in configs) == EIGHT_OF_2019
+    starts = {(c.model.architecture, c.model.encoder, c.model.in_channels, c.train.seed) for c in configs}
+    assert len(starts) == 8
+    assert all((config.pseudo is not None) == bool(suffix) for config in configs)
+    assert {member.weight for member in recipe.members} == {1.0}
+    assert recipe.blend.kind == kind
+    gate = recipe.rules.gate
+    assert (gate.kind, gate.factor) == (("soft", factor) if factor else ("none", 5))
+    assert len(recipe.gate) == (1 if factor else 0)
+    head = "".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    assert [score for score in scores if score not in head] == []
 
 
 def test_the_command(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,8 @@ def shrink(file: Path, data: Path, saved: Path) -> dict[str, Any]:
     """The experiment with its name and kind, but a tiny network, tiny crops, two folds and one epoch."""
     values = yaml.safe_load(file.read_text())
     model = {key: values["model"][key] for key in ("task", "architecture") if key in values["model"]}
-    model |= {"encoder": "tf_mobilenetv3_small_minimal_100", "weights": "none", "in_channels": "mean"}
+    model |= {"encoder": "tf_mobilenetv3_small_minimal_100", "weights": "none"}
+    model["in_channels"] = "mean" if values["model"]["in_channels"] == "rgb" else values["model"]["in_channels"]
     if model.get("architecture") == "Unet":
         model |= {"decoder_channels": [8, 8, 8, 8, 8]}
     small = {
@@ -51,6 +52,7 @@ def shrink(file: Path, data: Path, saved: Path) -> dict[str, Any]:
         "augment": {"recipe": "none", "crop": [64, 64]},
         "train": {"epochs": 1, "batch_size": 5, "workers": 0, "precision": "no", "keep_best": 1},
     }
+    small["train"]["seed"] = values["train"].get("seed", 0)
     if "rules" in values:
         small["rules"] = values["rules"]
     if "pseudo" in values:
@@ -155,7 +157,7 @@ class Folds:
 
 @pytest.fixture(scope="module")
 def told(competition: Competition) -> tuple[Competition, list[str]]:
-    """The story, interrupted in the fourth of its 28 folds, then told to its end; with the folds trained."""
+    """The story, interrupted in the fourth of its 34 folds, then told to its end; with the folds trained."""
     with pytest.MonkeyPatch.context() as patch:
         folds = Folds(patch)
         folds.stop_at = 3
@@ -170,8 +172,8 @@ def test_every_stage_is_carried_out_once(told: tuple[Competition, list[str]]) ->
     stages = [stage.name for stage in load_story(STORY).stages]
     assert list(competition.state()) == [name for name in stages if name not in ("upload", "submit")]
     assert all(record["ended"] for record in competition.state().values())
-    # 6 singles, 3 copies and 5 with pseudo-labels, 2 folds each; the one that was interrupted went on where it was.
-    assert len(trained) == 28
+    # 6 singles, 3 copies and 8 with pseudo-labels, 2 folds each; the one that was interrupted went on where it was.
+    assert len(trained) == 34
     assert len(list((competition.saved / "severstal-2019-unet-efficientnet-b5").iterdir())) == 1
     classifier = Evidence.find(competition.saved / "severstal-2019-classifier")
     assert len(pd.read_csv(classifier.labels_file)) == 12
@@ -183,31 +185,52 @@ def test_the_models_with_pseudo_labels_saw_test_images(told: tuple[Competition, 
     competition, _ = told
     test_images = {path.name for path in (competition.folder / "data" / "test_images").iterdir()}
     folders = list(competition.saved.glob("severstal-2019-*-pseudo/*/fold-0"))
-    assert len(folders) == 5
+    assert len(folders) == 8
     for folder in folders:
         assert set(Run(folder).part("pseudo")) <= test_images
         assert Run(folder).part("pseudo")
 
 
-def test_the_ensembles_have_the_members_of_2019(told: tuple[Competition, list[str]]) -> None:
+def test_the_ensembles_have_the_eight_members_of_2019(told: tuple[Competition, list[str]]) -> None:
     competition, _ = told
-    for family, wanted in {
-        "unet": {"se_resnext50": 2, "efficientnet-b5": 1},
-        "fpn": {"se_resnext50": 3, "efficientnet-b5": 1, "inceptionv4": 1},
-    }.items():
-        for suffix in ("", "-gated", "-pseudo", "-pseudo-gated"):
-            evidence = Evidence.find(competition.saved / f"severstal-2019-{family}{suffix}")
+    eight = {"unet-se_resnext50": 2, "unet-efficientnet-b5": 1}
+    eight |= {"fpn-se_resnext50": 3, "fpn-efficientnet-b5": 1, "fpn-inceptionv4": 1}
+    for suffix in ("", "-pseudo"):
+        for name, kind, factor in (
+            ("mean", "mean", 5),
+            ("rms", "power", 5),
+            ("gated-5", "mean", 5),
+            ("gated-10", "mean", 10),
+            ("gated-20", "mean", 20),
+        ):
+            evidence = Evidence.find(competition.saved / f"severstal-2019-{name}{suffix}")
             members = [member.resolve() for member in evidence.members()]
             assert len(set(members)) == len(members)
             names = [member.parent.name.removeprefix("severstal-2019-") for member in members]
-            segmenters = [
-                name.removesuffix("-pseudo").removeprefix(f"{family}-") for name in names if name != "classifier"
-            ]
-            assert pd.Series(segmenters).value_counts().to_dict() == wanted
-            assert ("classifier" in names) == suffix.endswith("gated")
-            assert any(name.endswith("-pseudo") for name in names) == ("pseudo" in suffix)
+            segmenters = [member for member in names if member != "classifier"]
+            assert len(segmenters) == 8
+            assert all(member.endswith("-pseudo") == bool(suffix) for member in segmenters)
+            plain = [member.removesuffix("-pseudo").removesuffix("-g").removesuffix("-b") for member in segmenters]
+            assert pd.Series(plain).value_counts().to_dict() == eight
+            # Copies differ by the first layer's colour and by their seed.
+            configs = [load_config(member / "config.yml") for member in members]
+            starts = {(c.model.architecture, c.model.in_channels, c.train.seed) for c in configs}
+            assert {("Unet", "g", 1), ("FPN", "g", 1), ("FPN", "b", 2)} < starts
+            assert ("classifier" in names) == name.startswith("gated")
+            assert evidence.about()["blend"]["kind"] == kind
             gate = json.loads(evidence.rules_file.read_text())["gate"]
-            assert (gate["kind"], gate["factor"]) == (("soft", 5) if suffix.endswith("gated") else ("none", 5))
+            assert (gate["kind"], gate["factor"]) == ("soft" if name.startswith("gated") else "none", factor)
+
+
+def test_all_of_them_are_candidates(told: tuple[Competition, list[str]]) -> None:
+    competition, _ = told
+    select = json.loads((competition.saved / "severstal-2019" / "select" / "select.json").read_text())
+    wanted = {
+        f"severstal-2019-{name}{suffix}"
+        for name in ("mean", "rms", "gated-5", "gated-10", "gated-20", "tuned")
+        for suffix in ("", "-pseudo")
+    }
+    assert {candidate["name"] for candidate in select["candidates"]} == wanted
 
 
 def test_two_different_submissions_are_left_and_recorded(
@@ -224,7 +247,7 @@ def test_two_different_submissions_are_left_and_recorded(
         pairs = Evidence.find(competition.saved / name).read_pairs()
         assert line["cv"] == pytest.approx(pairs["dice"].mean())
         assert set(pd.read_csv(work / place / "submission.csv")) == {"ImageId", "ClassId", "EncodedPixels"}
-    for name in ("unet-gated", "fpn-gated", "unet-pseudo-gated", "fpn-pseudo-gated"):
+    for name in ("mean-pseudo", "gated-5", "gated-5-pseudo", "tuned-pseudo"):
         assert "<html" in (work / "reports" / f"{name}.html").read_text()
     assert (work / "course.png").is_file()
     # Told again, it has nothing to do, and prints our scores beside those of 2019.
@@ -294,7 +317,7 @@ def test_the_plan_of_the_real_story_names_real_files(capsys: pytest.CaptureFixtu
         assert f". {stage.name}: " in plan
     assert not list(tmp_path.iterdir())
     named = {word for word in plan.split() if word.startswith("experiments/") and word.endswith(".yml")}
-    assert len(named) == 6 + 5 + 8
+    assert len(named) == 6 + 3 + 8 + 12
     assert all((EXPERIMENTS.parent / name).is_file() for name in named)
     for path in EXPERIMENTS.glob("severstal-2019/*-pseudo.yml"):
         twin = load_config(EXPERIMENTS / f"severstal-2019-{path.stem.removesuffix('-pseudo')}.yml")
