@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -18,7 +20,7 @@ from kaggle_server import USER, Fault, Stored, World, forget_account, signed_in_
 from wheel_shelf import fake_wheel, only_from
 
 from sever.cli.run import ThisProcess
-from sever.config import load_config, load_story
+from sever.config import load_config, load_story, parse_config, read_assignments, with_overrides
 from sever.config.story import variables_in
 from sever.data.synthetic import SynthSettings, write_dataset
 from sever.errors import InputError
@@ -308,6 +310,84 @@ def test_both_are_sent_to_kaggle_and_scored(
     scored = [(found.public, found.private) for found in course(competition.saved / "leaderboard.jsonl")][-2:]
     assert scored == [(0.91, 0.81), (0.92, 0.82)]
     assert all(f"{score:.5f}" in shown for score in (0.91, 0.81, 0.92, 0.82, 0.91023))
+
+
+PAGE = EXPERIMENTS.parent / "docs" / "severstal-2019.md"
+# The headings of the 2019 report, in its order.
+PARAGRAPHS = [
+    "Results", "Models, Encoders", "Decoders", "Other", "Scores", "GPU", "Loss", "Targets", "Optimizer", "LR Schedule",
+    "Image Sizes", "Grayscale Input", "Augmentation", "Validation", "Pseudo Labels", "Apex Mixed Precision", "TTA",
+    "Prediction Thresholds", "Defect Pixel Thresholds", "Component Domination", "Dilation", "Ensemble Averaging",
+    "Classification Model", "Final Ensemble", "Submission Scores", "Submission Kernels",
+    "Improvements: softmax with background", "Improvements: Lovasz loss", "Improvements: in-place batch norm",
+    "Improvements: two diverse submissions", "Questions: label smoothing", "Usage: Environment", "Usage: Download",
+    "Usage: Training", "Usage: Upload Trained Model", "Usage: Tensorboard Visualization",
+]  # fmt: skip
+
+
+def page_rows() -> dict[str, str]:
+    """Paragraph of the 2019 report -> what does it here."""
+    table = PAGE.read_text().partition("## The report, paragraph by paragraph")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)[1:]
+    assert len(rows) == len(dict(rows))
+    return dict(rows)
+
+
+def test_the_page_has_a_row_for_each_paragraph_of_the_report() -> None:
+    assert list(page_rows()) == PARAGRAPHS
+    assert all("`" in here or "](" in here for here in page_rows().values())
+
+
+def page_settings() -> list[str]:
+    said = [quoted for here in page_rows().values() for quoted in re.findall(r"`([a-z]+\.[\w.]+: [^`]+)`", here)]
+    return sorted(set(said))
+
+
+@pytest.mark.parametrize("said", page_settings())
+def test_a_setting_on_the_page_is_one(said: str) -> None:
+    """Each by itself, beside the few that it needs or excludes."""
+    key, _, value = said.partition(": ")
+    needs: dict[str, dict[str, Any]] = {
+        "model.decoder_dropout_at: blocks": {"model.decoder_dropout": 0.1},
+        "model.fpn_merge: cat": {"model.architecture": "FPN"},
+        "rules.gate.kind: soft": {"model.label_head": True},
+        "loss.label_smoothing: 0.000001": {"loss.name": "bce_dice"},
+        "pseudo.share: 0.12": {"pseudo.labels": "p.csv", "pseudo.images": "p"},
+        "pseudo.keep: 0.6": {"pseudo.labels": "p.csv", "pseudo.images": "p"},
+    }
+    assigned = needs.get(said, {}) | read_assignments([f"{key}={value}"])
+    minimal = {"name": "x", "data": {"root": "d"}}
+    found: Any = parse_config(with_overrides(minimal, {}, assigned), said).model_dump(mode="json")
+    for part in key.split("."):
+        found = found[part]
+    expected = yaml.safe_load(value)
+    assert (found | expected if isinstance(expected, dict) else found) == found
+    assert found == expected or isinstance(expected, dict)
+
+
+def test_the_commands_of_the_page_run_on_a_tiny_competition(
+    told: tuple[Competition, list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In their order, in a folder where the story was told; last of its tests, since it leaves more there."""
+    competition, _ = told
+    monkeypatch.chdir(competition.folder)
+    lines = [line for here in page_rows().values() for line in re.findall(r"`(sever \w[^`]* [^`]+)`", here)]
+    assert len(lines) > 15
+    tiny = {"data/raw/severstal-steel-defect-detection": "data", "-present 0.8": "-present 0", "-empty 0.8": "-empty 0"}
+    failed = []
+    for line in lines:
+        for real, small in tiny.items():
+            line = line.replace(real, small)
+        if code := sever(*shlex.split(line)[1:]):
+            failed.append(f"{line}: exit {code}: {capsys.readouterr().err.splitlines()[-1:]}")
+    assert failed == []
+    for left in (
+        "saved/by-mean/pairs.csv",
+        "saved/labels/pseudo.csv",
+        "out/submission.csv",
+        "data/downloaded/train.csv",
+    ):
+        assert (competition.folder / left).is_file()
 
 
 def test_the_plan_of_the_real_story_names_real_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
