@@ -83,6 +83,8 @@ def _model(arch: Mapping[str, Any], source: str) -> tuple[dict[str, Any], int]:
     encoder = str(args.get("encoder_name", "resnet34"))
     model: dict[str, Any] = {"architecture": kind, "encoder": encoder, "in_channels": CHANNELS[channels]}
     model |= {"decoder_dropout": float(args.get("dropout", 0.2 if kind == "FPN" else 0.0))}
+    if kind == "Unet" and model["decoder_dropout"] > 0:
+        model["decoder_dropout_at"] = "blocks"
     if kind == "FPN" and args.get("decoder_merge_policy", "add") != "add":
         model["fpn_merge"] = args["decoder_merge_policy"]
     if kind == "Unet" and "decoder_channels" in args:
@@ -110,7 +112,7 @@ def _augment(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _loss(args: Mapping[str, Any]) -> dict[str, Any]:
     names = {"bce_weight": "pixel_weight", "dice_weight": "dice_weight"}
-    return {now: args[old] for old, now in names.items() if old in args}
+    return {now: args[old] for old, now in names.items() if old in args} | {"dice_over": "all"}
 
 
 def _optim(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,8 +136,6 @@ def _train(values: Mapping[str, Any]) -> dict[str, Any]:
 def _losses(values: Mapping[str, Any]) -> list[str]:
     """What can't be had of the training, a sentence each."""
     told = []
-    if _section(values, "arch", "args").get("dropout") and _section(values, "arch").get("type") == "Unet":
-        told.append("The dropout within Unet's blocks can't be had: trained anew, it drops before the last layer.")
     if "alpha" in _section(values, "data_loader", "args"):
         told.append("The pseudo-labels can't be had: set the section `pseudo` to train with some again.")
     kind = _section(values, "loss").get("type", "BCEDiceLoss")

@@ -145,8 +145,9 @@ def test_a_configuration_alone_is_printed_and_named_where_it_stops(
     shown = capsys.readouterr()
     made = tmp_path / "made.yml"
     made.write_text(shown.out)
-    assert load_config(made).model.encoder_layout == "2019"
-    assert "The dropout within Unet's blocks can't be had" in shown.err
+    config = load_config(made)
+    assert (config.model.encoder_layout, config.model.decoder_dropout_at) == ("2019", "blocks")
+    assert (config.loss.dice_over, config.augment.recipe) == ("all", "severstal-2019")
     assert sever("train", "-c", path) == 2
     assert f"{path} is a configuration of the 2019 solution; `sever import-2019 {path}`" in capsys.readouterr().err
 
