@@ -81,7 +81,7 @@ def take_fingerprint(table: ImageTable) -> Fingerprint:
         grey=all((image == image[..., :1]).all() for image in looked_at),
         grain=int(np.median([grain_of(image[..., 0]) for image in looked_at])),
         classes=tuple(_class_facts(table, index, has_class[:, index]) for index in range(table.num_classes)),
-        overlap_images=sum(bool((table.mask(row).sum(axis=0) > 1).any()) for row in defective),
+        overlap_images=sum(bool(((table.mask(row) == 1).sum(axis=0) > 1).any()) for row in defective),
         groups=int(groups.nunique()) if len(groups) else None,
     )
 
@@ -107,7 +107,9 @@ def _class_facts(table: ImageTable, index: int, shown: np.ndarray) -> ClassFacts
     if not len(rows):
         return ClassFacts(table.class_names[index], 0, 0, 0, 0, 0)
     areas = np.array([_area(str(runs)) for runs in table.frame[table.run_columns[index]].to_numpy()[rows]])
-    spots = np.concatenate([_spots(table.mask(row)[index]) for row in _spread(rows, LABELS_LOOKED_AT)])
+    spots = np.concatenate(
+        [_spots((table.mask(row)[index] == 1).view(np.uint8)) for row in _spread(rows, LABELS_LOOKED_AT)]
+    )
     return ClassFacts(
         name=table.class_names[index],
         images=len(rows),

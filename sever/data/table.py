@@ -90,9 +90,14 @@ class ImageTable:
 
     def label_digests(self) -> list[str]:
         """A short hash of each image's size and masks, which changes with any pixel of them and with nothing else."""
-        masks = self.run_columns + [IGNORED_COLUMN] * (IGNORED_COLUMN in self.frame)
-        rows = self.frame[["height", "width", *masks]].itertuples(index=False)
-        texts = (",".join([*map(str, row[:2]), *map(rle.join_touching, row[2:])]) for row in rows)
+        rows = self.frame[["height", "width", *self.run_columns]].itertuples(index=False)
+        ignored = self.frame[IGNORED_COLUMN] if IGNORED_COLUMN in self.frame else [""] * len(self)
+        # Only where an image has some, so that the others' hashes don't hang on it.
+        masks = ([*row[2:], text] if text else row[2:] for row, text in zip(rows, ignored, strict=True))
+        sizes = self.frame[["height", "width"]].itertuples(index=False)
+        texts = (
+            ",".join([*map(str, size), *map(rle.join_touching, own)]) for size, own in zip(sizes, masks, strict=True)
+        )
         return [hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LETTERS] for text in texts]
 
     def take(self, rows: np.ndarray | list[int]) -> ImageTable:

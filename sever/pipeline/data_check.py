@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sever.config import DataSettings
+from sever.config.mask_values import IGNORED
 from sever.data.duplicates import Duplicate, find_duplicates, group_numbers, lay_on
 from sever.data.images import read_image
 from sever.data.layouts import read_table
@@ -151,7 +152,10 @@ def _mask_dice(checked: Checked, pair: Duplicate) -> float | None:
     """The lowest Dice of a class, in what both images show, of one image's mask against the other's."""
     if not checked.has_labels[[pair.first, pair.second]].all():
         return None
-    return round(float(dice_pairs(pair_counts(*_masks(checked, pair))).min()), 3)
+    mine, other = _masks(checked, pair)
+    # What nobody judged in either counts in neither.
+    other = np.where(mine == IGNORED, mine, other)
+    return round(float(dice_pairs(pair_counts(mine, other)).min()), 3)
 
 
 def _masks(checked: Checked, pair: Duplicate) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sever.config import DataSettings, LossSettings, RuleSettings
+from sever.config import AugmentSettings, DataSettings, LossSettings, RuleSettings
 from sever.config.mask_values import IGNORED
 from sever.data.dataset import StripDataset, collate, measure_pixels
 from sever.data.layouts import read_table
@@ -17,7 +17,7 @@ from sever.data.mixing import join
 from sever.data.reader import ImageReader
 from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
-from sever.data.transforms import RECIPES, Recipe, crop
+from sever.data.transforms import CROPS_BY, RECIPES, build_augmentation, crop
 from sever.decide.evidence_curves import level_counts
 from sever.decide.metrics import ScoreSheet, dice_pairs, pair_counts
 from sever.decide.rules import resolve_rules
@@ -91,24 +91,26 @@ def test_no_recipe_makes_other_values_of_them(name: str) -> None:
     image_hwc = rng.integers(0, 256, (32, 48, 1), dtype=np.uint8)
     image_hwc[:, 30:] = 0
     for seed in range(12):
-        recipe = Recipe(RECIPES[name], None, 0.0)
+        recipe = build_augmentation(AugmentSettings(recipe=name, crop=None))
         _, changed = recipe(image_hwc, masks_chw, np.random.default_rng(seed))
         assert set(np.unique(changed)) <= {0, 1, IGNORED}
         assert ((changed[0] == IGNORED) == (changed[1] == IGNORED)).all()
         assert (changed == IGNORED).any()
 
 
-def test_no_crop_is_placed_on_them() -> None:
+@pytest.mark.parametrize("crops_by", CROPS_BY)
+def test_no_crop_is_placed_on_them(crops_by: str) -> None:
     masks_chw = np.zeros((1, 8, 400), np.uint8)
     masks_chw[:, :, 200:] = IGNORED
     masks_chw[0, 3, 5] = 1
     image_hwc = np.zeros((8, 400, 1), np.uint8)
     for seed in range(20):
-        _, cut = crop(image_hwc, masks_chw, np.random.default_rng(seed), (8, 16), 1.0)
+        _, cut = crop(image_hwc, masks_chw, np.random.default_rng(seed), (8, 16), 1.0, crops_by)
         assert (cut == 1).any()
     masks_chw[0, 3, 5] = 0  # nothing but ignored pixels: anywhere is as good
     lefts = {
-        int((crop(image_hwc, masks_chw, np.random.default_rng(s), (8, 16), 1.0)[1] == 255).sum()) for s in range(30)
+        int((crop(image_hwc, masks_chw, np.random.default_rng(s), (8, 16), 1.0, crops_by)[1] == 255).sum())
+        for s in range(30)
     }
     assert {0, 8 * 16} <= lefts
 
