@@ -15,6 +15,7 @@ from sever.data.synthetic import make_strip
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 WITH_RATIO = [
+    "batches",
     "blend",
     "choose_submissions",
     "damage",

@@ -15,8 +15,8 @@ class Batch(NamedTuple):
 
     Between processes it goes as plain arrays, through a pipe. torch's own way, through shared memory, needs a
     /dev/shm that holds several batches: where it is too small (a container has 64 MB by default), a process is killed
-    or, worse, its batch is lost and training waits for it for ever. A pipe costs a copy more, on processors that wait
-    anyway (benchmarks/loader.py).
+    or, worse, its batch is lost and training waits for it for ever. A pipe copies once more and is no slower
+    (benchmarks/batches.py).
     """
 
     pixels: Tensor
