@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import platform
 import shutil
 import sys
@@ -26,7 +25,7 @@ from sever.data.reader import ImageReader
 from sever.data.samplers import make_sampler, mix_in_words, plan_mix, pseudo_a_batch
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
-from sever.errors import InputError, worker_died
+from sever.errors import InputError
 from sever.files import atomic_path, write_json, write_text
 from sever.models.allocator import keep_freed_memory
 from sever.models.architectures import check_settings, find_architecture, find_encoder
@@ -38,6 +37,7 @@ from sever.output import OutputFolder
 from sever.pipeline import pixel_warnings
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
+from sever.pipeline.loader_faults import loader_fault
 from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
 from sever.pipeline.progress import detail, is_main, tell, warn
 from sever.pipeline.skipped import report_skipped, warn_of
@@ -46,12 +46,6 @@ from sever.pipeline.training_images import channels_of, training_dataset
 from sever.pipeline.watch import HistoryRow, TrainingWatcher
 from sever.store import Run, find_run, load_checkpoint, load_weights_file, read_json, save_weights
 
-# How torch begins what it says of the processes of a loader.
-LOADER_WORKER = "DataLoader worker"
-# Too little memory for another process, too many files, or no /dev/shm for the locks between them.
-CANNOT_START = frozenset(
-    {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOENT, errno.EACCES, errno.ENOSYS, errno.EROFS}
-)
 LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy")
 
 
@@ -280,7 +274,7 @@ def _fit(
             tell(f"interrupted; go on with: sever train -r {run.folder}")
             raise
         except (RuntimeError, OSError) as error:
-            if fault := _loader_fault(error, config.train.workers, run):
+            if fault := loader_fault(error, config.train.workers, run):
                 raise fault from error
             raise
     if config.train.last_epoch < config.train.epochs and trainer.position.epoch == config.train.last_epoch:
@@ -290,24 +284,6 @@ def _fit(
     if trainer.position.epoch < config.train.last_epoch:
         tell(f"stopped early: no better {config.train.monitor} in {config.train.patience} epochs (train.patience)")
     return run
-
-
-def _loader_fault(error: RuntimeError | OSError, workers: int, run: Run) -> InputError | None:
-    """What to say where the processes that read images died, or could not even be started; None for other errors.
-
-    torch notices a death at once, by a signal, so that it is told wherever training stands.
-    """
-    ways_out = (
-        f"give more of either (docker run --shm-size) and go on with: sever train -r {run.folder}, or start again with "
-        f"a lower train.batch_size or train.workers (it is {workers}; 0 reads images in the training process itself)"
-    )
-    if isinstance(error, RuntimeError):
-        words = " ".join(str(error).split())
-        return worker_died("a process that reads images", ways_out, words) if LOADER_WORKER in words else None
-    could_not_start = workers > 0 and error.filename is None and error.errno in CANNOT_START
-    if not could_not_start:
-        return None
-    return InputError(f"processes that read images could not be started ({error}): memory or /dev/shm; {ways_out}")
 
 
 def _with_pseudo(frame: pd.DataFrame, pseudo: ImageTable) -> pd.DataFrame:
