@@ -84,15 +84,15 @@ def tell_difference(found: dict[str, list[dict[str, float]]]) -> None:
 
 def main() -> None:
     parser = make_parser(__doc__)
-    parser.add_argument("--images", type=int, default=50, help="synthetic images, 30 %% of them to score")
-    parser.add_argument("--height", type=int, default=64, help="of synthetic images, in pixels")
-    parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--crop", type=int, nargs=2, default=(64, 64), help="height and width in pixels")
+    parser.add_argument("--images", type=int, default=100, help="synthetic images, 30 %% of them to score")
+    parser.add_argument("--height", type=int, default=96, help="of synthetic images, in pixels")
+    parser.add_argument("--width", type=int, default=288)
+    parser.add_argument("--crop", type=int, nargs=2, default=(96, 128), help="height and width in pixels")
     parser.add_argument("--encoder", default="tf_efficientnet_lite0", help="of a Unet")
     parser.add_argument("--weights", default="offline", help="offline, hub, none, or a file")
     parser.add_argument("--decoder-channels", type=int, nargs=5, default=(48, 32, 24, 16, 16))
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--batch", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--apart", action="store_true", help="also each recipe with the other's Dice")
     quick = {"images": 16, "height": 64, "width": 128, "crop": (64, 64), "encoder": QUICK_ENCODER, "weights": "none"}

@@ -139,8 +139,9 @@ def _describe(
 def resume(path: Path, device: str, epochs: int | None = None) -> Run:
     """Go on with a run from its furthest checkpoint, or from the one that `path` names, exactly as if never stopped.
 
-    `epochs`: so many in all, more than the run was to have. The schedule of the learning rate is stretched over them
-    all, so that the rate goes up to what it would be at this point of a run of that length. Raises InputError.
+    `epochs`: so many in all, more than the run was to have. Where they are more than train.epochs, the schedule of the
+    learning rate is stretched over them all, so that the rate goes up to what it would be at this point of a run of
+    that length. Raises InputError.
     """
     run, checkpoint = find_run(path)
     config = load_config(run.config_file)
@@ -184,14 +185,17 @@ def resume(path: Path, device: str, epochs: int | None = None) -> Run:
 
 
 def _lengthened(run: Run, config: ExperimentConfig, epochs: int) -> ExperimentConfig:
-    """The same configuration with more epochs."""
-    if epochs <= config.train.epochs:
+    """The same configuration with more epochs: on the way of a schedule that was stopped, or of a longer one."""
+    train = config.train
+    if epochs <= train.last_epoch:
         raise InputError(
-            f"--epochs {epochs} is how many {run.folder} is to have in all, and it has {config.train.epochs}; give more"
+            f"--epochs {epochs} is how many {run.folder} is to have in all, and it has {train.last_epoch}; give more"
         )
     if run.latest() is None:
         raise InputError(f"{run.folder} has no checkpoint yet; let it train first: sever train -r {run.folder}")
-    return config.model_copy(update={"train": config.train.model_copy(update={"epochs": epochs})})
+    stop = epochs if epochs < train.epochs else None
+    more = {"epochs": max(epochs, train.epochs), "stop_epoch": stop}
+    return config.model_copy(update={"train": train.model_copy(update=more)})
 
 
 def average_checkpoints(path: Path, count: int) -> Path:

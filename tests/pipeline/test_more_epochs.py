@@ -71,3 +71,24 @@ def test_what_makes_no_sense_is_told_and_changes_nothing(
     assert sever("train", "-r", run.folder, "--epochs", 9, "--device", "cpu") == 2
     assert "stopped early" in capsys.readouterr().err
     assert run.config_file.read_text() == text
+
+
+def test_a_run_that_stopped_on_its_schedule_goes_on_along_it(tiny_experiment: Path) -> None:
+    """Stopped after 2 of 5 epochs, and gone on with to 3, then to the schedule's end: as the whole run."""
+    values = yaml.safe_load(tiny_experiment.read_text())
+    values["train"]["epochs"] = 5
+    tiny_experiment.write_text(yaml.safe_dump(values))
+    assert train(tiny_experiment) == 0
+    (whole,) = (tiny_experiment.parent / "saved" / "tiny").iterdir()
+    values["name"], values["train"]["stop_epoch"] = "stopped", 2
+    tiny_experiment.write_text(yaml.safe_dump(values))
+    assert train(tiny_experiment) == 0
+    (stopped,) = (tiny_experiment.parent / "saved" / "stopped").iterdir()
+    losses = history(Run(whole))["train_loss"]
+    for epochs, stop in ((2, 2), (3, 3), (5, None)):
+        if epochs > 2:
+            assert sever("train", "-r", stopped, "--epochs", epochs, "--device", "cpu") == 0
+        settings = load_config(Run(stopped).config_file).train
+        assert (settings.epochs, settings.stop_epoch) == (5, stop)
+        assert history(Run(stopped))["train_loss"].tolist() == losses[:epochs].tolist()
+    assert sever("train", "-r", stopped, "--epochs", 5, "--device", "cpu") == 2

@@ -668,7 +668,7 @@ def test_exit_codes_are_passed_on(
     assert "stage 1 of 1, s stopped at: sever train -r" in shown
     assert "Traceback" not in shown
 
-    def fail(path: Path, device: str) -> None:
+    def fail(path: Path, device: str, epochs: int | None) -> None:
         raise RuntimeError("ours")
 
     (tmp_path / "nowhere").mkdir()
