@@ -52,7 +52,8 @@ from sever.pipeline.inspection import How
 from sever.pipeline.predict import Source
 from sever.pipeline.pseudo import label_images
 from sever.pipeline.train import resume, train_experiment
-from sever.store import find_run, read_json
+from sever.reading import read_json
+from sever.store import find_run
 
 SCORES = ("dice", "dice_positive", "mean_iou")
 TEACHER, CONTROL, STUDENT = "teacher", "control", "student"

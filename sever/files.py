@@ -1,4 +1,9 @@
-"""Nothing half-written: to a temporary name first, then one rename; and what a file holds, as a hash."""
+"""Nothing half-written: to a temporary name first, then one rename; and what a file holds, as a hash.
+
+A rename alone is not enough where the power fails: the new name may be on the disk before the content is. So content
+is brought to the disk (fsync) before the rename, and the folder with the name after it, unless `durable` is False: for
+what is made again in a moment, as one of thousands of maps.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +20,23 @@ from typing import Any
 
 # Error numbers of a disk that takes no more: full, over its quota, or with a limit on the size of a file.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Above so many files, asking for the whole disk at once is quicker than for each.
+MANY_FILES = 64
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` to write a file to; it takes the name `path` only when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
+            if durable:
+                _sync(temporary)
         temporary.replace(path)
+        if durable:
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -40,13 +53,27 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
+            _sync_tree(temporary)
         if path.exists():
             path.replace(replaced)
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of a disk that takes no more name no file by themselves: these say `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def sha256_of(path: Path) -> str:
@@ -69,3 +96,36 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """JSON as people read it; NaN and infinity are refused, since other readers stumble over them."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(path: Path) -> None:
+    if sys.platform == "win32":  # where a folder can't be opened, and a rename needs no more
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # a disk that can't, such as some of networks
+            raise
+    finally:
+        os.close(handle)
+
+
+def _sync_tree(folder: Path) -> None:
+    paths = list(folder.rglob("*"))
+    if len(paths) > MANY_FILES and hasattr(os, "sync"):
+        os.sync()
+        return
+    for path in paths:
+        if path.is_file():
+            _sync(path)
+    for path in (*filter(Path.is_dir, paths), folder):
+        _sync_folder(path)

@@ -1,6 +1,6 @@
 """Names that come out of files (image ids, members of archives and blends): whether they stay in their folder.
 
-Every place that makes a path of such a name does it here.
+Every place that makes a path of such a name does it here, and what shows one to a person makes it `visible` first.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from sever.errors import InputError
 _DRIVE = re.compile(r"[A-Za-z]:")
 # File systems take 255 bytes; `.png` and the name of a temporary file are added.
 MOST_BYTES = 220
+# What follows these is shown from right to left, or stops to be: a name may seem to be another.
+_TURNS_TEXT_ROUND = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def fault_of(name: str) -> str | None:
@@ -34,6 +36,21 @@ def fault_of(name: str) -> str | None:
     if any(len(part.encode()) > MOST_BYTES for part in parts):
         return f"it is longer than {MOST_BYTES} bytes"
     return None
+
+
+def visible(text: str) -> str:
+    """The text with what a terminal would obey, or can't show, written out (ESC as \\x1b); lines stay lines."""
+    return text if text.isprintable() else "".join(map(_written_out, text))
+
+
+def one_line(name: str) -> str:
+    """The same of a name, which may hold line ends."""
+    return visible(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _written_out(character: str) -> str:
+    is_odd = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or character in _TURNS_TEXT_ROUND
+    return ascii(character)[1:-1] if is_odd and character not in "\n\t" else character
 
 
 def inside(folder: Path, name: str, what: str = "name") -> Path:

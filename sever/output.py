@@ -18,7 +18,9 @@ from typing import Any
 
 from sever.errors import InputError
 from sever.files import atomic_path, content_of, write_json, write_text
+from sever.locks import LOCK
 from sever.names import fault_of, inside
+from sever.seals import NOTES, remove_sealed, sealed_path
 
 WRITTEN = ".sever-written.jsonl"
 SHOWN = 3  # of many files that are not ours, how many an error names
@@ -62,10 +64,14 @@ class OutputFolder:
             )
 
     @contextmanager
-    def new(self, name: str) -> Iterator[Path]:
-        """A temporary path to write to, which takes the name when the block succeeds. Raises InputError as `claim`."""
+    def new(self, name: str, durable: bool = True) -> Iterator[Path]:
+        """A temporary path to write to, which takes the name when the block succeeds. Raises InputError as `claim`.
+
+        Tables get a seal (`sever.seals`); what is not `durable` may be lost with the power, and is made again then.
+        """
         self.claim([name])
-        with atomic_path(self.path(name)) as temporary:
+        path = self.path(name)
+        with sealed_path(path) if name.endswith(".csv") else atomic_path(path, durable) as temporary:
             yield temporary
             self._note(name, content_of(temporary))
 
@@ -82,7 +88,10 @@ class OutputFolder:
         names = list(names)
         self.claim(names)
         for name in names:
-            self.path(name).unlink(missing_ok=True)
+            if name.endswith(".csv"):
+                remove_sealed(self.path(name))
+            else:
+                self.path(name).unlink(missing_ok=True)
 
     def set_aside(self, name: str) -> Path | None:
         """Rename a file that is not ours to NAME.1, or the next free number; returns where it is now."""
@@ -104,13 +113,13 @@ class OutputFolder:
             self._note(name, content_of(self.path(name)))
 
     def everything(self) -> list[str]:
-        """All that is in the folder, links too, but for the list itself."""
+        """All that is in the folder, links too, but for the list itself, notes on tables, and the lock."""
         found = [
             (Path(current) / name).relative_to(self.folder).as_posix()
             for current, folders, names in os.walk(self.folder)
             for name in (*names, *(each for each in folders if (Path(current) / each).is_symlink()))
         ]
-        return sorted(set(found) - {self.list_name})
+        return sorted(name for name in set(found) - {self.list_name} if name.rpartition("/")[2] not in (NOTES, LOCK))
 
     def _is_there(self, path: Path) -> bool:
         return path.exists() or path.is_symlink() or self._is_linked(path)

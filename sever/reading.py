@@ -7,6 +7,7 @@ deep one, and one whose aliases multiply, before anything is built from it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def parse_json(text: str, source: str, most_lists: int = MOST_JSON_LISTS) -> Any
         if opened > most_lists:
             raise InputError(f"cannot read {source}: it holds more than {most_lists:,} lists and objects")
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except ValueError as error:
         raise InputError(f"cannot read {source}: {error}") from error
 
@@ -133,6 +134,13 @@ def _raise_unless_bounded(text: str, source: str) -> None:
             raise InputError(f"{source} is nested more than {MOST_DEPTH} levels deep")
         if count > MOST_YAML_VALUES:
             raise InputError(f"{source} holds more than {MOST_YAML_VALUES:,} values, its aliases written out")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is beyond all numbers")
+    return number
 
 
 def _refuse_constant(name: str) -> None:

@@ -50,7 +50,7 @@ def make_evidence(
         },
     )
     frame = table.frame[["image_id", "group"]].assign(fold=folds_n)
-    evidence.write_table(evidence.folds_file, frame)
+    evidence.write_folds(frame)
     rules = rules or RuleSettings(min_pixels=(0,) * table.num_classes)
     write_json(evidence.rules_file, rules.model_dump(mode="json"))
     if gate:

@@ -10,6 +10,7 @@ import torch
 
 from sever.config import RuleSettings, dump_config, parse_config, parse_rules
 from sever.files import write_json, write_text
+from sever.models.train import Position
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.store import Run, save_weights
 
@@ -48,7 +49,7 @@ def make_run(
     for epoch in epochs:
         torch.manual_seed(1000 * seed + epoch)
         weights = {name: value.contiguous() for name, value in new_network(config, FACTS, False).state_dict().items()}
-        position = {"epoch": epoch, "batch": 0, "best_epoch": max(epochs) - 1}
+        position = vars(Position(epoch=epoch, best_epoch=max(epochs) - 1))
         save_weights(run.epoch_folder(epoch), weights, {"position": position})
     return folder
 

@@ -10,6 +10,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import AsJson, Output
+from sever.cli.output import say
 from sever.errors import InputError
 
 
@@ -65,4 +66,4 @@ def blend(
         combined = order_blend(kind or "mean", weight or [], power)
         order = Order(tuple(member or ()), combined, select or "none", seed=seed)
     comparison = compare(make_blend(order, output, overwrite))
-    print(json.dumps(comparison, indent=2) if as_json else render(comparison))
+    say(json.dumps(comparison, indent=2) if as_json else render(comparison))

@@ -9,6 +9,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import LEDGER, Ledger, RunPath
+from sever.cli.output import say
 from sever.config import KaggleSettings, load_kaggle
 from sever.errors import InputError
 
@@ -43,7 +44,7 @@ def download(
     wanted_name = dataset or name or _settings(settings).competition
     from sever.pipeline.kaggle.download import Wanted, download_data
 
-    print(download_data(Wanted(wanted_name, dataset is not None), output))
+    say(download_data(Wanted(wanted_name, dataset is not None), output))
 
 
 @app.command()
@@ -91,7 +92,7 @@ def upload(
         path = run or blend
         assert path is not None
         done = upload_model(path, epoch or (), chosen, names, wait)
-    print(f"{done.ref}\n{'created' if done.created else 'new version'}: {done.url}")
+    say(f"{done.ref}\n{'created' if done.created else 'new version'}: {done.url}")
     if not done.created and (title, licence, public) != (None, None, None):
         tell("title, licence and who can see it stay as they are; change them on the site")
 
@@ -121,10 +122,10 @@ def kernel(
     from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
 
     folder = make_kernel(run, output, chosen, Sources(model, wheels), title, gpu)
-    print(folder.absolute())
+    say(folder.absolute())
     if push:
         pushed = push_kernel(folder, wait)
-        print(f"{pushed}: {pushed.status}")
+        say(f"{pushed}: {pushed.status}")
 
 
 @app.command()
@@ -159,7 +160,7 @@ def submit(
 
     version = KernelVersion.parse(kernel) if kernel is not None else None
     checked = check_file(file, chosen.competition, sample, data, chosen.overlap_allowed)
-    print(f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect")
+    say(f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect")
     if not dry_run:
         entry = Entry(file, chosen.competition, name or default_name(file), message, version, blend)
-        print(submit_entry(entry, wait, ledger))
+        say(submit_entry(entry, wait, ledger))

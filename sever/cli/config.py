@@ -6,6 +6,7 @@ import json
 
 from sever.cli.application import app
 from sever.cli.options import Configs, Set, load_experiments
+from sever.cli.output import say
 from sever.cli.paths import Application
 from sever.config import dump_config, json_schema
 from sever.errors import InputError
@@ -18,7 +19,7 @@ app.add_typer(config_app, name="config")
 def config_show(config: Configs, set_: Set = None) -> None:
     """Print an experiment's whole configuration, defaults included."""
     for experiment in load_experiments(config, set_):
-        print(dump_config(experiment))
+        say(dump_config(experiment))
 
 
 @config_app.command("check")
@@ -28,7 +29,7 @@ def config_check(config: Configs, set_: Set = None) -> None:
     for path in config:
         try:
             load_experiments([path], set_)
-            print(f"{path}: good")
+            say(f"{path}: good")
         except InputError as error:
             faults.append(str(error))
     if faults:
@@ -38,7 +39,7 @@ def config_check(config: Configs, set_: Set = None) -> None:
 @config_app.command("schema")
 def config_schema() -> None:
     """Print the JSON schema of an experiment's YAML, for editors that complete and check as you type."""
-    print(json.dumps(json_schema(), indent=2))
+    say(json.dumps(json_schema(), indent=2))
 
 
 @config_app.command("reference")

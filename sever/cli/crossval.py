@@ -11,6 +11,7 @@ import typer
 from sever.cli.application import app
 from sever.cli.logs import logs
 from sever.cli.options import AsJson, DataRoot, Device, PrecisionOption, Set, SkipBad, load_experiments
+from sever.cli.output import say
 from sever.errors import InputError
 
 
@@ -77,4 +78,4 @@ def crossval(
     for evidence in started:
         logs.use_those_of(evidence.folder)
         result = crossvalidate(evidence, device, jobs)
-        print(json.dumps(result.as_dict(), indent=2) if as_json else render(result))
+        say(json.dumps(result.as_dict(), indent=2) if as_json else render(result))

@@ -22,6 +22,7 @@ from sever.cli.options import (
     load_data,
     load_experiments,
 )
+from sever.cli.output import say
 from sever.cli.paths import Application
 from sever.errors import InputError
 
@@ -49,7 +50,7 @@ def preview(
     from sever.pipeline.preview import preview_data
 
     preview_data(experiment, output, images, seed)
-    print(output.absolute())
+    say(output.absolute())
 
 
 @data_app.command()
@@ -78,7 +79,7 @@ def check(
     from sever.pipeline.data_check import check_data, render
 
     numbers = check_data(settings, overlap, output, sheet)
-    print(json.dumps(numbers, indent=2) if as_json else render(numbers, output))
+    say(json.dumps(numbers, indent=2) if as_json else render(numbers, output))
 
 
 @data_app.command("convert")
@@ -112,7 +113,7 @@ def convert_(
 
     predicted = None if predictions is None else Predicted(predictions, run)
     numbers = convert(settings, split.value, to.value, output, tolerance, link, predicted)
-    print(json.dumps(numbers, indent=2) if as_json else render(numbers))
+    say(json.dumps(numbers, indent=2) if as_json else render(numbers))
 
 
 @data_app.command()
@@ -143,4 +144,4 @@ def stats(
     numbers = describe_data(sets, images)
     if output is not None:
         write_page(output, numbers)
-    print(json.dumps(numbers, indent=2) if as_json else output)
+    say(json.dumps(numbers, indent=2) if as_json else output)

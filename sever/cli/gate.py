@@ -9,6 +9,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import Device
+from sever.cli.output import say
 from sever.errors import InputError
 
 
@@ -43,4 +44,4 @@ def gate(
         draw_gate_of(run, output, factor or (), How(device))
     else:
         draw_plain_gate(output, min_pixels or (), factor or ())
-    print(output.absolute())
+    say(output.absolute())

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
+from sever.cli.output import say
 from sever.config import dump_config
 
 
@@ -37,11 +38,11 @@ def import_2019(
 
     if run.suffix in (".yml", ".yaml"):
         translated = experiment_of(run, name)
-        print(dump_config(translated.config))
+        say(dump_config(translated.config))
         losses = translated.losses
     else:
         imported = import_run(run, saved, name, MEAN if mean is None else mean, STD if std is None else std)
-        print(imported.run.folder)
+        say(imported.run.folder)
         losses = imported.losses
     for sentence in losses:
         warn(sentence)

@@ -12,6 +12,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import LEDGER, AsJson, Ledger
+from sever.cli.output import say
 from sever.cli.paths import Application
 from sever.errors import InputError
 
@@ -58,7 +59,7 @@ def add(
         message=message,
     )
     record_submission(made, ledger)
-    print(render(course(ledger)))
+    say(render(course(ledger)))
 
 
 @board.command()
@@ -75,7 +76,7 @@ def score(
     from sever.pipeline.leaderboard import course, record_scores, render
 
     record_scores(name, public=public, private=private, ledger=ledger)
-    print(render(course(ledger)))
+    say(render(course(ledger)))
 
 
 @board.command()
@@ -92,7 +93,7 @@ def fetch(
     from sever.pipeline.kaggle.submit import fetch_scores
     from sever.pipeline.leaderboard import render
 
-    print(render(fetch_scores(names or (), ledger)))
+    say(render(fetch_scores(names or (), ledger)))
 
 
 @board.command()
@@ -104,7 +105,7 @@ def show(ledger: Ledger = LEDGER, as_json: AsJson = False) -> None:
     from sever.pipeline.leaderboard import course, render
 
     made = course(ledger)
-    print(json.dumps([asdict(found) for found in made], indent=2) if as_json else render(made))
+    say(json.dumps([asdict(found) for found in made], indent=2) if as_json else render(made))
 
 
 @board.command("import")
@@ -125,7 +126,7 @@ def import_(
     from sever.pipeline.past_submissions import import_submissions
 
     done = import_submissions(table, dict(_pair("--column", text, "name=kernel") for text in column or ()), ledger)
-    print(f"{ledger}: {done.new} new, {done.scored} with other scores, {done.known} known")
+    say(f"{ledger}: {done.new} new, {done.scored} with other scores, {done.known} known")
 
 
 @board.command()
@@ -154,7 +155,7 @@ def draw(
     lines = {label: _score(score) for label, score in (_pair("--line", text, "winner=0.90883") for text in line or ())}
     dates = (None if since is None else day(since), None if until is None else day(until, end=True))
     draw_picture(output, ledger, View(*dates, lines, tuple(chosen or ()), None if over is None else over.value))
-    print(output.absolute())
+    say(output.absolute())
 
 
 def _pair(option: str, text: str, example: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ Handlers are there while a command runs, so that who uses `sever` from Python ke
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sys
@@ -17,6 +16,8 @@ from pathlib import Path
 from sever.config import load_config
 from sever.config.log import LogSettings
 from sever.errors import InputError
+from sever.locks import taking_turns
+from sever.names import visible
 
 LOGGER = logging.getLogger("sever")
 FORMAT = "%(asctime)s %(levelname)s [%(process)d] %(message)s"
@@ -87,12 +88,19 @@ class TerminalHandler(logging.Handler):
     """A line as it is on standard error, wherever that leads now (a progress bar, a test); faults say that they are."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        lines = self.format(record).splitlines() or [""]
+        lines = visible(self.format(record)).split("\n")
         if record.levelno == logging.ERROR:
             lines = [f"sever: error: {line}" for line in lines]
         elif record.levelno == logging.WARNING:
             lines[0] = f"warning: {lines[0]}"
         print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+class VisibleFormatter(logging.Formatter):
+    """A name out of a file does not steer the terminal of whoever reads the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
 
 
 class SharedLogFile(RotatingFileHandler):
@@ -105,16 +113,14 @@ class SharedLogFile(RotatingFileHandler):
         super().__init__(
             settings.file, maxBytes=max(1, size), backupCount=settings.keep, encoding="utf-8", errors="backslashreplace"
         )
-        self.setFormatter(logging.Formatter(FORMAT))
-        self.turn = Path(self.baseFilename).with_name(f".{Path(self.baseFilename).name}.lock")
+        self.setFormatter(VisibleFormatter(FORMAT))
 
     def is_as(self, settings: LogSettings) -> bool:
         return settings.model_copy(update={"level": self.wanted.level}) == self.wanted
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            with self.turn.open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed
+            with taking_turns(Path(self.baseFilename)):
                 self._follow()
                 super().emit(record)
         except OSError:

@@ -27,6 +27,7 @@ from sever.cli.options import (
     Split,
     load_experiments,
 )
+from sever.cli.output import say
 from sever.config import MAX_PIXELS
 from sever.errors import InputError
 
@@ -63,7 +64,7 @@ def synth(
         csv_form=form.value,
         workers=workers,
     )
-    print(synthesize(output, settings).absolute())
+    say(synthesize(output, settings).absolute())
 
 
 @app.command()
@@ -138,7 +139,7 @@ def average(
     """
     from sever.pipeline.train import average_checkpoints
 
-    print(average_checkpoints(run, best).absolute())
+    say(average_checkpoints(run, best).absolute())
 
 
 @app.command()
@@ -179,7 +180,7 @@ def predict(
     done = predict_images(
         run, source, output, form.value, how, sheet_images=sheet, overwrite=overwrite, minutes=minutes
     )
-    print(done)
+    say(done)
 
 
 @app.command()
@@ -227,7 +228,7 @@ def evaluate(
         raise InputError("a submission is scored against labels: give --data ROOT, and --labels CSV for test images")
     else:
         evaluation = evaluate_submission(submission, truth, output, max_pixels or MAX_PIXELS)
-    print(json.dumps(evaluation, indent=2) if as_json else render(evaluation))
+    say(json.dumps(evaluation, indent=2) if as_json else render(evaluation))
 
 
 @app.command()
@@ -244,4 +245,4 @@ def demo(
     from sever.pipeline.demo import run_demo
 
     configs = config or sorted((Path(__file__).parents[1] / "pipeline").glob("demo-*.yml"), reverse=True)
-    print(run_demo(load_experiments(configs, set_), output, device))
+    say(run_demo(load_experiments(configs, set_), output, device))

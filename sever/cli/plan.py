@@ -9,6 +9,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import Device
+from sever.cli.output import say
 
 
 @app.command()
@@ -46,8 +47,8 @@ def plan(
     if output is not None:
         write_text(output, page)
     if explain:
-        print("\n".join(told))
+        say("\n".join(told))
     elif output is None:
         print(page, end="")
     else:
-        print(output)
+        say(output)

@@ -11,6 +11,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import AsJson, Device, Flip, Include, MaxPixels, Output, PrecisionOption, RunPath, SkipBad, Split
+from sever.cli.output import say
 
 
 class By(StrEnum):
@@ -69,4 +70,4 @@ def pseudo(
     flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
     how = How(device, precision, flips, batch_size, max_pixels)
     report = label_images(run, source, output, sureness, how, sheet, overwrite)
-    print(json.dumps(report, indent=2) if as_json else render(report, output))
+    say(json.dumps(report, indent=2) if as_json else render(report, output))

@@ -10,6 +10,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import AsJson, Device, PrecisionOption
+from sever.cli.output import say
 
 
 @app.command()
@@ -41,4 +42,4 @@ def report(
     from sever.pipeline.report.write import summary, write_report
 
     written = write_report(candidate, output, against, How(device, precision), images)
-    print(json.dumps(summary(written.numbers), indent=2) if as_json else written.page.absolute())
+    say(json.dumps(summary(written.numbers), indent=2) if as_json else written.page.absolute())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sever.cli.application import app
+from sever.cli.output import say
 from sever.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ def run(
 
     plan = Plan.make(story, dict(_name_and_value(text) for text in set_ or ()))
     if dry_run:
-        print(render_plan(plan, StoryState.read(plan.saved, plan.story.name, plan.text_sha256)))
+        say(render_plan(plan, StoryState.read(plan.saved, plan.story.name, plan.text_sha256)))
     else:
-        print(run_story(plan, ThisProcess(), from_, only))
+        say(run_story(plan, ThisProcess(), from_, only))
 
 
 def _name_and_value(text: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import AsJson
+from sever.cli.output import say
 
 
 @app.command()
@@ -86,4 +87,4 @@ def select(
     selection = select_submissions(candidates, settings)
     if output is not None:
         write_selection(selection, output)
-    print(json.dumps(as_dict(selection), indent=2) if as_json else render(selection))
+    say(json.dumps(as_dict(selection), indent=2) if as_json else render(selection))

@@ -10,6 +10,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import AsJson
+from sever.cli.output import say
 
 
 @app.command()
@@ -46,4 +47,4 @@ def tune(
     from sever.pipeline.tune import TuneOptions, render, tune_candidate
 
     report = tune_candidate(run, TuneOptions(output, draws, seed, allow_worse, apply))
-    print(json.dumps(report, indent=2) if as_json else render(report))
+    say(json.dumps(report, indent=2) if as_json else render(report))

@@ -11,9 +11,10 @@ from sever.names import expand_home
 
 
 class Settings(BaseModel):
-    """Base of every section: frozen, and a key it doesn't know is an error. In paths `~` is the home folder."""
+    """Base of every section: frozen, a key it doesn't know is an error, and no number is infinite or NaN. In paths `~`
+    is the home folder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*")
     @classmethod

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sever.errors import InputError
+from sever.names import one_line
 
 _SHOWN = 3
 
@@ -26,7 +27,7 @@ class Skipped:
 
     def __str__(self) -> str:
         row = "" if self.row is None else f"row {self.row}, "
-        return f"{row}image {self.image_id}: {self.reason}"
+        return f"{row}image {one_line(self.image_id)}: {self.reason}"
 
     @property
     def images(self) -> tuple[str, ...]:

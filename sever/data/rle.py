@@ -17,6 +17,8 @@ from sever.errors import InputError
 # Up to 17 digits fit into int64 with room for start + length; the plain form goes the fast way.
 _PLAIN = re.compile(r"[0-9]{1,17} [0-9]{1,17}(?: [0-9]{1,17} [0-9]{1,17})*")
 _NUMBER = re.compile(r"-?[0-9]+")
+# Python itself refuses to read numbers of more than 4,300 digits.
+MOST_DIGITS = 40
 
 
 def encode(mask_hw: np.ndarray) -> str:
@@ -129,7 +131,9 @@ def _find_odd_text(tokens: list[str]) -> str | None:
         return "-1 is no run length; leave the field empty where there is no defect"
     for token in tokens:
         if not _NUMBER.fullmatch(token):
-            return f"{token!r} in the run lengths is not a whole number"
+            return f"{token[:MOST_DIGITS]!r} in the run lengths is not a whole number"
+        if len(token) > MOST_DIGITS:
+            return f"a number of {len(token)} digits stands in the run lengths; no image has so many pixels"
     if len(tokens) % 2:
         return f"run lengths are pairs of start and length, but there are {len(tokens)} numbers, an odd count"
     return None

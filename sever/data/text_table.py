@@ -10,6 +10,7 @@ import pandas as pd
 
 from sever.data.near_names import near_entry
 from sever.errors import InputError
+from sever.seals import raise_if_short
 
 ROW = "row"
 # What some programs and countries write in place of commas.
@@ -23,6 +24,7 @@ def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.Da
     `forms` are the sets of columns that are allowed; blank lines are passed over. Raises InputError for a missing or
     broken file and for missing columns.
     """
+    raise_if_short(path)
     _raise_if_parted_otherwise(path, forms)
     frame = _read(path)
     frame.columns = [str(name).strip() for name in frame.columns]

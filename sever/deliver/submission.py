@@ -19,7 +19,7 @@ from sever.data.run_table import (
     write_run_table,
 )
 from sever.errors import InputError
-from sever.files import atomic_path
+from sever.seals import sealed_path
 
 SHOWN = 3  # how many of many faults an error spells out
 # For run lengths of an image whose size is not known; everything but their end can still be checked.
@@ -31,7 +31,7 @@ def write_submission(path: Path, rows: Iterable[ImageRuns], form: str = "combine
 
     Raises InputError for an unknown form.
     """
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with sealed_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         return write_run_table(file, rows, form)
 
 

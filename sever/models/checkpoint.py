@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +55,37 @@ def restore(snapshot: Snapshot, model: nn.Module, averaged: nn.Module | None, op
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in snapshot.training.items():
         if name.startswith(_OPTIMIZER):
-            index, key = name.removeprefix(_OPTIMIZER).split(".", 1)
-            moments.setdefault(int(index), {})[key] = value
+            index, _, key = name.removeprefix(_OPTIMIZER).partition(".")
+            moments.setdefault(int(index) if index.isdecimal() else -1, {})[key] = value
+    _raise_unless_they_fit(optimizer, moments, snapshot.values["param_groups"])
     optimizer.load_state_dict({"state": moments, "param_groups": snapshot.values["param_groups"]})
+
+
+def _raise_unless_they_fit(
+    optimizer: Optimizer, moments: dict[int, dict[str, Tensor]], groups: Sequence[dict[str, Any]]
+) -> None:
+    """Torch would take moments of other parameters without a word, and stumble over them steps later."""
+    own = optimizer.state_dict()["param_groups"]
+    if [group.get("params") for group in groups] != [group["params"] for group in own]:
+        raise InputError("the checkpoint belongs to another optimiser, or another network, than the settings build")
+    for group, expected in zip(groups, own, strict=True):
+        for name, value in group.items():
+            if name not in expected or _kind(value) != _kind(expected[name]):
+                raise InputError(
+                    f"the checkpoint's optimiser has {name}: {value!r}, which it can't have; it is damaged"
+                )
+    shapes = [parameter.shape for group in optimizer.param_groups for parameter in group["params"]]
+    for index, state in moments.items():
+        there = 0 <= index < len(shapes)
+        if not there or any(value.dim() and value.shape != shapes[index] for value in state.values()):
+            raise InputError(f"the checkpoint's {_OPTIMIZER}{index} does not fit the network; it is damaged")
+
+
+def _kind(value: Any) -> str:
+    """Numbers alike, and lists like tuples: JSON knows no more."""
+    if isinstance(value, list | tuple):
+        return "list"
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
 
 
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -161,7 +161,13 @@ class Trainer:
         return snapshot
 
     def resume(self, snapshot: Snapshot) -> None:
-        """Go back to where a snapshot was taken."""
+        """Go back to where a snapshot was taken. Raises InputError for one that this run can't have taken."""
+        position = Position(**snapshot.values["position"])
+        if position.epoch > self.settings.epochs or position.batch > self.num_batches:
+            raise InputError(
+                f"the checkpoint stands at epoch {position.epoch}, batch {position.batch}, but the run has "
+                f"{self.settings.epochs} epochs of {self.num_batches} batches: it is damaged, or the data has changed"
+            )
         averaged = self.averaged.module if self.averaged is not None else None
         restore(snapshot, self.plain_model, averaged, self.optimizer)
         if self.averaged is not None:
@@ -169,7 +175,7 @@ class Trainer:
             self.averaged.n_averaged.fill_(snapshot.values["position"]["optimizer_step"])
         if self.accelerator.scaler is not None and snapshot.values["scaler"]:
             self.accelerator.scaler.load_state_dict(snapshot.values["scaler"])
-        self.position = Position(**snapshot.values["position"])
+        self.position = position
 
     def _train_epoch(self, watcher: Watcher) -> dict[str, float]:
         position = self.position

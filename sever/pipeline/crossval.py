@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
-from sever.files import write_json
+from sever.locks import one_writer
 from sever.pipeline.evaluate_labels import render_labels
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.fold_processes import default_jobs, run_side_by_side
@@ -40,8 +40,9 @@ from sever.pipeline.progress import meter, tell
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
 from sever.pipeline.train import resume, train_run
-from sever.store import Evidence, LabelStore, Run, read_json
+from sever.store import Evidence, LabelStore, Run
 from sever.store.labels import Label
+from sever.store.records import EvidenceRecord, PredictedRecord
 
 # In a fold's folder: it is predicted, and what its network left.
 PREDICTED = "predicted.json"
@@ -73,18 +74,18 @@ def start(config: ExperimentConfig, saved: Path) -> Evidence:
     tell_copies_across(config, table, folds_n)
     evidence = Evidence(Run.create(saved, config.name).folder)
     frame = table.frame[["image_id", "group"]].assign(fold=folds_n, labels=table.label_digests())
-    evidence.write_table(evidence.folds_file, frame[frame["fold"] != ALWAYS_TRAIN])
+    evidence.write_folds(frame[frame["fold"] != ALWAYS_TRAIN])
     rules = with_min_pixels(config.rules, table.num_classes)
     evidence.output.write_json(evidence.rules_file.name, rules.model_dump(mode="json"))
     evidence.output.write_text("config.yml", dump_config(config))
-    about = {
-        "kind": "crossval",
-        "name": config.name,
-        "class_names": list(table.class_names),
-        "folds": list(range(config.folds.count)),
-        "data": config.data.model_dump(mode="json"),
-    }
-    evidence.output.write_json(evidence.about_file.name, about)  # last: a folder with this file is complete
+    about = EvidenceRecord(
+        kind="crossval",
+        name=config.name,
+        class_names=table.class_names,
+        folds=tuple(range(config.folds.count)),
+        data=config.data,
+    )
+    evidence.output.write_json(evidence.about_file.name, about.as_json())  # last: a folder with this file is complete
     return evidence
 
 
@@ -93,18 +94,23 @@ def crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidation
 
     `jobs` folds at a time, each a process of its own; 0 takes as many as `default_jobs` says.
     """
-    about = _about_folds(evidence)
+    with one_writer(evidence.folder):
+        return _crossvalidate(evidence, device, jobs)
+
+
+def _crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidation:
+    folds = _folds_of(evidence)
     _adopt_older(evidence)
-    todo = folds_to_do(evidence, about["folds"])
+    todo = folds_to_do(evidence, folds)
     jobs = min(jobs or default_jobs(device), max(len(todo), 1))
-    tell(f"{evidence.folder}: {len(todo)} of {len(about['folds'])} folds to do, {jobs} at a time")
+    tell(f"{evidence.folder}: {len(todo)} of {len(folds)} folds to do, {jobs} at a time")
     if jobs > 1:
         run_side_by_side(evidence, todo, device, jobs)
     else:
         for fold in todo:
             run_fold(evidence, fold, device)
-    _note_models(evidence, about)
-    _gather_labels(evidence, about["folds"])
+    _note_models(evidence, folds)
+    _gather_labels(evidence, folds)
     opened = open_evidence(evidence.folder)
     labels = None if opened.gate_probs_nc is None else _label_scores(opened)
     if not evidence.has_maps:
@@ -117,11 +123,16 @@ def crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidation
 
 def run_fold(evidence: Evidence, fold: int, device: str) -> None:
     """Train one fold, or go on with it, then store the maps of the images that it held out."""
-    folds = _about_folds(evidence)["folds"]
+    folds = _folds_of(evidence)
     if fold not in folds:
         raise InputError(f"{evidence.folder} has no fold {fold}; its folds are {', '.join(map(str, folds))}")
+    with one_writer(evidence.fold_folder(fold)):
+        tell(f"fold {fold + 1} of {len(folds)}")
+        _run_fold(evidence, fold, device)
+
+
+def _run_fold(evidence: Evidence, fold: int, device: str) -> None:
     run = Run(evidence.fold_folder(fold))
-    tell(f"fold {fold + 1} of {len(folds)}")
     if run.config_file.is_file():
         resume(run.folder, device)
     else:
@@ -152,8 +163,8 @@ def _is_done(evidence: Evidence, fold: int, table: ImageTable) -> bool:
     """Whether all that the fold left is there, and of its network and the images as they are in `table`: a map or a
     label that was lost, replaced, or whose image was, is made again."""
     folder = evidence.fold_folder(fold)
-    noted = read_json(folder / PREDICTED)
-    left, model = noted.get("left", ()), noted.get("model")
+    noted = PredictedRecord.read(folder / PREDICTED)
+    left, model = noted.left, noted.model
     if model is None or model != identity_of_run(fold_checkpoint(evidence, fold)):
         return False
     origins = origins_of(table.select(held_out(evidence, fold)), model)
@@ -194,11 +205,11 @@ def render(result: CrossValidation) -> str:
     return "\n".join([*parts, str(result.folder)])
 
 
-def _about_folds(evidence: Evidence) -> dict[str, Any]:
+def _folds_of(evidence: Evidence) -> tuple[int, ...]:
     about = evidence.about()
-    if about["kind"] != "crossval" or "folds" not in about:
-        raise InputError(f"{evidence.folder} is no cross-validation, but a {about['kind']}; give the folder of one")
-    return about
+    if about.is_blend:
+        raise InputError(f"{evidence.folder} is no cross-validation, but a blend; give the folder of one")
+    return about.folds
 
 
 def _table(scores: dict[str, Any]) -> Table:
@@ -232,16 +243,19 @@ def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTab
             progress.advance()
     if labels:
         LabelStore(evidence.fold_folder(fold)).write(labels, table.num_classes)
-    left = [name for name, there in (("maps", loaded.draws_masks), ("labels", bool(labels))) if there]
-    noted = {"checkpoint": loaded.checkpoints[0].name, "left": left, "model": loaded.identity}
-    write_json(evidence.fold_folder(fold) / PREDICTED, noted)
+    left: list[Literal["maps", "labels"]] = ["maps"] if loaded.draws_masks else []
+    left += ["labels"] if labels else []
+    record = PredictedRecord(checkpoint=loaded.checkpoints[0].name, left=tuple(left), model=loaded.identity)
+    record.write(evidence.fold_folder(fold) / PREDICTED)
 
 
-def _note_models(evidence: Evidence, about: dict[str, Any]) -> None:
+def _note_models(evidence: Evidence, folds: Sequence[int]) -> None:
     """Put into evidence.json whose maps count, once all folds are predicted."""
-    models = {str(fold): read_json(evidence.fold_folder(fold) / PREDICTED)["model"] for fold in about["folds"]}
-    if about.get("models") != models:
-        write_json(evidence.about_file, about | {"models": models})
+    about = evidence.about()
+    noted = {str(fold): PredictedRecord.read(evidence.fold_folder(fold) / PREDICTED).model for fold in folds}
+    models = {fold: model for fold, model in noted.items() if model is not None}
+    if about.models != models:
+        about.model_copy(update={"models": models}).write(evidence.about_file)
         evidence.output.adopt([evidence.about_file.name])
 
 
@@ -268,7 +282,7 @@ def _answers(
 
 def _gather_labels(evidence: Evidence, folds: Sequence[int]) -> None:
     """One file of all folds' label probabilities, in the order of folds.csv."""
-    num_classes, labels = len(evidence.about()["class_names"]), dict[str, Label]()
+    num_classes, labels = len(evidence.about().class_names), dict[str, Label]()
     for fold in folds:
         labels |= LabelStore(evidence.fold_folder(fold)).read_labels(num_classes)
     if labels:

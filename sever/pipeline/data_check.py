@@ -19,6 +19,7 @@ from sever.data.table import ImageTable
 from sever.decide.metrics import dice_pairs, pair_counts
 from sever.deliver.pair_sheet import Pair, pair_sheet
 from sever.errors import InputError
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.progress import Stages, tell
 
@@ -41,6 +42,7 @@ class Checked:
     has_labels: np.ndarray
 
 
+@writes_to("output")
 def check_data(settings: DataSettings, least_overlap: float, output: Path, num_shown: int) -> dict[str, Any]:
     """Find near-duplicates, write groups.csv, duplicates.csv, check.json and pairs.png; returns check.json's content.
 

@@ -33,9 +33,10 @@ from sever.output import OutputFolder
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.tables import as_text
-from sever.store import find_run, read_json
+from sever.store import find_run
 from sever.store.maps import ProbabilityStore
 from sever.store.origin import Origin, image_digests
+from sever.store.records import DatasetRecord
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _predicted(settings: DataSettings, predicted: Predicted) -> tuple[ImageTable
 
 def _class_names(settings: DataSettings, predicted: Predicted, path: Path) -> tuple[str, ...]:
     if predicted.run is not None:
-        return tuple(read_json(find_run(predicted.run)[0].dataset_file)["class_names"])
+        return DatasetRecord.read(find_run(predicted.run)[0].dataset_file).class_names
     stated = stated_class_names(settings.root, settings.num_classes)
     return stated[0] if stated else numbered(int(read_run_table(path)["class_index"].max()) + 1)
 

@@ -22,6 +22,7 @@ from sever.decide.metrics import ImageScore, ScoreSheet, pair_counts
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.evaluate_labels import RESULTS, evaluate_labels, render_labels
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
@@ -74,6 +75,7 @@ class Truth:
         return read_table(settings, "train" if self.labels is None else "test", thorough)[0]
 
 
+@writes_to("output")
 def evaluate_submission(
     submission: Path, truth: Truth, output: Path | None = None, max_pixels: int = MAX_PIXELS
 ) -> dict[str, Any]:
@@ -95,6 +97,7 @@ def evaluate_submission(
     )
 
 
+@writes_to("output")
 def evaluate_run(
     run: Path,
     truth: Truth | None,

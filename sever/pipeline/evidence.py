@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sever.config import DataSettings, RuleSettings, parse_rules
+from sever.config import DataSettings, RuleSettings
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.decide.inspector import Inspector
@@ -22,9 +22,9 @@ from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 from sever.pipeline.progress import meter
 from sever.pipeline.streams import read_ahead
-from sever.store import Evidence, read_json
-from sever.store.evidence import PAIR_COLUMNS
+from sever.store import Evidence, read_rules
 from sever.store.origin import image_digests
+from sever.store.tables import PAIRS
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,12 @@ class OpenEvidence:
     folds_n: np.ndarray
     gate_probs_nc: np.ndarray | None
     rules: RuleSettings
+    data: DataSettings
     origins: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return str(self.evidence.about()["name"])
+        return self.evidence.about().name
 
     @property
     def num_classes(self) -> int:
@@ -102,26 +103,29 @@ def open_evidence(path: Path) -> OpenEvidence:
     """Read what `sever crossval` or `sever blend` left. Raises InputError for what is missing or doesn't fit."""
     evidence = Evidence.find(path)
     about, folds = evidence.about(), evidence.read_folds()
-    table, _ = read_table(DataSettings.model_validate(about["data"]), thorough=False)
-    if list(table.class_names) != about["class_names"]:
-        raise InputError(f"{evidence.folder} is about the classes {about['class_names']}, the data has others now")
+    if about.data is None:
+        raise InputError(f"{evidence.about_file} is damaged: it lacks `data`; {about.what_to_do}")
+    table, _ = read_table(about.data, thorough=False)
+    if table.class_names != about.class_names:
+        names = ", ".join(about.class_names)
+        raise InputError(f"{evidence.folder} is about the classes {names}, the data has others now")
     table = table.select(folds["image_id"], evidence.folder)
     folds_n = folds["fold"].to_numpy(dtype=int)
     origins = evidence.origins(folds_n, image_digests(table.path(row) for row in range(len(table))))
     gate = evidence.read_label_probs(table.image_ids, table.num_classes, origins)
-    rules = parse_rules(read_json(evidence.rules_file), str(evidence.rules_file))
-    return OpenEvidence(evidence, table, folds_n, gate, rules, tuple(origins))
+    rules = read_rules(evidence.rules_file)
+    return OpenEvidence(evidence, table, folds_n, gate, rules, about.data, tuple(origins))
 
 
 def write_score_table(opened: OpenEvidence, rules: RuleSettings | None = None) -> pd.DataFrame:
     """Draw every mask from its stored map, score it, and keep one row an (image, class) as pairs.csv."""
     frame = score_table(opened, rules)
-    opened.evidence.write_table(opened.evidence.pairs_file, frame)
+    opened.evidence.write_pairs(frame)
     return frame
 
 
 def score_table(opened: OpenEvidence, rules: RuleSettings | None = None) -> pd.DataFrame:
-    """One row an (image, class): PAIR_COLUMNS."""
+    """One row an (image, class): PAIRS."""
     rows: list[dict[str, Any]] = []
     groups = opened.table.frame["group"].tolist()
     with meter("score", len(opened.table)) as progress:
@@ -144,4 +148,4 @@ def score_table(opened: OpenEvidence, rules: RuleSettings | None = None) -> pd.D
                 for index in range(opened.num_classes)
             ]
             progress.advance()
-    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+    return pd.DataFrame(rows, columns=list(PAIRS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ from sever.errors import InputError
 from sever.files import sha256_of, write_json, write_text
 from sever.models.layout_2019 import fit_weights
 from sever.models.pickled import read_pickled
+from sever.models.train import Position
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.settings_2019 import MEAN, STD, Translated, translate
 from sever.reading import read_yaml
-from sever.store import Run, save_weights
+from sever.store import Run, save_weights, write_rules
 
 BEST, EPOCHS = "model_best.pth", "checkpoint-epoch*.pth"
 # What a checkpoint has and a run can't have, a sentence each.
@@ -119,11 +120,11 @@ def _write(
     epoch = given if isinstance(given, int) and given > 0 else 1
     run = Run.create(saved, config.name)
     origin = {"file": file.name, "sha256": sha256_of(file), "epoch": given if isinstance(given, int) else None}
-    position = {"epoch": epoch, "batch": 0, "best_epoch": epoch - 1}
+    position = vars(Position(epoch=epoch, best_epoch=epoch - 1))
     save_weights(run.epoch_folder(epoch), weights, {"position": position, "history": [], "imported": origin})
     rules = RuleSettings(min_pixels=config.rules.min_pixels)
-    write_json(run.rules_file, rules.model_dump(mode="json"))
-    write_json(run.dataset_file, asdict(facts))
+    write_rules(run.rules_file, rules)
+    facts.write(run.dataset_file)
     about = {"imported": origin, "sever": sever.__version__, "cannot be had": [*LOSSES, *translated.losses]}
     write_json(run.folder / "environment.json", about)
     write_text(run.config_file, dump_config(config))

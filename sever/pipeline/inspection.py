@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from sever.config import ExperimentConfig, RuleSettings, load_config, parse_rules
+from sever.config import ExperimentConfig, RuleSettings, load_config
 from sever.data.dataset import Channels
 from sever.data.images import to_grey
 from sever.data.reader import ImageReader
@@ -31,8 +31,9 @@ from sever.pipeline.budget import Effort
 from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import detail
 from sever.pipeline.streams import chunks, read_ahead
-from sever.store import Evidence, Run, find_run, fingerprint, load_weights_file, read_json
+from sever.store import Evidence, Run, find_run, fingerprint, load_weights_file, read_rules
 from sever.store.origin import digest_of
+from sever.store.records import DatasetRecord
 
 # Raised when the same weights, settings and image file give another map than before, so that old ones are made anew.
 WAY_TO_A_MAP = 1
@@ -56,8 +57,12 @@ class DatasetFacts:
 
     @staticmethod
     def read(path: Path) -> DatasetFacts:
-        values = read_json(path)
-        return DatasetFacts(**{name: tuple(value) for name, value in values.items()})
+        """Raises InputError for a damaged file."""
+        record = DatasetRecord.read(path)
+        return DatasetFacts(record.class_names, record.mean, record.std)
+
+    def write(self, path: Path) -> None:
+        DatasetRecord(class_names=self.class_names, mean=self.mean, std=self.std).write(path)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def load_model(path: Path, how: How) -> LoadedModel:
     channels: Channels = max(member.facts.channels for member in loaded)
     first = loaded[0]
     predictors = tuple(_as_one(member.inspector, member.facts.channels, channels) for member in loaded)
-    settings = parse_rules(read_json(evidence.rules_file), str(evidence.rules_file))
+    settings = read_rules(evidence.rules_file)
     rules = resolve_rules(settings, first.facts.num_classes)
     checkpoints = tuple(checkpoint for member in loaded for checkpoint in member.checkpoints)
     facts = next(member.facts for member in loaded if member.facts.channels == channels)
@@ -134,12 +139,13 @@ def load_model(path: Path, how: How) -> LoadedModel:
 def evidence_members(evidence: Evidence) -> tuple[list[Path], Blend]:
     """What a folder of evidence is made of: the last checkpoints of its folds, or a blend's members."""
     about = evidence.about()
-    if about["kind"] == "blend":
+    if about.blend is not None:
         # The tables of ranks are long, so they stand in a file of their own.
-        has_tables = about["blend"]["kind"] == "rank"
-        values = read_json(evidence.blend_file)["blend"] if has_tables else about["blend"]
-        return evidence.members(), Blend.from_dict(values)
-    return [fold_checkpoint(evidence, fold) for fold in about["folds"]], Blend()
+        values = evidence.blend_record().blend if about.blend.kind == "rank" else about.blend
+        if values is None:
+            raise InputError(f"{evidence.blend_file} lacks `blend`; type the `sever blend` that made it again")
+        return evidence.members(), Blend(values.kind, values.weights, values.power, values.ranks)
+    return [fold_checkpoint(evidence, fold) for fold in about.folds], Blend()
 
 
 def fold_checkpoint(evidence: Evidence, fold: int) -> Path:
@@ -162,7 +168,7 @@ def _load_run(path: Path, how: How) -> LoadedModel:
     load_weights(network, load_weights_file(checkpoint))
     target = pick_device(how.device, config.train.precision)
     detail(f"{checkpoint}: {config.model.architecture}, {config.model.encoder}, on {target}, {config.train.precision}")
-    rules = parse_rules(read_json(run.rules_file), str(run.rules_file))
+    rules = read_rules(run.rules_file)
     inspector = make_inspector(network.to(target), network.size_multiple, config, facts, rules, target)
     draws_masks = config.model.task == "segment"
     labels_images = not draws_masks or config.model.label_head

@@ -19,7 +19,6 @@ from rich.table import Table
 
 from sever.errors import InputError
 from sever.files import sha256_of
-from sever.pipeline.select.candidates import read_columns
 from sever.pipeline.tables import as_text
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger
@@ -77,7 +76,7 @@ def draft_submission(
     if evidence is not None:
         rules = rules or evidence.rules_file
         if scores["cv"] is None:
-            scores["cv"] = float(read_columns(evidence.pairs_file, ("dice",))["dice"].mean())
+            scores["cv"] = float(evidence.read_pairs()["dice"].mean())
     commit, changed = _git_state()
     return Submission(
         name,

@@ -20,6 +20,7 @@ from sever.decide.postprocess import quantise
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.budget import Budget
 from sever.pipeline.hurry import inspect_within, members_of
@@ -28,7 +29,8 @@ from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.streams import read_ahead
-from sever.store import LabelStore, ProbabilityStore, fingerprint, read_json
+from sever.reading import read_json
+from sever.store import LabelStore, ProbabilityStore, fingerprint
 from sever.store.labels import LABELS
 from sever.store.origin import Origin, digest_of, image_digests
 
@@ -90,6 +92,7 @@ class Prediction:
         return f"{self.images} images; images with class {found}\n{left_out}{self.result.absolute()}"
 
 
+@writes_to("output")
 def predict_images(
     run: Path,
     source: Source,

@@ -24,6 +24,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from sever.names import visible
+
 PLAIN_SECONDS = 10.0
 LOGGER = logging.getLogger("sever")
 
@@ -35,6 +37,7 @@ class Meter(Protocol):
 @contextmanager
 def meter(title: str, total: int, done: int = 0, seconds: float = PLAIN_SECONDS) -> Iterator[Meter]:
     """Show how much of `total` is done, on standard error. `done` counts what an earlier run left finished."""
+    title = visible(title)
     if not is_main() or not LOGGER.isEnabledFor(logging.INFO):
         yield _Silence()
     elif sys.stderr.isatty():
@@ -82,7 +85,7 @@ def detail(message: str) -> None:
 def give(result: object) -> None:
     """A result, on standard output; of a path the whole, whatever folder the command was typed in."""
     if is_main():
-        print(result.absolute() if isinstance(result, Path) else result)
+        print(visible(str(result.absolute() if isinstance(result, Path) else result)))
 
 
 def is_main() -> bool:

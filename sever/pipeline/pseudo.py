@@ -24,6 +24,7 @@ from sever.decide.postprocess import dequantise, quantise
 from sever.decide.pseudo_labels import Guess, Sureness, Verdict
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.inspection import How, LoadedModel, image_reader, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
@@ -92,6 +93,7 @@ def _own(origin: str, index: int) -> str:
     return f"{origin}.{index}"
 
 
+@writes_to("output")
 def label_images(
     model: Path,
     source: Source,

@@ -11,6 +11,7 @@ from sever.data.faults import images_of
 from sever.data.layouts import Skipped
 from sever.data.passed_over import PassedOver
 from sever.data.table import ImageTable
+from sever.names import one_line
 from sever.output import OutputFolder
 from sever.pipeline.progress import warn
 
@@ -48,7 +49,12 @@ def _lines(skipped: Sequence[Skipped]) -> Iterator[dict[str, object]]:
     for fault in skipped:
         for image_id in fault.images or (fault.image_id,):
             left_out = "yes" if fault.images else "no"
-            yield {"image_id": image_id, "row": fault.row, "reason": _reason(fault, image_id), "left_out": left_out}
+            yield {
+                "image_id": one_line(image_id),
+                "row": fault.row,
+                "reason": one_line(_reason(fault, image_id)),
+                "left_out": left_out,
+            }
 
 
 def _reason(fault: Skipped, image_id: str) -> str:
@@ -64,7 +70,8 @@ def _grouped(skipped: Sequence[Skipped]) -> list[str]:
     for faults in by_reason.values():
         first, more = faults[0], f" and {len(faults) - 1} more" if len(faults) > 1 else ""
         named = first.images[0] if first.images else first.image_id
-        said = f"left out {named}" if first.images else f"row {first.row}, {named}" if first.row else named
+        shown = one_line(named)
+        said = f"left out {shown}" if first.images else f"row {first.row}, {shown}" if first.row else shown
         lines.append(f"{said}{more}: {_reason(first, named)}")
     return lines
 

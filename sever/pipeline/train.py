@@ -6,7 +6,6 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config, parse_rules
+from sever.config import ExperimentConfig, RuleSettings, dump_config, load_config
 from sever.data.dataset import collate, measure_pixels, start_worker
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
 from sever.data.layouts import passed_over_beside, raise_unless_masks, read_table
@@ -26,7 +25,8 @@ from sever.data.samplers import make_sampler, mix_in_words, plan_mix, pseudo_a_b
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
-from sever.files import atomic_path, write_json, write_text
+from sever.files import write_json, write_text
+from sever.locks import one_writer
 from sever.models.allocator import keep_freed_memory
 from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.checkpoint import average_weights
@@ -43,8 +43,19 @@ from sever.pipeline.progress import detail, is_main, tell, warn
 from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.training_images import channels_of, training_dataset
-from sever.pipeline.watch import HistoryRow, TrainingWatcher
-from sever.store import Run, find_run, load_checkpoint, load_weights_file, read_json, save_weights
+from sever.pipeline.watch import TrainingWatcher
+from sever.seals import sealed_path
+from sever.store import (
+    Run,
+    find_run,
+    load_checkpoint,
+    load_weights_file,
+    read_rules,
+    save_weights,
+    write_rules,
+)
+from sever.store.records import CheckpointRecord, HistoryRow
+from sever.store.tables import write_table
 
 LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy")
 
@@ -102,11 +113,12 @@ def train_run(
     trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
 
     run = Run(from_main(trainer.accelerator, lambda: make_run().folder))
-    if trainer.accelerator.is_main_process:
-        _describe(run, config, table, folds, training, validation, pseudo, facts, rules)
-        report_skipped(skipped, OutputFolder(run.folder), table)
-    trainer.accelerator.wait_for_everyone()
-    return _fit(run, config, facts, rules, trainer, validation)
+    with one_writer(run.folder):
+        if trainer.accelerator.is_main_process:
+            _describe(run, config, table, folds, training, validation, pseudo, facts, rules)
+            report_skipped(skipped, OutputFolder(run.folder), table)
+        trainer.accelerator.wait_for_everyone()
+        return _fit(run, config, facts, rules, trainer, validation)
 
 
 def _describe(
@@ -126,12 +138,11 @@ def _describe(
     frame["labels"] = table.label_digests()
     if pseudo is not None and config.pseudo is not None:
         frame = _with_pseudo(frame, pseudo)
-        with atomic_path(run.pseudo_file) as temporary:  # so that what is resumed has the same labels
+        with sealed_path(run.pseudo_file) as temporary:  # so that what is resumed has the same labels
             shutil.copyfile(config.pseudo.labels, temporary)
-    with atomic_path(run.folds_file) as temporary:
-        frame.to_csv(temporary, index=False)
-    write_json(run.rules_file, rules.model_dump(mode="json"))
-    write_json(run.dataset_file, asdict(facts))
+    write_table(run.folds_file, frame)
+    write_rules(run.rules_file, rules)
+    facts.write(run.dataset_file)
     write_json(run.folder / "environment.json", _environment())
     write_text(run.config_file, dump_config(config))
 
@@ -144,6 +155,11 @@ def resume(path: Path, device: str, epochs: int | None = None) -> Run:
     that length. Raises InputError.
     """
     run, checkpoint = find_run(path)
+    with one_writer(run.folder):
+        return _resume(run, checkpoint, device, epochs)
+
+
+def _resume(run: Run, checkpoint: Path | None, device: str, epochs: int | None) -> Run:
     config = load_config(run.config_file)
     if epochs is not None:
         config = _lengthened(run, config, epochs)
@@ -168,7 +184,7 @@ def resume(path: Path, device: str, epochs: int | None = None) -> Run:
     if checkpoint is not None:
         snapshot = load_checkpoint(checkpoint)
         trainer.resume(snapshot)
-        history = snapshot.values["history"]
+        history = list(snapshot.values["history"])
         if epochs is not None and trainer.is_done:
             raise InputError(
                 f"{run.folder} stopped early: no better {config.train.monitor} in {config.train.patience} epochs "
@@ -178,7 +194,7 @@ def resume(path: Path, device: str, epochs: int | None = None) -> Run:
             tell(f"{checkpoint} is as far as this run goes: nothing is left to train")
         else:
             tell(f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
-    rules = parse_rules(read_json(run.rules_file), str(run.rules_file))
+    rules = read_rules(run.rules_file)
     if epochs is not None and trainer.accelerator.is_main_process:
         write_text(run.config_file, dump_config(config))  # so that a later `train -r` goes on to the same end
     return _fit(run, config, facts, rules, trainer, validation, history)
@@ -202,7 +218,7 @@ def average_checkpoints(path: Path, count: int) -> Path:
     """Average the weights of the best `count` checkpoints of a run; returns the new checkpoint's folder."""
     run, _ = find_run(path)
     latest = run.latest()
-    history = read_json(latest / "state.json")["history"] if latest else []
+    history = CheckpointRecord.of(latest).history if latest else ()
     monitor = load_config(run.config_file).train.monitor
     there = set(run.epochs())
     scored = [row for row in history if row.get(monitor) is not None and int(row["epoch"]) in there]
@@ -215,7 +231,8 @@ def average_checkpoints(path: Path, count: int) -> Path:
     epochs = sorted(int(row["epoch"]) for row in best)
     weights = average_weights([load_weights_file(run.epoch_folder(epoch)) for epoch in epochs])
     folder = run.checkpoints / f"average-{count}"
-    save_weights(folder, weights, {"averaged_epochs": epochs})
+    with one_writer(run.folder):
+        save_weights(folder, weights, {"averaged_epochs": epochs})
     return folder
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +19,16 @@ from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.rules import ClassRules, Rules, resolve_rules
 from sever.decide.tuning import Grid, RuleTable, Tuning, Verdict, curves, judge, rule_grid, table_row, tune
 from sever.errors import InputError
+from sever.locks import one_writer, one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.tables import as_text
+from sever.store import read_rules
 from sever.store.evidence import TUNED_RULES, TUNING_REPORT
 
+# What tuning replaces of rules.json.
+REPLACED = ("pixel_threshold", "label_threshold", "min_pixels", "gate")
 TUNED = ("pixel_threshold", "label_threshold", "min_pixels", "gate_threshold")
 
 
@@ -68,11 +73,18 @@ class _Search:
 
 def tune_candidate(path: Path, options: TuneOptions) -> dict[str, Any]:
     """Search, judge, write; returns the report. Raises InputError for evidence that can't be tuned on."""
-    opened = open_evidence(path)
+    opened = _as_before_tuning(open_evidence(path))
     output = options.output or opened.evidence.folder / TUNED_RULES
     _raise_unless_usable(opened, output, options.apply)
     search = _search(opened, options)
     settings = as_settings(search.chosen, opened.rules)
+    with one_writer_of(output), one_writer(opened.evidence.folder) if options.apply else nullcontext():
+        return _write(opened, search, settings, options, output)
+
+
+def _write(
+    opened: OpenEvidence, search: _Search, settings: RuleSettings, options: TuneOptions, output: Path
+) -> dict[str, Any]:
     report = _report(opened, search, options, output)
     home = OutputFolder(output.parent)
     home.write_json(output.name, settings.model_dump(mode="json"))
@@ -80,6 +92,18 @@ def tune_candidate(path: Path, options: TuneOptions) -> dict[str, Any]:
     if options.apply and search.verdict.adopts:
         _apply(opened, settings)
     return report
+
+
+def _as_before_tuning(opened: OpenEvidence) -> OpenEvidence:
+    """With the tuned values of before any were chosen on this evidence, where they were.
+
+    Typed again, the command finds the same gain over the same rules, and not none over those that it has put there.
+    """
+    evidence = opened.evidence
+    if not evidence.is_tuned:
+        return opened
+    before = read_rules(evidence.rules_before_file)
+    return replace(opened, rules=opened.rules.model_copy(update={name: getattr(before, name) for name in REPLACED}))
 
 
 def as_settings(rules: Rules, before: RuleSettings) -> RuleSettings:

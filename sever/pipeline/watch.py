@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,8 @@ from sever.models.train import EpochReport, Position, Scores, StepReport
 from sever.pipeline.inspection import DatasetFacts, image_reader, inspect_table, label_table, make_inspector
 from sever.pipeline.progress import Meter, detail, meter, tell
 from sever.store import Run, save_checkpoint
+from sever.store.records import HistoryRow
 
-HistoryRow = dict[str, Any]
 PICTURES = 4
 PICTURE_SIDE = 1600  # pixels of the longer side: a picture is written every epoch
 
@@ -118,7 +117,7 @@ class TrainingWatcher:
         self.board.scalars("train", report.losses, self.batches_done)
         self.board.scalars("validation", report.scores or {}, self.batches_done)
         self.board.scalars("learning_rate", report.learning_rates, self.batches_done)
-        save_checkpoint(self.run.epoch_folder(epoch), snapshot(), {"history": self.history})
+        save_checkpoint(self.run.epoch_folder(epoch), snapshot(), self.history)
         detail(f"kept {self.run.epoch_folder(epoch)}")
         self.run.keep(self._worth_keeping())
         with atomic_path(self.run.history_file) as temporary:
@@ -127,7 +126,7 @@ class TrainingWatcher:
 
     def within_epoch(self, snapshot: Callable[[], Snapshot], position: Position) -> None:
         folder = self.run.step_folder(position.optimizer_step)
-        save_checkpoint(folder, snapshot(), {"history": self.history})
+        save_checkpoint(folder, snapshot(), self.history)
         self.run.keep(set(self.run.epochs()), position.optimizer_step)
 
     def _worth_keeping(self) -> set[int]:

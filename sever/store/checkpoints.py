@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +12,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sever.errors import InputError
-from sever.files import atomic_folder, sha256_of, write_json
+from sever.files import atomic_folder, sha256_of
 from sever.models.checkpoint import Snapshot
 from sever.output import OutputFolder
-from sever.store.json_file import read_json
+from sever.store.records import CheckpointRecord, HistoryRow
 
 
-def save_checkpoint(folder: Path, snapshot: Snapshot, about: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, snapshot: Snapshot, history: Sequence[HistoryRow]) -> None:
     """Write a checkpoint as a whole or not at all: a temporary folder, renamed when complete."""
     with atomic_folder(folder) as temporary:
+        _write_state(temporary, snapshot.values | {"history": history})
         _save(snapshot.weights, temporary / "model.safetensors")
         _save(snapshot.training, temporary / "training.safetensors")
-        write_json(temporary / "state.json", snapshot.values | about)
 
 
 def save_weights(folder: Path, weights: dict[str, Any], about: dict[str, Any]) -> None:
@@ -28,19 +31,19 @@ def save_weights(folder: Path, weights: dict[str, Any], about: dict[str, Any]) -
     before = OutputFolder(folder)
     before.claim(before.everything())
     with atomic_folder(folder) as temporary:
+        _write_state(temporary, about)
         _save(weights, temporary / "model.safetensors")
-        write_json(temporary / "state.json", about)
         home = OutputFolder(temporary)
         home.adopt(home.everything())
 
 
 def load_checkpoint(folder: Path) -> Snapshot:
     """Read a checkpoint back. Raises InputError when it is damaged, or holds weights only."""
-    values = read_json(folder / "state.json")
-    if "param_groups" not in values:
-        kind = "imported" if "imported" in values else "averaged"
+    state = CheckpointRecord.of(folder)
+    if state.param_groups is None or state.position is None:
+        kind = "averaged" if state.imported is None else "imported"
         raise InputError(f"{folder} holds {kind} weights: they can predict, but training can't go on from them")
-    return Snapshot(load_weights_file(folder), _load(folder / "training.safetensors"), values)
+    return Snapshot(load_weights_file(folder), _load(folder / "training.safetensors"), state.model_dump())
 
 
 def load_weights_file(folder: Path) -> dict[str, Any]:
@@ -50,6 +53,11 @@ def load_weights_file(folder: Path) -> dict[str, Any]:
 def fingerprint(folder: Path) -> str:
     """SHA-256 of a checkpoint's weights."""
     return sha256_of(folder / "model.safetensors")
+
+
+def _write_state(folder: Path, values: dict[str, Any]) -> None:
+    # By way of JSON, in which the optimiser's tuples are the lists that they are read back as.
+    CheckpointRecord.parse(json.dumps(values), str(folder)).write(folder / "state.json")
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -64,3 +72,4 @@ def _save(tensors: dict[str, Any], path: Path) -> None:
         save_file(tensors, path)
     except SafetensorError as error:  # as which a full disk comes
         raise InputError(f"cannot write weights {path.parent}: {error}") from error
+    shutil.copymode(path.with_name("state.json"), path)  # safetensors makes files that nobody else may read

@@ -10,6 +10,7 @@ FOLDER/ (of a cross-validation: saved/NAME/TIMESTAMP/, of a blend: wherever it w
     labels.csv      image_id, 1..C: the image classifier's out-of-fold probabilities, where there is one
     pairs.csv       the score table: one row an (image, class)
     rules.json      how masks are drawn from the maps
+    tables.json     rows and digests of the tables
     fold-0/ ...     a cross-validation's runs, as `sever train` makes them
 """
 
@@ -18,7 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,24 +26,14 @@ import pandas as pd
 from sever.errors import InputError
 from sever.names import beside, inside
 from sever.output import OutputFolder
-from sever.store.json_file import read_json
 from sever.store.labels import Label, LabelStore
 from sever.store.maps import ProbabilityStore
+from sever.store.order import in_order
 from sever.store.origin import Origin
+from sever.store.records import BlendRecord, EvidenceRecord
+from sever.store.tables import FOLDS, PAIRS, put_table, read_table_file
 
 TUNED_RULES, TUNING_REPORT = "rules-tuned.json", "tune.json"
-PAIR_COLUMNS = (
-    "image_id",
-    "group",
-    "fold",
-    "class_id",  # 1..C
-    "dice",
-    "true_pixels",
-    "pred_pixels",
-    "common_pixels",
-    "max_prob",
-    "gate_prob",  # NaN without a classifier
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,7 @@ class Evidence:
         folder = path if path.is_dir() else path.parent
         if (folder / "evidence.json").is_file():
             return Evidence(folder)
-        newest = sorted(child.parent for child in folder.glob("*/evidence.json")) if path.exists() else []
+        newest = in_order(folder, "evidence.json") if path.exists() else []
         if not newest:
             raise InputError(
                 f"{path.absolute()} holds no out-of-fold evidence (no evidence.json); give the folder that "
@@ -125,21 +115,21 @@ class Evidence:
     def fold_folder(self, fold: int) -> Path:
         return inside(self.folder, f"fold-{fold}", "fold")
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> EvidenceRecord:
         """What evidence.json says. Raises InputError where it is damaged."""
-        about = dict(read_json(self.about_file))
-        lacking = {"kind", "name", "class_names"} - set(about)
-        if lacking:
-            raise InputError(f"{self.about_file} is damaged: it lacks {', '.join(sorted(lacking))}")
-        return about
+        return EvidenceRecord.read(self.about_file)
+
+    def blend_record(self) -> BlendRecord:
+        """What blend.json says. Raises InputError where it is damaged."""
+        return BlendRecord.read(self.blend_file)
 
     def members(self) -> list[Path]:
         """A blend's members: their folders are written as seen from its own, so that all can move together."""
-        return [beside(self.folder, str(member), "member") for member in self.about()["members"]]
+        return [beside(self.folder, member, "member") for member in self.about().members]
 
     def models(self) -> dict[int, str]:
         """By fold, the digest of the model whose maps and labels count; a fold that isn't there counts none."""
-        return {int(fold): str(model) for fold, model in self.about().get("models", {}).items()}
+        return {int(fold): model for fold, model in self.about().models.items()}
 
     def models_of(self, folds_n: Iterable[int]) -> list[str]:
         """The same for images of these folds. Raises InputError where the folder does not say it."""
@@ -154,12 +144,12 @@ class Evidence:
 
     def remedy(self) -> str:
         """What makes maps and labels anew where they are not this evidence's own."""
-        if self.about()["kind"] == "crossval":
+        if not self.about().is_blend:
             return f"go on with: sever crossval -r {self.folder}"
         return "type the `sever blend` that made it again"
 
     def read_folds(self) -> pd.DataFrame:
-        return read_table_file(self.folds_file)
+        return read_table_file(self.folds_file, FOLDS, key=("image_id",))
 
     def label_digests(self) -> dict[str, str]:
         """By image, a hash of the labels that a cross-validation began with; empty for those that kept none."""
@@ -167,12 +157,18 @@ class Evidence:
         return dict(zip(folds["image_id"], folds["labels"], strict=True)) if "labels" in folds else {}
 
     def read_pairs(self) -> pd.DataFrame:
-        """The score table (PAIR_COLUMNS). Raises InputError where there is none."""
-        return read_table_file(self.pairs_file)
+        """The score table (PAIRS). Raises InputError where there is none."""
+        return read_table_file(self.pairs_file, PAIRS, key=("image_id", "class_id"))
 
-    def write_table(self, file: Path, frame: pd.DataFrame) -> None:
+    def write_folds(self, frame: pd.DataFrame) -> None:
+        self._write_table(self.folds_file, frame)
+
+    def write_pairs(self, frame: pd.DataFrame) -> None:
+        self._write_table(self.pairs_file, frame)
+
+    def _write_table(self, file: Path, frame: pd.DataFrame) -> None:
         with self.output.new(file.name) as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.6g")
+            put_table(temporary, frame)
 
     @property
     def labels(self) -> LabelStore:
@@ -204,14 +200,3 @@ class Evidence:
         """The origin that each image's map and label must have; `digests` are those of the image files."""
         models = self.models_of(folds_n)
         return [str(Origin(model, digest)) for model, digest in zip(models, digests, strict=True)]
-
-
-def read_table_file(path: Path) -> pd.DataFrame:
-    """A CSV of ours, with ids and groups as text. Raises InputError where it is missing or damaged."""
-    try:
-        # A group may be called NA or null: only an empty cell is missing.
-        return pd.read_csv(
-            path, dtype={"image_id": str, "group": str, "labels": str}, keep_default_na=False, na_values=[""]
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error

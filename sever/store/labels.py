@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ import numpy as np
 
 from sever.errors import InputError
 from sever.output import OutputFolder
+from sever.seals import read_sealed
 from sever.store.origin import UNKNOWN
 
 LABELS = "labels.csv"
@@ -63,15 +64,17 @@ class LabelStore:
         labels: dict[str, Label] = {}
         columns = [str(number) for number in range(1, num_classes + 1)]
         if self.file.is_file():
-            heading, *rows = _rows(self.file.read_text(encoding="utf-8")) or [[]]
+            heading, *rows = _rows(read_sealed(self.file), self.file) or [[]]
             if heading != ["image_id", *columns, "origin"]:
                 raise InputError(
                     f"{self.file} does not hold the classes {', '.join(columns)} and their origin; give --overwrite"
                 )
             labels |= _as_labels(rows, num_classes, self.file)
+            if len(labels) < len(rows):
+                raise InputError(f"{self.file} has an image twice; give --overwrite to predict again")
         if self.partial_file.is_file():
-            whole = self.partial_file.read_text(encoding="utf-8").rpartition("\n")[0]
-            labels |= _as_labels(_rows(whole), num_classes, self.partial_file)
+            whole = self.partial_file.read_bytes().rpartition(b"\n")[0]
+            labels |= _as_labels(_rows(whole, self.partial_file), num_classes, self.partial_file)
         return labels
 
     def finish(self, image_ids: Sequence[str], num_classes: int) -> None:
@@ -99,11 +102,14 @@ def _row(image_id: str, label: Label) -> list[str]:
     return [image_id, *(f"{value:.9g}" for value in label.probs_c), label.origin]
 
 
-def _rows(text: str) -> list[list[str]]:
-    return [row for row in csv.reader(text.split("\n")) if row]
+def _rows(content: bytes, path: Path) -> list[list[str]]:
+    try:
+        return [row for row in csv.reader(content.decode("utf-8").split("\n")) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is damaged ({error}); give --overwrite to predict again") from error
 
 
-def _as_labels(rows: Iterable[list[str]], num_classes: int, path: Path) -> dict[str, Label]:
+def _as_labels(rows: Sequence[list[str]], num_classes: int, path: Path) -> dict[str, Label]:
     try:
         labels = {image_id: Label(np.array(probs, np.float32), origin) for image_id, *probs, origin in rows}
     except ValueError as error:

@@ -6,25 +6,32 @@ one go. A line that can't be read is an error: nothing is left out in silence.
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sever.errors import InputError
+from sever.files import naming
+from sever.locks import taking_turns
+from sever.reading import parse_json
+from sever.seals import NOTES, note_rows, rows_of
 
 Record = dict[str, Any]
 
 
 def read_ledger(path: Path) -> list[Record]:
     """All records, oldest first; none where there is no file. Raises InputError naming a damaged line."""
-    if not path.exists():
-        return []
-    with _locked(path, os.O_RDONLY, fcntl.LOCK_SH) as handle:
-        return _read(handle, path)
+    records = _read(path)
+    if len(records) < rows_of(path):
+        # Whoever adds writes the line first and notes it then: what is noted is there.
+        raise InputError(
+            f"{path} has {len(records)} of {rows_of(path)} records: the last ones were cut off; restore it from a "
+            f"copy, or, if you took lines out on purpose, delete its entry in {path.with_name(NOTES)}"
+        )
+    return records
 
 
 def append_record(path: Path, make: Callable[[list[Record]], Record]) -> Record:
@@ -38,15 +45,27 @@ def append_record(path: Path, make: Callable[[list[Record]], Record]) -> Record:
 def append_records(path: Path, make: Callable[[list[Record]], list[Record]]) -> list[Record]:
     """Add the records that `make` returns, all or none, as `append_record` adds one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, fcntl.LOCK_EX) as handle:
-        records = make(_read(handle, path))
-        lines = b"".join(json.dumps(each, ensure_ascii=False, allow_nan=False).encode() + b"\n" for each in records)
-        written = os.write(handle, lines)
-        if written < len(lines):  # a full disk may take a part: take that back
-            os.ftruncate(handle, os.fstat(handle).st_size - written)
-            raise OSError(f"{path}: the disk took only {written} of {len(lines)} bytes")
-        os.fsync(handle)
+    with taking_turns(path):
+        before = read_ledger(path)
+        records = make(before)
+        _append(
+            path, b"".join(json.dumps(each, ensure_ascii=False, allow_nan=False).encode() + b"\n" for each in records)
+        )
+        note_rows(path, len(before) + len(records))
     return records
+
+
+def _append(path: Path, line: bytes) -> None:
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        with naming(path):
+            written = os.write(handle, line)
+            if written < len(line):  # a full disk may take a part: take that back
+                os.ftruncate(handle, os.fstat(handle).st_size - written)
+                raise OSError(errno.ENOSPC, f"the disk took only {written} of {len(line)} bytes")
+            os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def raise_unless_writable(path: Path) -> None:
@@ -56,23 +75,10 @@ def raise_unless_writable(path: Path) -> None:
         raise InputError(f"{path} can't be written to; name another file with --ledger")
 
 
-@contextmanager
-def _locked(path: Path, flags: int, kind: int) -> Iterator[int]:
+def _read(path: Path) -> list[Record]:
     if path.is_dir():
         raise InputError(f"{path} is a folder; a ledger is a file")
-    handle = os.open(path, flags, 0o644)
-    try:
-        fcntl.flock(handle, kind)  # let go when the file is closed, also when the process dies
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _read(handle: int, path: Path) -> list[Record]:
-    with os.fdopen(os.dup(handle), "rb") as stream:
-        stream.seek(0)
-        content = stream.read()
-    lines = content.split(b"\n")
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     if lines[-1]:
         raise _damaged(path, len(lines), "it has no end; a write was cut short")
     return [_parse(line, path, number) for number, line in enumerate(lines[:-1], start=1)]
@@ -80,8 +86,8 @@ def _read(handle: int, path: Path) -> list[Record]:
 
 def _parse(line: bytes, path: Path, number: int) -> Record:
     try:
-        record = json.loads(line)
-    except ValueError as error:
+        record = parse_json(line.decode("utf-8"), f"{path}, line {number}")
+    except (InputError, UnicodeDecodeError) as error:
         raise _damaged(path, number, str(error)) from error
     if not isinstance(record, dict):
         raise _damaged(path, number, "it is no JSON object")

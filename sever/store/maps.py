@@ -48,7 +48,8 @@ class ProbabilityStore:
         return self.path(image_id).relative_to(self.home.folder).as_posix()
 
     def __contains__(self, image_id: str) -> bool:
-        return self.path(image_id).is_file()
+        path = self.path(image_id)
+        return path.is_file() and path.stat().st_size > 0  # a power cut may leave a name without its content
 
     def holds(self, image_id: str, origin: str) -> bool:
         """Whether the image's map is there, and of that origin."""
@@ -64,7 +65,8 @@ class ProbabilityStore:
         stacked = levels_chw.reshape(classes * height, width)
         encoded, buffer = cv2.imencode(".png", stacked, _SMALL_AND_FAST)
         assert encoded
-        with self.home.new(self.name(image_id)) as temporary:
+        # Thousands of them, each made again where it is lost: not brought to the disk one by one.
+        with self.home.new(self.name(image_id), durable=False) as temporary:
             temporary.write_bytes(_with_origin(buffer.tobytes(), origin))
 
     def read(self, image_id: str, num_classes: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 saved/NAME/TIMESTAMP/
     config.yml  dataset.json  rules.json  environment.json  folds.csv  history.csv  train.log  skipped.csv  pseudo.csv
+    tables.json  created.json
     tensorboard/
     checkpoints/epoch-0001/  model.safetensors  training.safetensors  state.json
     checkpoints/step-0000123/  the same, saved within an epoch; replaced by the next one
@@ -19,7 +20,9 @@ from pathlib import Path
 import pandas as pd
 
 from sever.errors import InputError
-from sever.store.json_file import read_json
+from sever.store.order import in_order, make_numbered
+from sever.store.records import CheckpointRecord, PositionRecord
+from sever.store.tables import RUN_FOLDS, read_table_file
 
 _EPOCH_FOLDER = re.compile(r"epoch-(\d+)")
 
@@ -33,15 +36,7 @@ class Run:
     @staticmethod
     def create(saved: Path, name: str) -> Run:
         """A new folder saved/NAME/TIMESTAMP, never one that is already there."""
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        for attempt in range(1000):
-            folder = saved / name / (stamp if attempt == 0 else f"{stamp}-{attempt}")
-            try:
-                folder.mkdir(parents=True)
-                return Run(folder)
-            except FileExistsError:
-                continue
-        raise AssertionError(f"a thousand runs named {name} in one second")
+        return Run(make_numbered(saved / name, time.strftime("%Y%m%d-%H%M%S")))
 
     @property
     def config_file(self) -> Path:
@@ -83,8 +78,7 @@ class Run:
         return dict(zip(folds["image_id"], folds["labels"], strict=True)) if "labels" in folds else {}
 
     def _read_folds(self) -> pd.DataFrame:
-        types = {"image_id": str, "group": str, "labels": str}
-        return pd.read_csv(self.folds_file, dtype=types, keep_default_na=False)
+        return read_table_file(self.folds_file, RUN_FOLDS)
 
     def epoch_folder(self, epoch: int) -> Path:
         """`epoch` counts from 1, as people do."""
@@ -109,7 +103,7 @@ class Run:
         latest = self.latest()
         if latest is None:
             raise InputError(f"run {self.folder} has no checkpoint yet; go on with: sever train -r {self.folder}")
-        best_epoch = read_json(latest / "state.json")["position"]["best_epoch"]
+        best_epoch = _position(latest).best_epoch
         best = self.epoch_folder(best_epoch + 1) if best_epoch is not None else latest
         return best if best.is_dir() else latest
 
@@ -143,7 +137,7 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
         return Run(folder.parent.parent), folder
     if (folder / "config.yml").is_file():
         return Run(folder), None
-    newest = sorted(child for child in folder.iterdir() if (child / "config.yml").is_file())
+    newest = in_order(folder, "config.yml")
     if newest:
         return Run(newest[-1]), None
     raise InputError(
@@ -152,5 +146,12 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
 
 
 def _progress(folder: Path) -> tuple[int, int]:
-    position = read_json(folder / "state.json")["position"]
-    return position["epoch"], position["batch"]
+    position = _position(folder)
+    return position.epoch, position.batch
+
+
+def _position(folder: Path) -> PositionRecord:
+    position = CheckpointRecord.of(folder).position
+    if position is None:
+        raise InputError(f"{folder}/state.json is damaged: it lacks `position`; {CheckpointRecord.what_to_do}")
+    return position

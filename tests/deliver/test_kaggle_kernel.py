@@ -217,6 +217,7 @@ def test_the_run_is_waited_for(world: World, patience: Patience, naps: Naps, ker
     assert naps.slept == [1.0, 20.0, 20.0, 20.0]
     noted = json.loads((kernel_folder / "pushed.json").read_text())
     assert noted == {
+        "version": 1,
         "kernel": f"{USER}/sever-predict-tiny/1",
         "url": f"https://www.kaggle.com/code/{USER}/sever-predict-tiny",
         "status": "complete",

@@ -85,7 +85,7 @@ def test_the_mean_by_hand_and_its_tables(models: Path, tmp_path: Path) -> None:
         # Half a level may go either way in float32.
         assert np.abs(stored(evidence, image_id) - (first + second) / 2).max() <= 0.5
     about = evidence.about()
-    assert (about["kind"], about["name"], about["class_names"]) == ("blend", "both", ["1", "2", "3", "4"])
+    assert (about.kind, about.name, about.class_names) == ("blend", "both", ("1", "2", "3", "4"))
     pd.testing.assert_frame_equal(evidence.read_folds(), members[0].read_folds())
     labels = [member.read_label_probs(ids, 4) for member in members]
     np.testing.assert_allclose(evidence.read_label_probs(ids, 4), (labels[0] + labels[1]) / 2, atol=1e-5)  # type: ignore[operator]
@@ -133,7 +133,7 @@ def test_a_blend_is_a_member_and_folders_move_together(
     (tmp_path / "here").rename(tmp_path / "there")
     monkeypatch.chdir(tmp_path)
     folders, _ = evidence_members(Evidence.find(tmp_path / "there" / "saved" / "abc"))
-    assert [Evidence.find(folder).about()["name"] for folder in folders] == ["ab", "c"]
+    assert [Evidence.find(folder).about().name for folder in folders] == ["ab", "c"]
     inner, _ = evidence_members(Evidence.find(folders[0]))
     assert [folder.resolve().name for folder in inner] == ["a", "b"]
 
@@ -142,7 +142,7 @@ def as_crossvalidation(run: Path, like: Path, folder: Path) -> Path:
     """A finished cross-validation of one fold: the evidence of `like`, with a run as its network."""
     shutil.copytree(like, folder)
     shutil.copytree(run, folder / "fold-0")
-    write_json(folder / "evidence.json", Evidence(folder).about() | {"folds": [0]})
+    write_json(folder / "evidence.json", Evidence(folder).about().as_json() | {"folds": [0]})
     return folder
 
 
@@ -283,7 +283,7 @@ def test_rules_that_do_not_fit_are_told_before_a_map_is_blended(models: Path, tm
 
 def edit_folds(folder: Path, **columns: object) -> None:
     evidence = Evidence(folder)
-    evidence.write_table(evidence.folds_file, evidence.read_folds().assign(**columns))
+    evidence.write_folds(evidence.read_folds().assign(**columns))
 
 
 def spoil_folds(folder: Path) -> None:
@@ -292,12 +292,12 @@ def spoil_folds(folder: Path) -> None:
 
 def spoil_images(folder: Path) -> None:
     evidence = Evidence(folder)
-    evidence.write_table(evidence.folds_file, evidence.read_folds()[:-2])
+    evidence.write_folds(evidence.read_folds()[:-2])
 
 
 def spoil_classes(folder: Path) -> None:
     evidence = Evidence(folder)
-    write_json(evidence.about_file, evidence.about() | {"class_names": ["1", "2", "scratch", "4"]})
+    write_json(evidence.about_file, evidence.about().as_json() | {"class_names": ["1", "2", "scratch", "4"]})
 
 
 def spoil_maps(folder: Path) -> None:
@@ -396,7 +396,7 @@ def test_a_sample_of_images_and_pixels_chooses_as_well(
     members = open_members(good_and_useless(strip_root, tmp_path).members, tmp_path / "out")
     bytes_each = (64 // 4) * (192 // 4) * 4 * (2 + 5)
     chosen = weights.choose_weights(members, RuleSettings(min_pixels=0), seed=0, budget=12 * bytes_each)
-    assert (chosen["images"], chosen["stride"], chosen["counts"]) == (12, 4, (0, 1))
+    assert (chosen.images, chosen.stride, chosen.counts) == (12, 4, (0, 1))
     assert "chosen on 12 of 16 images, on one of 4 rows and columns" in capsys.readouterr().err
 
 

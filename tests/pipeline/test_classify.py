@@ -23,7 +23,8 @@ from sever.files import write_json
 from sever.output import WRITTEN
 from sever.pipeline.inspection import How, image_reader, inspect_table, label_table, load_model
 from sever.pipeline.train import resume
-from sever.store import LabelStore, Run, read_json
+from sever.reading import read_json
+from sever.store import LabelStore, Run
 
 
 def train(folder: Path, data: Path, name: str, **sections: dict[str, Any]) -> Run:

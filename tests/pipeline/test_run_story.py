@@ -153,7 +153,7 @@ class Folds:
     def count(self, evidence: Evidence, fold: int, device: str) -> None:
         if len(self.trained) == self.stop_at:
             raise KeyboardInterrupt
-        self.trained.append(f"{evidence.about()['name']} {fold}")
+        self.trained.append(f"{evidence.about().name} {fold}")
         self.run_fold(evidence, fold, device)
 
 

@@ -50,6 +50,7 @@ def write(made: Path, folder: Path, dice_n: np.ndarray) -> Path:
 def change(folder: Path, how: object) -> None:
     pairs = pd.read_csv(folder / "pairs.csv")
     how(pairs).to_csv(folder / "pairs.csv", index=False)  # type: ignore[operator]
+    (folder / "tables.json").unlink(missing_ok=True)  # on purpose
 
 
 def csv(path: Path, text: str) -> Path:
@@ -126,7 +127,7 @@ def test_tuned_candidates_are_named(folders: list[Path]) -> None:
 @pytest.mark.parametrize("dice", ["text", "1.7", "-0.1"])
 def test_scores_that_are_none(dice: str, folders: list[Path]) -> None:
     change(folders[1], lambda pairs: pairs.assign(dice=[dice, *pairs["dice"][1:]]))
-    with pytest.raises(InputError, match=f"pairs.csv holds the Dice {dice}; write it again"):
+    with pytest.raises(InputError, match=f"pairs.csv, column dice: row 2 has '{dice}'; .* have it written again"):
         select_submissions(folders, SMALL)
 
 
@@ -177,7 +178,7 @@ SAID = {
     "another class": "their classes differ",
     "other labels": "different labels",
     "other groups": "group the images in different ways",
-    "no scores": "lacks scores",
+    "no scores": "column dice: row 2 is empty",
     "a class twice": "twice",
     "no column": "lacks the column dice",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sever.files import write_json
+from sever.models.train import Position
 from sever.store import Run
 
 
@@ -16,8 +17,8 @@ def test_a_process_that_dies_while_it_deletes_leaves_no_half_checkpoint(
 ) -> None:
     run = Run(tmp_path)
     for epoch in (1, 2):
-        write_json(run.epoch_folder(epoch) / "state.json", {"position": {"epoch": epoch, "batch": 0}})
-    write_json(run.step_folder(7) / "state.json", {"position": {"epoch": 2, "batch": 3}})
+        write_json(run.epoch_folder(epoch) / "state.json", {"position": vars(Position(epoch=epoch))})
+    write_json(run.step_folder(7) / "state.json", {"position": vars(Position(epoch=2, batch=3))})
 
     def die(folder: Path) -> None:
         (folder / "state.json").unlink()

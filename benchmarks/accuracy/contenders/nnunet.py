@@ -17,7 +17,7 @@ import numpy as np
 
 from sever.errors import InputError
 from sever.files import atomic_folder, write_json
-from sever.store import read_json
+from sever.reading import read_json
 
 from ..budget import SPARE_SHARE
 from ..protocols import Sample, Split

@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sever.errors import InputError
 from sever.files import atomic_path, write_json
 from sever.models.pretrained import load_and_recycle
-from sever.store import read_json
+from sever.reading import read_json
 
 from ..budget import Spent
 from ..protocols import Sample, Split

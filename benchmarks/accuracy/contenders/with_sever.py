@@ -26,7 +26,8 @@ from sever.pipeline.inspection import DatasetFacts, How, LoadedModel, load_model
 from sever.pipeline.speed import step_seconds
 from sever.pipeline.streams import chunks
 from sever.pipeline.train import resume, train_run
-from sever.store import Run, read_json
+from sever.reading import read_json
+from sever.store import Run
 
 from ..budget import Spent
 from ..protocols import Sample, Split

@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +23,8 @@ from sever.data.synthetic import statistics
 from sever.data.synthetic.noise import Array
 from sever.data.synthetic.strip import HEIGHT, WIDTH, check_size, make_strip
 from sever.errors import InputError, worker_died
+from sever.files import atomic_folder, naming
+from sever.locks import one_writer_of
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,8 @@ def write_dataset(root: Path, settings: SynthSettings, progress: Callable[[int],
     root = Path(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise InputError(f"{root} exists and is not empty; name a new folder, or remove this one first")
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial_root = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    try:
+    with one_writer_of(root), atomic_folder(root) as partial_root:
         _fill(partial_root, settings, progress or (lambda _: None))
-        partial_root.chmod(0o755)
-        partial_root.replace(root)
-    except BaseException:
-        shutil.rmtree(partial_root, ignore_errors=True)
-        raise
     return root
 
 
@@ -151,5 +144,6 @@ def write_picture(path: Path, image_hw: Array, quality: int) -> None:
 
 def write_labels(path: Path, image_ids: list[str], runs: list[list[str]], form: str) -> None:
     """One of the competition's two CSV forms."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # Without a seal: from here on they are a person's labels, who takes rows out and adds others.
+    with path.open("w", newline="", encoding="utf-8") as file, naming(path):
         write_run_table(file, zip(image_ids, runs, strict=True), form)

@@ -7,6 +7,9 @@ import pprint
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError
 
 from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.upload import LONGEST_NAME, raise_unless_slug, slug_of
@@ -95,12 +98,12 @@ def _with_installer(source: str) -> str:
 
 def data_sources(folder: Path) -> list[str]:
     """The data sets, OWNER/NAME, that the kernel in this folder reads."""
-    return list(read_json(folder / METADATA)["dataset_sources"])
+    return list(_read_metadata(folder).dataset_sources)
 
 
 def push(kaggle: Kaggle, folder: Path) -> Pushed:
     """Send a kernel's folder, which runs it. Raises InputError, also where Kaggle doesn't know one of its sources."""
-    ref = read_json(folder / METADATA)["id"]
+    ref = _read_metadata(folder).id
     what = f"cannot push kernel {ref}"
     kaggle.api.config_values.setdefault("username", kaggle.owner)
     response = kaggle.call(what, lambda: kaggle.api.kernels_push(str(folder)), repeatable=False)
@@ -140,6 +143,22 @@ def wait_for_kernel(
 def kernel_title(name: str) -> str:
     """A title that Kaggle takes, of a run's or a blend's name."""
     return f"sever {name}"[:LONGEST_NAME].rstrip(" -_")
+
+
+class _Metadata(BaseModel):
+    """What we need of a kernel's metadata, which a person may have edited."""
+
+    id: str = Field(pattern=r"^[^/]+/[^/]+$")
+    dataset_sources: tuple[Annotated[str, Field(pattern=r"^[^/]+/[^/]+$")], ...]
+
+
+def _read_metadata(folder: Path) -> _Metadata:
+    try:
+        return _Metadata.model_validate(read_json(folder / METADATA))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise InputError(f"{folder / METADATA}: `{where}`: {fault['msg']}; run `sever kernel` again") from error
 
 
 def _metadata(kernel: Kernel) -> dict[str, object]:

@@ -23,13 +23,15 @@ from sever.decide.ranks import count_levels, ranks_of
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 from sever.files import sha256_of
+from sever.locks import one_writer
 from sever.pipeline.blend.members import Member, mean_label_probs, open_members
 from sever.pipeline.blend.weights import choose_weights
 from sever.pipeline.evidence import open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell, warn
 from sever.pipeline.streams import read_ahead
-from sever.store import Evidence, ProbabilityStore, read_json
+from sever.store import Evidence, ProbabilityStore, read_rules
 from sever.store.origin import UNKNOWN, Origin, digest_of
+from sever.store.records import AskedBlend, BlendRecord, BlendValues, EvidenceRecord
 
 # Images whose maps wait to be written, all their members' maps together; two threads work on one each.
 WAITING = 4
@@ -68,6 +70,11 @@ def make_blend(order: Order, output: Path, overwrite: bool = False) -> Evidence:
     Raises InputError for members that don't fit together, and for a folder that holds anything else.
     """
     members = open_members(order.members, output)
+    with one_writer(output):
+        return _make(order, members, output, overwrite)
+
+
+def _make(order: Order, members: Sequence[Member], output: Path, overwrite: bool) -> Evidence:
     segmenters = [member for member in members if member.has_maps]
     order.blend.shares(len(segmenters))  # told before the work
     evidence = Evidence(output)
@@ -76,34 +83,33 @@ def make_blend(order: Order, output: Path, overwrite: bool = False) -> Evidence:
     resolve_rules(rules, segmenters[0].num_classes)
     _claim(evidence, asked, members[0].image_ids, overwrite)
     found = _find_out(evidence, order, asked, members, rules)
-    blend = Blend.from_dict(found["blend"])
-    kept = [member for member, chosen in zip(segmenters, found["keep"], strict=True) if chosen]
+    blend = _blend_of(found, evidence, len(segmenters))
+    kept = [member for member, chosen in zip(segmenters, found.keep, strict=True) if chosen]
     taking_part = kept + [member for member in members if not member.has_maps]
     models = _models(blend, taking_part)
     origins = _origins(models, kept[0])
     fill_maps(evidence.maps, kept, blend, origins)
     if not evidence.about_file.is_file():
         _write_tables(evidence, members, rules, origins)
-        about = _about(order, taking_part, blend, output) | {"models": models}
-        evidence.output.write_json(evidence.about_file.name, about)
+        about = _about(order, taking_part, blend, output).model_copy(update={"models": models})
+        evidence.output.write_json(evidence.about_file.name, about.as_json())
     if not evidence.pairs_file.is_file():
         write_score_table(open_evidence(output))
     return evidence
 
 
-def _describe(order: Order, members: Sequence[Member], output: Path) -> dict[str, Any]:
+def _describe(order: Order, members: Sequence[Member], output: Path) -> AskedBlend:
     """All that the stored maps depend on."""
-    blend = order.blend.as_dict()
-    return {
-        "members": [_seen_from(output, member) for member in members],
-        "maps_sha256": [_digest(member) for member in members],
-        "kind": blend["kind"],
-        "weights": blend["weights"],
-        "power": blend["power"],
-        "select": order.select,
-        "seed": order.seed,
-        "rules": order.rules,
-    }
+    return AskedBlend(
+        members=tuple(_seen_from(output, member) for member in members),
+        maps_sha256=tuple(_digest(member) for member in members),
+        kind=order.blend.kind,
+        weights=order.blend.weights,
+        power=order.blend.power,
+        select=order.select,
+        seed=order.seed,
+        rules=order.rules,
+    )
 
 
 def _seen_from(output: Path, member: Member) -> str:
@@ -121,7 +127,7 @@ def _digest(member: Member) -> str:
     return hashlib.sha256("\n".join([*lines, labels]).encode()).hexdigest()
 
 
-def _claim(evidence: Evidence, asked: dict[str, Any], image_ids: Sequence[str], overwrite: bool) -> None:
+def _claim(evidence: Evidence, asked: AskedBlend, image_ids: Sequence[str], overwrite: bool) -> None:
     """Make sure that what lies in the folder already belongs to this blend, or nothing is there."""
     output = evidence.output
     output.claim([])
@@ -131,7 +137,7 @@ def _claim(evidence: Evidence, asked: dict[str, Any], image_ids: Sequence[str], 
     written = (evidence.about_file, evidence.pairs_file, evidence.labels_file, evidence.rules_file, evidence.folds_file)
     tables = [file.name for file in (*written, *evidence.tuning_files)]
     if evidence.blend_file.is_file():
-        if read_json(evidence.blend_file)["asked"] == asked:
+        if _was_asked(evidence, asked, overwrite):
             return
         if not overwrite:
             raise InputError(
@@ -140,34 +146,45 @@ def _claim(evidence: Evidence, asked: dict[str, Any], image_ids: Sequence[str], 
             )
         output.remove([*tables, *output.below(evidence.maps.folder.name)])
     output.claim(tables)
-    output.write_json(evidence.blend_file.name, {"asked": asked})
+    output.write_json(evidence.blend_file.name, BlendRecord(asked=asked).as_json())
+
+
+def _was_asked(evidence: Evidence, asked: AskedBlend, overwrite: bool) -> bool:
+    """A damaged record is a reason to begin anew where that is asked for."""
+    try:
+        return evidence.blend_record().asked == asked
+    except InputError:
+        if overwrite:
+            return False
+        raise
 
 
 def _rules(order: Order, first: Member) -> RuleSettings:
-    values = read_json(first.evidence.rules_file)
+    values = read_rules(first.evidence.rules_file).model_dump(mode="json")
     gate = values.get("gate", {}) | order.rules.get("gate", {})
     return parse_rules(values | order.rules | {"gate": gate}, f"rules of {first.name}, with those asked for")
 
 
 def _find_out(
-    evidence: Evidence, order: Order, asked: dict[str, Any], members: Sequence[Member], rules: RuleSettings
-) -> dict[str, Any]:
+    evidence: Evidence, order: Order, asked: AskedBlend, members: Sequence[Member], rules: RuleSettings
+) -> BlendRecord:
     """What a look at all maps says: weights, ranks, and which members have a part; kept, so that it is done once."""
-    known = dict(read_json(evidence.blend_file))
-    if "blend" in known:
+    known = evidence.blend_record()
+    if known.blend is not None:
         return known
     segmenters = [member for member in members if member.has_maps]
     blend, keep, selection = order.blend, [True] * len(segmenters), None
     if order.select == "greedy":
         selection = choose_weights(members, rules, order.seed)
-        counts = selection["counts"]
+        counts = selection.counts
         # A member without weight that has a label head stays, for the gate was heard when weights were chosen.
         keep = [bool(count) or member.has_labels for count, member in zip(counts, segmenters, strict=True)]
         blend = replace(blend, weights=tuple(float(count) for count, kept in zip(counts, keep, strict=True) if kept))
     if blend.kind == "rank":
         blend = replace(blend, ranks=_gather_ranks(segmenters))
-    found = {"asked": asked, "blend": blend.as_dict(), "keep": keep, "selection": selection}
-    evidence.output.write_json(evidence.blend_file.name, found)
+    values = BlendValues(kind=blend.kind, weights=blend.weights, power=blend.power, ranks=blend.ranks)
+    found = BlendRecord(asked=asked, blend=values, keep=tuple(keep), selection=selection)
+    evidence.output.write_json(evidence.blend_file.name, found.as_json())
     return found
 
 
@@ -233,7 +250,7 @@ def _write_tables(
 ) -> None:
     """Folds, the gate as the mean of all label probabilities, and the rules."""
     first = members[0]
-    evidence.write_table(evidence.folds_file, first.folds)
+    evidence.write_folds(first.folds)
     label_probs_nc = mean_label_probs(members, first.image_ids)
     if label_probs_nc is not None:
         evidence.write_label_probs(first.image_ids, label_probs_nc, [origins[name] for name in first.image_ids])
@@ -246,13 +263,23 @@ def _write_tables(
     evidence.output.write_json(evidence.rules_file.name, rules.model_dump(mode="json"))
 
 
-def _about(order: Order, members: Sequence[Member], blend: Blend, output: Path) -> dict[str, Any]:
+def _blend_of(found: BlendRecord, evidence: Evidence, num_segmenters: int) -> Blend:
+    values = found.blend
+    if values is None or len(found.keep) != num_segmenters:
+        raise InputError(
+            f"{evidence.blend_file} is damaged: it keeps {len(found.keep)} of {num_segmenters} members; "
+            f"{found.what_to_do}"
+        )
+    return Blend(values.kind, values.weights, values.power, values.ranks)
+
+
+def _about(order: Order, members: Sequence[Member], blend: Blend, output: Path) -> EvidenceRecord:
     first = members[0].evidence.about()
-    return {
-        "kind": "blend",
-        "name": order.name or output.resolve().name,
-        "class_names": first["class_names"],
-        "members": [_seen_from(output, member) for member in members],
-        "blend": {key: value for key, value in blend.as_dict().items() if key != "ranks"},
-        "data": first["data"],
-    }
+    return EvidenceRecord(
+        kind="blend",
+        name=order.name or output.resolve().name,
+        class_names=first.class_names,
+        members=tuple(_seen_from(output, member) for member in members),
+        blend=BlendValues(kind=blend.kind, weights=blend.weights, power=blend.power),
+        data=first.data,
+    )

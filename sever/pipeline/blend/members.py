@@ -31,7 +31,7 @@ class Member:
         """Raises InputError where there is no evidence, or it isn't complete."""
         evidence = Evidence.find(path)
         has_maps = evidence.has_maps
-        member = Member(evidence, tuple(evidence.about()["class_names"]), evidence.read_folds(), has_maps)
+        member = Member(evidence, evidence.about().class_names, evidence.read_folds(), has_maps)
         missing = evidence.maps.missing(member.image_ids) if has_maps else []
         if missing or not (has_maps or evidence.labels_file.is_file()):
             what = f"{len(missing)} of {len(member.folds)} images have" if missing else "its images have"
@@ -65,7 +65,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        return str(self.evidence.about()["name"])
+        return self.evidence.about().name
 
     @property
     def num_classes(self) -> int:

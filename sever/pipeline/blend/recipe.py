@@ -9,6 +9,7 @@ from sever.config import EnsembleSettings, MemberSettings, load_config, load_ens
 from sever.errors import InputError
 from sever.pipeline.blend.combine import Order, order_blend
 from sever.store import Evidence
+from sever.store.order import in_order
 
 
 def read_recipe(recipe: Path, saved: Path, seed: int = 0) -> Order:
@@ -49,7 +50,7 @@ def _raise_unless_they_fit(recipe: Path, settings: EnsembleSettings, found: dict
 
 def _by_seed(saved: Path, member: MemberSettings) -> dict[int, Path]:
     """The newest finished folder of each training seed, the newest first."""
-    folders = sorted((file.parent for file in (saved / member.experiment).glob("*/evidence.json")), reverse=True)
+    folders = in_order(saved / member.experiment, "evidence.json")[::-1]
     found: dict[int, Path] = {}
     for folder in folders:
         evidence = Evidence(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from sever.pipeline.blend.members import Member, mean_label_probs
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.streams import read_ahead
+from sever.store.records import IntervalRecord, SearchRecord, SelectionRecord
 
 # What may be held in memory: levels, their sums and the truth.
 SAMPLE_BYTES = 256 << 20
@@ -56,8 +56,8 @@ def take_sample(sizes: Sequence[tuple[int, int]], planes: int, budget: int, seed
 
 def choose_weights(
     members: Sequence[Member], rules: RuleSettings, seed: int, budget: int = SAMPLE_BYTES
-) -> dict[str, Any]:
-    """Counts of the members with maps, and how they were found, as JSON. Says on standard error what was decided."""
+) -> SelectionRecord:
+    """Counts of the members with maps, and how they were found. Says on standard error what was decided."""
     segmenters = [member for member in members if member.has_maps]
     opened = open_evidence(segmenters[0].folder)
     table = opened.table
@@ -74,7 +74,17 @@ def choose_weights(
     selection = select_weights(scores, len(segmenters), opened.folds_n[sample.rows], groups, search)
     verdict = "taken" if selection.taken else "not beyond noise: the equal mean stays"
     tell(f"greedy weights {selection.chosen}: out of fold {selection.gain} over the equal mean; {verdict}")
-    return asdict(selection) | {"images": len(sample.rows), "stride": sample.stride, "search": asdict(search)}
+    return SelectionRecord(
+        counts=selection.counts,
+        chosen=selection.chosen,
+        taken=bool(selection.taken),
+        gain=IntervalRecord(**asdict(selection.gain)),
+        score=float(selection.score),
+        equal_score=float(selection.equal_score),
+        images=len(sample.rows),
+        stride=sample.stride,
+        search=SearchRecord(**asdict(search)),
+    )
 
 
 def _mixture_scores(members: Sequence[Member], table: ImageTable, sample: Sample, rules: RuleSettings) -> MixtureScores:

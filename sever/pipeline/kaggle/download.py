@@ -13,10 +13,10 @@ from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import rules_hints
 from sever.deliver.kaggle.unpack import BrokenArchive, unpack
 from sever.errors import InputError
-from sever.files import write_json
+from sever.locks import one_writer_of
 from sever.names import fault_of
 from sever.pipeline.progress import meter, tell
-from sever.store import read_json
+from sever.store.records import DownloadRecord, RemoteRecord
 
 # Written into the folder last, so that a folder with it is complete.
 ABOUT = "download.json"
@@ -68,6 +68,11 @@ def download_data(wanted: Wanted, output: Path | None = None, patience: Patience
     An interrupted download goes on where it stopped. Raises InputError.
     """
     output = output or Path("data") / "raw" / wanted.slug
+    with one_writer_of(output):
+        return _download(wanted, output, patience)
+
+
+def _download(wanted: Wanted, output: Path, patience: Patience | None) -> Path:
     if _is_there(output, wanted):
         tell(f"{output} holds {wanted.name} already; delete the folder to download it again")
         return output
@@ -76,7 +81,8 @@ def download_data(wanted: Wanted, output: Path | None = None, patience: Patience
         remote = download(kaggle, f"cannot download {wanted.name}", wanted.ask(kaggle), part, meter, wanted.hints())
 
     def finish(folder: Path) -> None:
-        write_json(folder / ABOUT, asdict(wanted) | {"archive": asdict(remote)})
+        archive = RemoteRecord(**asdict(remote))
+        DownloadRecord(name=wanted.name, is_dataset=wanted.is_dataset, archive=archive).write(folder / ABOUT)
 
     try:
         files = unpack(part.path, output, meter, finish)
@@ -92,10 +98,10 @@ def _is_there(output: Path, wanted: Wanted) -> bool:
     if not output.exists():
         return False
     if (output / ABOUT).is_file():
-        held = read_json(output / ABOUT)
-        if (held["name"], held["is_dataset"]) == (wanted.name, wanted.is_dataset):
+        held = DownloadRecord.read(output / ABOUT)
+        if (held.name, held.is_dataset) == (wanted.name, wanted.is_dataset):
             return True
-        raise InputError(f"{output} holds {held['name']}; give another -o")
+        raise InputError(f"{output} holds {held.name}; give another -o")
     if not output.is_dir() or any(output.iterdir()):
         raise InputError(f"{output} holds something that `sever download` did not write; give another -o, or move it")
     return False

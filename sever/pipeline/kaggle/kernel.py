@@ -20,13 +20,14 @@ from sever.deliver.kaggle.kernel import (
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.upload import dataset_status, slug_of, wait_until_ready
 from sever.errors import InputError
+from sever.locks import one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.hurry import members_of
 from sever.pipeline.inspection import How
 from sever.pipeline.kaggle.pack import model_name
 from sever.pipeline.kaggle.upload import WHEELS_TITLE, model_title
 from sever.pipeline.progress import tell
-from sever.store import read_json
+from sever.store.records import PushedRecord
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def make_kernel(
         minutes=settings.minutes,
         gpu=gpu,
     )
-    return write_kernel(output, kernel)
+    with one_writer_of(output):
+        return write_kernel(output, kernel)
 
 
 def push_kernel(folder: Path, wait_minutes: float, patience: Patience | None = None) -> Pushed:
@@ -72,7 +74,7 @@ def push_kernel(folder: Path, wait_minutes: float, patience: Patience | None = N
     What was pushed from this folder before, and had not ended, is waited for and not pushed again. Raises InputError
     when the run fails, or does not end in time.
     """
-    with sign_in(patience) as kaggle:
+    with one_writer_of(folder), sign_in(patience) as kaggle:
         if pushed := _under_way(folder):
             tell(f"{pushed} was pushed before, and is waited for; delete {folder / PUSHED} to push anew")
         else:
@@ -103,14 +105,15 @@ def _under_way(folder: Path) -> Pushed | None:
     """What the folder's note says of a run that has not ended."""
     if not (folder / PUSHED).is_file():
         return None
-    noted = read_json(folder / PUSHED)
-    ref, _, version = noted["kernel"].rpartition("/")
-    pushed = Pushed(ref, int(version), noted["url"], noted["status"])
+    noted = PushedRecord.read(folder / PUSHED)
+    ref, _, version = noted.kernel.rpartition("/")
+    pushed = Pushed(ref, int(version), noted.url, noted.status)
     return None if pushed.has_ended else pushed
 
 
 def _note(folder: Path, pushed: Pushed) -> None:
-    OutputFolder(folder).write_json(PUSHED, {"kernel": str(pushed), "url": pushed.url, "status": pushed.status})
+    noted = PushedRecord(kernel=str(pushed), url=pushed.url, status=pushed.status)
+    OutputFolder(folder).write_json(PUSHED, noted.as_json())
 
 
 def _account() -> str:

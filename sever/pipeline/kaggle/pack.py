@@ -55,7 +55,7 @@ def pack_model(path: Path, folder: Path, epochs: Sequence[int] = ()) -> dict[str
 def model_name(path: Path) -> str:
     """The experiment's name, or the blend's."""
     if Evidence.is_at(path):
-        return str(Evidence.find(path).about()["name"])
+        return Evidence.find(path).about().name
     run, _ = find_run(path)
     return run.folder.resolve().parent.name
 
@@ -72,16 +72,17 @@ def _stage(path: Path, target: Path, epochs: Sequence[int] = ()) -> tuple[str, s
     evidence = Evidence.find(path)
     about, members = evidence.about(), evidence_members(evidence)[0]
     names = [f"members/{at}-{member.resolve().name}" for at, member in enumerate(members)]
-    if about["kind"] != "blend":
-        names = [f"fold-{fold}" for fold in about["folds"]]
+    if not about.is_blend:
+        names = [f"fold-{fold}" for fold in about.folds]
     starts = [_stage(member, target / name)[1] for name, member in zip(names, members, strict=True)]
-    if about["kind"] == "blend":
-        about |= {"members": [str(PurePosixPath(name) / start) for name, start in zip(names, starts, strict=True)]}
+    values = about.as_json()
+    if about.is_blend:
+        values |= {"members": [str(PurePosixPath(name) / start) for name, start in zip(names, starts, strict=True)]}
     for file in (evidence.rules_file, evidence.folder / "blend.json"):
         if file.is_file():
             shutil.copy2(file, target)
-    write_json(target / "evidence.json", without_places(about))
-    return str(about["kind"]), "."
+    write_json(target / "evidence.json", without_places(values))
+    return about.kind, "."
 
 
 def _chosen(run: Run, named: Path | None, epochs: Sequence[int]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -51,7 +52,7 @@ class Reference:
     @staticmethod
     def parse(text: str) -> Reference:
         competition, _, number = text.rpartition("/")
-        if not (competition and number.isdecimal()):
+        if not (competition and re.fullmatch(r"[0-9]{1,18}", number)):
             raise InputError(f"{text!r} is no reference of a submission, COMPETITION/NUMBER; the ledger is damaged")
         return Reference(competition, int(number))
 

@@ -26,7 +26,7 @@ from sever.pipeline.plan.page import render_fingerprint, render_plan
 from sever.pipeline.progress import tell
 from sever.pipeline.speed import step_seconds
 from sever.pipeline.training_images import channels_of
-from sever.store import read_json
+from sever.reading import read_json
 
 GROUPS_FILE = "groups.csv"
 

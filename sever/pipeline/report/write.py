@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import sever
-from sever.config import DataSettings, RuleSettings, parse_rules
+from sever.config import DataSettings, RuleSettings
 from sever.data import rle
 from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
@@ -35,6 +35,7 @@ from sever.deliver.report import (
     verdict_in_words,
 )
 from sever.errors import InputError
+from sever.locks import one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
@@ -43,7 +44,7 @@ from sever.pipeline.report.changes import changes
 from sever.pipeline.report.images import choose_images, gallery_numbers
 from sever.pipeline.report.numbers import Numbers, report_numbers
 from sever.pipeline.report.tally import Seen, Tally
-from sever.store import Evidence, Run, find_run, fingerprint, read_json
+from sever.store import Evidence, Run, find_run, fingerprint, read_rules
 
 PICTURE_BYTES = 3_600_000  # that all pictures together may take, of the page's 5 MB
 KINDS = {
@@ -92,6 +93,11 @@ def write_report(path: Path, output: Path | None, against: Path | None, how: How
     home.claim([page.name, page.with_suffix(".json").name])
     older = against or (page if page.exists() else None)
     before = read_numbers(older) if older else None
+    with one_writer_of(page):
+        return _write(source, page, before, images)
+
+
+def _write(source: Source, page: Path, before: Numbers | None, images: int) -> Report:
     tally = Tally(resolve_rules(source.rules, source.table.num_classes))
     with meter("report", len(source.table)) as progress:
         for seen in source.seen():
@@ -99,6 +105,7 @@ def write_report(path: Path, output: Path | None, against: Path | None, how: How
             progress.advance()
     numbers = _numbers(source, tally, before, images)
     text = render_page(numbers, _pictures(source, tally, numbers))
+    home = OutputFolder(page.parent)
     home.write_json(page.with_suffix(".json").name, numbers)
     home.write_text(page.name, text)
     return Report(page, numbers)
@@ -127,27 +134,27 @@ def _from_evidence(path: Path) -> Source:
 
     return Source(
         folder=evidence.folder,
-        kind=about["kind"],
+        kind=about.kind,
         name=opened.name,
-        data=DataSettings.model_validate(about["data"]),
+        data=opened.data,
         table=table,
         folds_n=opened.folds_n,
         rules=opened.rules,
         is_tuned=evidence.is_tuned,
         checkpoints=tuple(_checkpoints(evidence)),
-        members=tuple(map(str, about.get("members", ()))),
+        members=about.members,
         seen=seen,
     )
 
 
 def _checkpoints(path: Evidence) -> Iterator[Path]:
     """Those that are still there: evidence can be looked at without its weights."""
-    if path.about()["kind"] == "blend":
+    if path.about().is_blend:
         for member in path.members():
             if Evidence.is_at(member):
                 yield from _checkpoints(Evidence.find(member))
     else:
-        latest = [Run(path.fold_folder(fold)).latest() for fold in path.about()["folds"]]
+        latest = [Run(path.fold_folder(fold)).latest() for fold in path.about().folds]
         yield from (checkpoint for checkpoint in latest if checkpoint is not None)
 
 
@@ -175,7 +182,7 @@ def _from_run(path: Path, how: How) -> Source:
         data=loaded.config.data,
         table=table,
         folds_n=None,
-        rules=parse_rules(read_json(run.rules_file), str(run.rules_file)),
+        rules=read_rules(run.rules_file),
         is_tuned=False,
         checkpoints=loaded.checkpoints,
         members=(),

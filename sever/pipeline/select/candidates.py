@@ -12,7 +12,7 @@ import pandas as pd
 
 from sever.errors import InputError
 from sever.store import Evidence
-from sever.store.evidence import read_table_file
+from sever.store.tables import parse_csv
 
 NEEDED = ("image_id", "group", "class_id", "dice", "true_pixels")
 
@@ -90,7 +90,10 @@ def read_candidates(paths: Sequence[Path]) -> Candidates:
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    frame = read_table_file(path)
+    try:
+        frame = parse_csv(path.read_bytes(), path)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     missing = [column for column in columns if column not in frame]
     if missing:
         raise InputError(f"{path} lacks the column {', '.join(missing)}; it needs {', '.join(columns)}")
@@ -98,16 +101,10 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _read_pairs(evidence: Evidence) -> pd.DataFrame:
-    pairs = read_columns(evidence.pairs_file, NEEDED)
-    if pairs.empty or pairs["dice"].isna().any():
-        raise InputError(f"{evidence.pairs_file} is empty or lacks scores; write it again with `sever crossval -r`")
-    if pairs.duplicated(["image_id", "class_id"]).any():
-        raise InputError(f"{evidence.pairs_file} has an image's class twice; write it again with `sever crossval -r`")
-    dice = pd.to_numeric(pairs["dice"], errors="coerce")
-    if not dice.between(0, 1).all():
-        wrong = pairs["dice"][~dice.between(0, 1)].iloc[0]
-        raise InputError(f"{evidence.pairs_file} holds the Dice {wrong}; write it again with `sever crossval -r`")
-    return pairs.assign(dice=dice).sort_values(["image_id", "class_id"], ignore_index=True)
+    pairs = evidence.read_pairs()
+    if pairs.empty:
+        raise InputError(f"{evidence.pairs_file} is empty; write it again with `sever crossval -r`")
+    return pairs.sort_values(["image_id", "class_id"], ignore_index=True)
 
 
 def _raise_unless_alike(first: Evidence, here: pd.DataFrame, second: Evidence, there: pd.DataFrame) -> None:
@@ -132,7 +129,7 @@ def _raise_unless_alike(first: Evidence, here: pd.DataFrame, second: Evidence, t
 
 def _names(evidence: Sequence[Evidence]) -> tuple[str, ...]:
     """The name of each; with its folder where two have the same."""
-    names = [str(found.about()["name"]) for found in evidence]
+    names = [found.about().name for found in evidence]
     long = [f"{name}/{found.folder.name}" for name, found in zip(names, evidence, strict=True)]
     times = Counter(names)
     chosen = [brief if times[brief] == 1 else full for brief, full in zip(names, long, strict=True)]

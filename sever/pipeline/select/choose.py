@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sever.config import DataSettings
 from sever.data.listing import list_table
 from sever.data.reader import ImageReader
 from sever.decide.bootstrap import group_numbers
@@ -208,8 +207,7 @@ def _own_features(candidates: Candidates) -> np.ndarray:
     """Of the images out of fold, in the candidates' order."""
     opened = open_evidence(candidates.evidence[0].folder)
     table = opened.table.select(candidates.image_ids)
-    data = DataSettings.model_validate(opened.evidence.about()["data"])
-    return folder_features([table.path(row) for row in range(len(table))], ImageReader.of(data, channels=1))
+    return folder_features([table.path(row) for row in range(len(table))], ImageReader.of(opened.data, channels=1))
 
 
 def _test_features(folder: Path) -> np.ndarray:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from sever.decide.select import INDIFFERENCE, Spread
 from sever.deliver.charts import draw_clouds
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.select.choose import Selection
 from sever.pipeline.tables import as_text
@@ -23,6 +24,7 @@ FEW_CANDIDATES = 5
 RESULTS = ("select.json", "clouds.png")
 
 
+@writes_to("folder")
 def write_selection(selection: Selection, folder: Path) -> None:
     """select.json and clouds.png. Raises InputError where Matplotlib is missing."""
     outlook, names = selection.outlook, selection.candidates.names

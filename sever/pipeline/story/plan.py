@@ -16,8 +16,9 @@ from sever.config import StageSettings, StorySettings, load_story
 from sever.config.loading import shorten
 from sever.config.story import BEGUN, SAVED
 from sever.errors import InputError
-from sever.pipeline.story.state import StageRecord, StoryState
-from sever.store import read_json
+from sever.pipeline.story.state import StoryState
+from sever.reading import read_json
+from sever.store.records import StageRecord
 
 # Of a command line; a shell takes a few megabytes.
 LONGEST_LINE = 100_000

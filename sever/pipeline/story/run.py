@@ -8,10 +8,10 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from rich.markup import escape
 from rich.table import Table
@@ -28,11 +28,15 @@ from sever.errors import InputError
 from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
 from sever.pipeline.progress import tell
 from sever.pipeline.story.plan import Plan, join_words
-from sever.pipeline.story.state import StageRecord, StoryState
+from sever.pipeline.story.state import StoryState
 from sever.pipeline.tables import as_text
+from sever.store.order import highest_number, in_order, number_of
+from sever.store.records import StageRecord
 
 # Commands that make a folder saved/NAME/TIMESTAMP, and the file with which it can be gone on with by -r.
 MAKES_RUN = {"crossval": "evidence.json", "train": "config.yml"}
+# A command line that was begun, when, and the number of the newest run by then.
+Running: TypeAlias = tuple[str, str, int]
 KEPT_OPTIONS = ("device", "jobs")  # of the command that began it; all others stand in the folder
 
 
@@ -115,7 +119,7 @@ def _check(plan: Plan, shell: Shell, stages: Sequence[StageSettings]) -> None:
 
 
 def _run_stage(plan: Plan, state: StoryState, stage: StageSettings, shell: Shell, title: str) -> None:
-    record = state.stages.get(stage.name) or state.put(stage.name, StageRecord(begun=_stamp()))
+    record = state.stages.get(stage.name) or state.put(stage.name, StageRecord.begin(_stamp()))
     lines = plan.lines(stage, record.begun)
     for number, line in enumerate(lines[len(record.lines) :], start=len(record.lines) + 1):
         start = time.monotonic()
@@ -123,9 +127,9 @@ def _run_stage(plan: Plan, state: StoryState, stage: StageSettings, shell: Shell
             words = plan.words(line)
             record = state.stages[stage.name]
             if record.running is not None and record.running[0] == line:
-                words = _go_on(words, shell.parse(words), record.running[1])
+                words = _go_on(words, shell.parse(words), record.running)
             else:
-                state.put(stage.name, replace(record, running=(line, _stamp())))
+                state.put(stage.name, record.model_copy(update={"running": _running(line, shell.parse(words))}))
             tell(f"{title}, command {number} of {len(lines)}: sever {join_words(words)}")
             shell.run(words)
         except InputError as error:
@@ -135,27 +139,44 @@ def _run_stage(plan: Plan, state: StoryState, stage: StageSettings, shell: Shell
             raise
         state.note_done(stage.name, line, time.monotonic() - start)
     ended = datetime.now().astimezone().isoformat(timespec="seconds")
-    record = state.put(stage.name, replace(state.stages[stage.name], ended=ended))
+    record = state.put(stage.name, state.stages[stage.name].model_copy(update={"ended": ended}))
     tell(f"{title}: done in {sum(record.seconds) / 3600:.2f} h")
 
 
-def _go_on(words: list[str], parsed: Parsed, since: str) -> list[str]:
+def _running(line: str, parsed: Parsed) -> Running:
+    folder = _folder_of_runs(parsed)
+    return line, _stamp(), 0 if folder is None else highest_number(folder)
+
+
+def _go_on(words: list[str], parsed: Parsed, running: Running | tuple[str, str]) -> list[str]:
     """The command that goes on with the folder which this one began before it was stopped; itself where there is none.
 
     Other commands take up by themselves what they left.
     """
-    configs: Sequence[Path] = parsed.options.get("config") or ()
-    if parsed.command not in MAKES_RUN or len(configs) != 1:
+    folder = _folder_of_runs(parsed)
+    if folder is None:
         return words
-    folder = Path(parsed.options["saved"]) / _experiment(configs[0], parsed).name
-    # Nobody else makes folders of this experiment meanwhile, and their names are the times when they were made.
-    made = sorted(file.parent for file in folder.glob(f"*/{MAKES_RUN[parsed.command]}") if file.parent.name >= since)
+    # Nobody else makes folders of this experiment meanwhile.
+    made = [each for each in in_order(folder, MAKES_RUN[parsed.command]) if _was_made_since(each, running)]
     if not made:
         return words
     kept = [
         word for name in KEPT_OPTIONS if name in parsed.options for word in (f"--{name}", str(parsed.options[name]))
     ]
     return [parsed.command, "-r", str(made[-1]), *kept]
+
+
+def _folder_of_runs(parsed: Parsed) -> Path | None:
+    """Where a command makes its run; None of a command that makes none."""
+    configs: Sequence[Path] = parsed.options.get("config") or ()
+    if parsed.command not in MAKES_RUN or len(configs) != 1:
+        return None
+    return Path(parsed.options["saved"]) / _experiment(configs[0], parsed).name
+
+
+def _was_made_since(folder: Path, running: Running | tuple[str, str]) -> bool:
+    """By its number; by its name, which is a time, where the story was begun before runs had numbers."""
+    return number_of(folder) > running[2] if len(running) == 3 else folder.name >= running[1]
 
 
 def _experiment(path: Path, parsed: Parsed) -> ExperimentConfig:
