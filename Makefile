@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-opencv4 check docs lock licences audit clean
+.PHONY: setup demo test test-opencv4 check docs fuzz kills lock licences audit clean
 
 setup: $(READY)
 
@@ -54,6 +54,14 @@ licences: setup
 # Asks the registry for known vulnerabilities of what is locked.
 audit: setup
 	$(BIN)/uv tool run pip-audit --require-hashes --requirement requirements.lock
+
+# A million damaged files of every kind that is read; stopped, it goes on where it was (fuzz.json).
+fuzz: setup
+	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m fuzz --cases 1000000 --counts ../fuzz.json
+
+# SIGKILL at every single write of every command; hours.
+kills: setup
+	cd tests && OMP_NUM_THREADS=1 PYTHONPATH=guard ../$(BIN)/python -m kills.sweep
 
 docs: setup
 	$(BIN)/sever config reference > docs/reference.md.tmp && mv docs/reference.md.tmp docs/reference.md

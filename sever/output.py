@@ -141,7 +141,7 @@ class OutputFolder:
         if content in self._written().get(name, ()):
             return
         line = json.dumps({"name": name, "bytes": content[0], "sha256": content[1]}, ensure_ascii=False)
-        handle = os.open(self.list_file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        handle = os.open(self.list_file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             size = os.fstat(handle).st_size
             torn = size and os.pread(handle, 1, size - 1) != b"\n"  # half a line of a process that was killed
