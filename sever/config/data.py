@@ -92,6 +92,11 @@ class DataSettings(Settings):
         False, description="Leave bad images and rows out and list them in skipped.csv, in place of an error."
     )
 
+    def meant_as(self, other: DataSettings) -> DataSettings:
+        """These settings, where the values of masks and what is missing mean what they do in `other`."""
+        same = ("mask_values", "ignore_value", "missing_mask", "boxes", "repeated_rows", "max_pixels")
+        return self.model_copy(update={name: getattr(other, name) for name in same})
+
 
 class FoldSettings(Settings):
     scheme: Literal["share", "kfold"] = Field(

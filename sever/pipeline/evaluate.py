@@ -32,8 +32,6 @@ from sever.pipeline.tables import as_text
 from sever.store import Evidence, Run
 
 SHEET_IMAGES = 3
-# Settings of the data that say what its labels mean, and how large its images may be.
-MEANINGS = ("mask_values", "ignore_value", "missing_mask", "boxes", "max_pixels")
 
 # Image id and predicted masks (C, H, W), in the order of the table.
 Predicted = Iterator[tuple[str, np.ndarray]]
@@ -69,7 +67,7 @@ class Truth:
             max_pixels=max_pixels,
         )
         if like is not None:
-            settings = settings.model_copy(update={name: getattr(like, name) for name in MEANINGS})
+            settings = settings.meant_as(like)
         if masks:
             raise_unless_masks(settings)
         return read_table(settings, "train" if self.labels is None else "test", thorough)[0]

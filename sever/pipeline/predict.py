@@ -73,7 +73,7 @@ class Source:
             significant_bits=loaded.config.data.significant_bits,
             max_pixels=max_pixels,
         )
-        return read_table(settings, self.split)
+        return read_table(settings.meant_as(loaded.config.data), self.split)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,12 @@ def test_they_read_what_we_write(tmp_path: Path, to: tuple[str, float | None]) -
         assert min(note["pixels"]) > 0
 
 
+def test_polygons_are_filled_as_by_pycocotools_but_for_their_edges() -> None:
+    known = json.loads((HERE / "polygons.json").read_text())
+    assert sum(int(make.fill_ours(points).sum()) for points in make.random_polygons()) == known["pixels"]
+    assert known["iou"] > 0.985
+
+
 def table_of(folder: Path, root: Path, image: str, **settings: object) -> ImageTable:
     shutil.copytree(HERE / folder, root)
     save(root / "images" / image, np.full(TRUE.shape[1:], 99))

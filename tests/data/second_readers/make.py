@@ -48,6 +48,7 @@ def masks() -> np.ndarray:
 def write() -> None:
     for to, tolerance in WRITTEN:
         write_ours(OURS / f"{to} {tolerance}", to, tolerance)
+    np.save(OURS / "filled.npy", np.stack([fill_ours(points) for points in random_polygons()]))
 
 
 def write_ours(folder: Path, to: str, tolerance: float | None) -> None:
@@ -60,6 +61,23 @@ def write_ours(folder: Path, to: str, tolerance: float | None) -> None:
         cv2.imwrite(str(folder / "images" / name), np.full(label_map().shape, 99, np.uint8))
     images = (Exported("a.png", masks()), Exported("b.png", masks() * 0))
     WRITERS[to].write(folder, images, NAMES, Wish(tolerance))
+
+
+def random_polygons() -> list[np.ndarray]:
+    """200 of 3 to 8 corners, 5 to 40 pixels from the middle of 100 x 100."""
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(200):
+        corners = rng.integers(3, 9)
+        angles, radii = np.sort(rng.random(corners)) * 2 * np.pi, rng.uniform(5, 40, corners)
+        found.append(np.stack([50 + radii * np.cos(angles), 50 + radii * np.sin(angles)], axis=1))
+    return found
+
+
+def fill_ours(points: np.ndarray) -> np.ndarray:
+    from sever.data.formats.geometry import fill_polygon
+
+    return fill_polygon(points, 100, 100)
 
 
 def digest(folder: Path) -> str:
@@ -122,6 +140,7 @@ def tools() -> None:
             found[NAMES.index(region["value"]["brushlabels"][0])] |= (picture != 0).astype(np.uint8)
         return found
 
+    _note_random_polygons()
     note("pycocotools", "coco", None, by_pycocotools)
     note("pycocotools", "coco", 0.0, by_pycocotools)
     note("supervision", "coco", None, coco_by_supervision)
@@ -130,6 +149,17 @@ def tools() -> None:
     note("label-studio-sdk", "label-studio", None, by_label_studio)
     _label_studio_files(brush)
     _supervision_files(supervision)
+
+
+def _note_random_polygons() -> None:
+    from pycocotools import mask
+
+    ours = np.load(OURS / "filled.npy") != 0
+    theirs = (
+        np.stack([mask.decode(mask.frPyObjects([p.ravel().tolist()], 100, 100)[0]) for p in random_polygons()]) != 0
+    )
+    found = {"pixels": int(ours.sum()), "iou": round(float((ours & theirs).sum() / (ours | theirs).sum()), 4)}
+    (HERE / "polygons.json").write_text(json.dumps(found) + "\n")
 
 
 def _label_studio_files(brush: Any) -> None:
