@@ -1,6 +1,6 @@
 """What the tables of a folder must hold, noted beside them, so that half a table is never taken for a whole one.
 
-tables.json in the folder names each CSV that we wrote there with its number of rows and its SHA-256. A table without
+.sever-tables.json in the folder names each CSV that we wrote there with its number of rows and its SHA-256. A table without
 an entry is taken as it is: it is a person's, or older than these notes.
 """
 
@@ -18,7 +18,7 @@ from sever.errors import InputError
 from sever.files import atomic_path
 from sever.records import Count, Part, Record, Sha256
 
-NOTES = "tables.json"
+NOTES = ".sever-tables.json"
 
 
 class SealRecord(Part):
@@ -29,7 +29,7 @@ class SealRecord(Part):
 
 
 class TablesRecord(Record):
-    """tables.json."""
+    """.sever-tables.json."""
 
     what_to_do: ClassVar[str] = "delete it, and the tables beside it are read unchecked"
 
@@ -38,7 +38,7 @@ class TablesRecord(Record):
 
 @contextmanager
 def sealed_path(path: Path) -> Iterator[Path]:
-    """As `atomic_path`, for a table whose rows are noted in tables.json.
+    """As `atomic_path`, for a table whose rows are noted in .sever-tables.json.
 
     The note comes first and allows the table of before, too: killed in between, either is right.
     """

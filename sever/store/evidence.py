@@ -10,7 +10,7 @@ FOLDER/ (of a cross-validation: saved/NAME/TIMESTAMP/, of a blend: wherever it w
     labels.csv      image_id, 1..C: the image classifier's out-of-fold probabilities, where there is one
     pairs.csv       the score table: one row an (image, class)
     rules.json      how masks are drawn from the maps
-    tables.json     rows and digests of the tables
+    .sever-tables.json     rows and digests of the tables
     fold-0/ ...     a cross-validation's runs, as `sever train` makes them
 """
 

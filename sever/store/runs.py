@@ -2,7 +2,7 @@
 
 saved/NAME/TIMESTAMP/
     config.yml  dataset.json  rules.json  environment.json  folds.csv  history.csv  train.log  skipped.csv  pseudo.csv
-    tables.json  created.json
+    .sever-tables.json  created.json
     tensorboard/
     checkpoints/epoch-0001/  model.safetensors  training.safetensors  state.json
     checkpoints/step-0000123/  the same, saved within an epoch; replaced by the next one

@@ -90,7 +90,7 @@ def _records(root: Path, data: Path) -> list[Target]:
         Target("evidence.json", first.about_file, first.about),
         Target("evidence.json of a blend", blend.about_file, lambda: (blend.about(), blend.members())),
         Target("blend.json", blend.blend_file, blend.blend_record),
-        Target("tables.json", blend.folder / NOTES, lambda: read_sealed(blend.folds_file)),
+        Target(".sever-tables.json", blend.folder / NOTES, lambda: read_sealed(blend.folds_file)),
         Target("predicted.json", root / "predicted.json", lambda: kinds.PredictedRecord.read(root / "predicted.json")),
         Target("story state", story.file, lambda: StoryState.read(root / "saved", "s", SHA)),
         Target("download.json", root / "download.json", lambda: kinds.DownloadRecord.read(root / "download.json")),
@@ -167,7 +167,9 @@ def _settings(root: Path) -> list[Target]:
         "ensemble.yml": (here / "ensembles" / "severstal-2019-unet.yml").read_bytes(),
         "story.yml": (here / "severstal-2019" / "story.yml").read_bytes(),
         "kaggle.yml": b"owner: me\nlicence: CC0-1.0\npublic: false\nminutes: 60\n",
-        "tagged.yml": yaml.safe_dump({"name": "x", "optim": {"learning_rate": 0.001}}).encode(),
+        "tagged.yml": yaml.safe_dump(
+            {"name": "x", "data": {"root": "data/mine"}, "optim": {"encoder_learning_rate": 0.001}}
+        ).encode(),
     }
     for name, content in texts.items():
         (root / name).write_bytes(content)

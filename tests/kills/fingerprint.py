@@ -26,7 +26,7 @@ def _counts(path: Path) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    if path.name in ("state.json", "report.json", "tables.json"):
+    if path.name in ("state.json", "report.json", ".sever-tables.json"):
         return json.dumps(_without_times(json.loads(path.read_text())), sort_keys=True).encode()
     if path.name == "history.csv":
         rows = list(csv.DictReader(io.StringIO(path.read_text())))
@@ -35,7 +35,7 @@ def _content(path: Path) -> bytes:
 
 
 def _without_times(value: Any) -> Any:
-    """`history.csv` holds seconds, so that its digest in tables.json differs, too."""
+    """`history.csv` holds seconds, so that its digest in .sever-tables.json differs, too."""
     if isinstance(value, dict):
         return {
             key: _without_times(each) for key, each in value.items() if key not in ("seconds", "made", "history.csv")

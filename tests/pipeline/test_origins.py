@@ -176,7 +176,7 @@ def test_evidence_with_foreign_maps_is_refused_wherever_it_is_used(
 def test_labels_of_another_model_are_refused(strip_root: Path, tmp_path: Path) -> None:
     one, other = (make_evidence(tmp_path / name, strip_root, seed, gate=True) for seed, name in enumerate("ab"))
     shutil.copy(other / "labels.csv", one / "labels.csv")
-    (one / "tables.json").unlink()  # else the digest of the whole table would tell it first
+    (one / ".sever-tables.json").unlink()  # else the digest of the whole table would tell it first
     with pytest.raises(InputError, match="labels of another model"):
         open_evidence(one)
 

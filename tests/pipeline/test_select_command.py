@@ -50,7 +50,7 @@ def write(made: Path, folder: Path, dice_n: np.ndarray) -> Path:
 def change(folder: Path, how: object) -> None:
     pairs = pd.read_csv(folder / "pairs.csv")
     how(pairs).to_csv(folder / "pairs.csv", index=False)  # type: ignore[operator]
-    (folder / "tables.json").unlink(missing_ok=True)  # on purpose
+    (folder / ".sever-tables.json").unlink(missing_ok=True)  # on purpose
 
 
 def csv(path: Path, text: str) -> Path:

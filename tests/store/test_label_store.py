@@ -40,7 +40,7 @@ def test_rows_are_there_at_once_and_after_finishing(tmp_path: Path) -> None:
     store.finish(order, 2)
     assert_holds_all(store)
     assert list(store.read(2)) == order
-    assert sorted(path.name for path in tmp_path.iterdir()) == [WRITTEN, "labels.csv", "tables.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".sever-tables.json", WRITTEN, "labels.csv"]
     assert store.file.read_text().startswith("image_id,1,2,origin\n007,")
 
 
