@@ -1,7 +1,7 @@
 """What the tables of a folder must hold, noted beside them, so that half a table is never taken for a whole one.
 
-.sever-tables.json in the folder names each CSV that we wrote there with its number of rows and its SHA-256. A table without
-an entry is taken as it is: it is a person's, or older than these notes.
+.sever-tables.json in the folder names each CSV that we wrote there with its number of rows and its SHA-256. A table
+without an entry is taken as it is: it is a person's, or older than these notes.
 """
 
 from __future__ import annotations

@@ -139,7 +139,9 @@ def load_model(path: Path, how: How) -> LoadedModel:
 def evidence_members(evidence: Evidence) -> tuple[list[Path], Blend]:
     """What a folder of evidence is made of: the last checkpoints of its folds, or a blend's members."""
     about = evidence.about()
-    if about.blend is not None:
+    if about.is_blend:
+        if about.blend is None:
+            raise InputError(f"{evidence.about_file} is damaged: it lacks `blend`; {about.what_to_do}")
         # The tables of ranks are long, so they stand in a file of their own.
         values = evidence.blend_record().blend if about.blend.kind == "rank" else about.blend
         if values is None:

@@ -125,7 +125,10 @@ class Evidence:
 
     def members(self) -> list[Path]:
         """A blend's members: their folders are written as seen from its own, so that all can move together."""
-        return [beside(self.folder, member, "member") for member in self.about().members]
+        about = self.about()
+        if not about.members:
+            raise InputError(f"{self.about_file} is damaged: it lacks `members`; {about.what_to_do}")
+        return [beside(self.folder, member, "member") for member in about.members]
 
     def models(self) -> dict[int, str]:
         """By fold, the digest of the model whose maps and labels count; a fold that isn't there counts none."""

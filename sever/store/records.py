@@ -126,8 +126,6 @@ class EvidenceRecord(Record):
     def _is_of_its_kind(self) -> Self:
         if self.kind == "crossval" and (not self.folds or len(set(self.folds)) < len(self.folds)):
             raise ValueError("a cross-validation needs its `folds`, each once")
-        if self.kind == "blend" and (not self.members or self.blend is None):
-            raise ValueError("a blend needs its `members` and its `blend`")
         return self
 
     @property
