@@ -40,14 +40,18 @@ _turns: dict[Path, threading.RLock] = {}
 
 
 @contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
+def one_writer(folder: Path, refusal: str | None = None, once: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, which is made where need be. Raises InputError where another process writes there.
 
-    Processes that train one network together count as one: the first of them holds the lock.
+    Processes that train one network together count as one: the first of them holds the lock. This process may take it
+    again, unless `once`. `refusal`: the beginning of the sentence.
     """
+    refusal = refusal or f"{folder} is being written by another sever"
+    if once and (folder / LOCK).absolute().parent.resolve() / LOCK in _held:
+        raise InputError(f"{refusal} (in this very process); wait for it")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder")
-    with _locked(folder / LOCK, f"{folder} is being written by another sever", 0.0):
+    with _locked(folder / LOCK, refusal, 0.0):
         yield
 
 

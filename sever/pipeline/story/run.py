@@ -175,8 +175,9 @@ def _folder_of_runs(parsed: Parsed) -> Path | None:
 
 
 def _was_made_since(folder: Path, running: Running | tuple[str, str]) -> bool:
-    """By its number; by its name, which is a time, where the story was begun before runs had numbers."""
-    return number_of(folder) > running[2] if len(running) == 3 else folder.name >= running[1]
+    """By its number; by its name, which is a time, where it has none, or the story was begun before runs had them."""
+    number = number_of(folder)
+    return number > running[2] if len(running) == 3 and number else folder.name >= running[1]
 
 
 def _experiment(path: Path, parsed: Parsed) -> ExperimentConfig:

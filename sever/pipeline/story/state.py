@@ -34,7 +34,7 @@ class StoryState:
     def locked(saved: Path, story: str, text_sha256: str) -> Iterator[StoryState]:
         """The state, for as long as no other process may carry the story on. Raises InputError where one does."""
         folder = saved / "stories" / story
-        with one_writer(folder):
+        with one_writer(folder, f"another `sever run` is at work on {story}", once=True):
             yield StoryState.read(saved, story, text_sha256)
 
     def put(self, stage: str, record: StageRecord) -> StageRecord:
