@@ -80,14 +80,16 @@ def _lies_with_the_disk(error: OSError) -> bool:
 
 @app.callback(invoke_without_command=True)
 def _common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     log_level: Annotated[
         Level | None,
-        typer.Option(envvar=VARIABLES["level"], help="The least that is told, in place of an experiment's log.level."),
+        typer.Option(
+            envvar=VARIABLES["level"], help="Lowest level of messages shown; overrides an experiment's log.level."
+        ),
     ] = None,
     log_file: Annotated[
         Path | None,
-        typer.Option(envvar=VARIABLES["file"], help="A log file that rotates, in place of an experiment's log.file."),
+        typer.Option(envvar=VARIABLES["file"], help="A rotating log file; overrides an experiment's log.file."),
     ] = None,
 ) -> None:
     if version:

@@ -30,25 +30,27 @@ def blend(
         str | None, typer.Option(help="mean (default), rms, power, geometric, median, maximum, vote, rank.")
     ] = None,
     weight: Annotated[
-        list[float] | None, typer.Option(help="Weight of a member; once a member with maps, in their order.")
+        list[float] | None, typer.Option(help="Weight of a member: one for each member with maps, in order.")
     ] = None,
-    power: Annotated[float | None, typer.Option(help="Of --kind power: 1 is the mean, 2 the root mean square.")] = None,
+    power: Annotated[
+        float | None, typer.Option(help="For --kind power: 1 is the mean, 2 the root mean square.")
+    ] = None,
     select: Annotated[
         str | None,
-        typer.Option(help="greedy: choose the weights by forward selection, where that beats the equal mean."),
+        typer.Option(help="greedy: choose the weights by forward selection, if that beats the equal mean."),
     ] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="YAML of experiments/ensembles/, in place of all of these.")
+        Path | None, typer.Option(help="YAML of experiments/ensembles/, instead of all of these.")
     ] = None,
     saved: Annotated[Path, typer.Option(help="With --recipe: the folder of all runs.")] = Path("saved"),
-    seed: Annotated[int, typer.Option(help="Of --select greedy.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of --select greedy.", min=0)] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace another blend in the output folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Blend several models' out-of-fold evidence, and compare the blend with its members. No network runs.
 
     The output folder is a model, too: `sever predict -r FOLDER` blends the members' networks in the same way. An
-    interrupted blend goes on where it stopped.
+    interrupted blend resumes where it stopped.
 
     Examples: `sever blend -m saved/unet -m saved/fpn -o saved/unet-fpn`,
     `sever blend --recipe experiments/ensembles/severstal-2019-mean.yml -o saved/severstal-2019-mean`

@@ -14,10 +14,10 @@ from sever.config import KaggleSettings, load_kaggle
 from sever.errors import InputError
 
 SettingsFile = Annotated[
-    Path | None, typer.Option("--settings", help="YAML with owner, licence, competition ...; by default kaggle.yml.")
+    Path | None, typer.Option("--settings", help="YAML with owner, licence, competition, ...; by default kaggle.yml.")
 ]
 Competition = Annotated[str | None, typer.Option(help="Name of the competition, as in its address.")]
-Owner = Annotated[str | None, typer.Option(help="Account that owns it; by default the one that is signed in.")]
+Owner = Annotated[str | None, typer.Option(help="Account that owns it; by default the one signed in.")]
 Title = Annotated[str | None, typer.Option(help="Title on Kaggle; by default made from the model's name.")]
 WaitMinutes = Annotated[float, typer.Option("--wait", help="Minutes to wait for Kaggle; 0 does not wait.", min=0)]
 
@@ -29,13 +29,13 @@ def _settings(file: Path | None, **options: object) -> KaggleSettings:
 @app.command()
 def download(
     name: Annotated[str | None, typer.Argument(help="Name of a competition, as in its address.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="A data set in place of a competition: OWNER/NAME.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="A data set instead of a competition: OWNER/NAME.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to unpack into; by default data/raw/NAME.")
     ] = None,
     settings: SettingsFile = None,
 ) -> None:
-    """Download and unpack a competition's data, or a data set. Goes on where it stopped; a second time does nothing.
+    """Download and unpack a competition's data, or a data set. Resumes where it stopped; a second run does nothing.
 
     Examples: `sever download`, `sever download --dataset OWNER/NAME -o data/raw/extra`
     """
@@ -56,24 +56,24 @@ def upload(
         list[int] | None, typer.Option("--epoch", "-e", help="With a run: checkpoint of this epoch; repeatable.")
     ] = None,
     blend: Annotated[Path | None, typer.Option(help="A blend's folder: its recipe, weights, gate and rules.")] = None,
-    wheel: Annotated[bool, typer.Option("--wheel", help="The wheel of sever itself, for kernels.")] = False,
+    wheel: Annotated[bool, typer.Option("--wheel", help="Upload the wheel of sever itself, for kernels.")] = False,
     with_dependencies: Annotated[
-        bool, typer.Option("--with-dependencies", help="With --wheel: also what it needs, but for torch.")
+        bool, typer.Option("--with-dependencies", help="With --wheel: also its dependencies, except torch.")
     ] = False,
     python: Annotated[
-        str | None, typer.Option(help="With --with-dependencies: for this Python on Linux; by default 3.12.")
+        str | None, typer.Option(help="With --with-dependencies: Python version on Linux; by default 3.12.")
     ] = None,
     source: Annotated[Path | None, typer.Option(help="With --wheel: a checkout of sever, or a wheel of it.")] = None,
     title: Title = None,
     slug: Annotated[str | None, typer.Option(help="Name in the address; by default made from the title.")] = None,
     notes: Annotated[str | None, typer.Option(help="What is new in this version.")] = None,
     owner: Owner = None,
-    licence: Annotated[str | None, typer.Option(help="Kaggle's name of the licence, e.g. CC0-1.0.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Kaggle's name for the licence, e.g. CC0-1.0.")] = None,
     public: Annotated[bool | None, typer.Option("--public/--private", help="Who can see it.")] = None,
     wait: WaitMinutes = 30.0,
     settings: SettingsFile = None,
 ) -> None:
-    """Upload checkpoints, an ensemble or sever itself as a data set; a new version where there is one of that name.
+    """Upload checkpoints, a blend or sever itself as a data set, or as a new version of an existing one.
 
     Examples: `sever upload -r saved/lite0-unet -e 12 -e 20`, `sever upload --blend saved/final`, `sever upload --wheel`
     """
@@ -101,7 +101,9 @@ def upload(
 def kernel(
     run: RunPath,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the kernel.")] = Path("kernel"),
-    push: Annotated[bool, typer.Option("--push", help="Send it to Kaggle, which runs it, and wait for that.")] = False,
+    push: Annotated[
+        bool, typer.Option("--push", help="Send it to Kaggle, which runs it, and wait for the run.")
+    ] = False,
     model: Annotated[str | None, typer.Option(help="Data set of the model; by default `sever upload -r`'s.")] = None,
     wheels: Annotated[
         str | None, typer.Option(help="Data set of the wheels; by default `sever upload --wheel`'s.")
@@ -114,7 +116,7 @@ def kernel(
     wait: WaitMinutes = 120.0,
     settings: SettingsFile = None,
 ) -> None:
-    """Make an inference kernel that needs no internet and keeps to its time, from a model that was uploaded.
+    """Make an inference kernel from an uploaded model; it needs no internet and keeps to its time limit.
 
     Example: `sever kernel -r saved/final -o kernel --push`
     """
@@ -131,7 +133,7 @@ def kernel(
 @app.command()
 def submit(
     file: Annotated[
-        Path, typer.Argument(help="The submission's CSV; with --kernel, what it should write, to check and record.")
+        Path, typer.Argument(help="The submission's CSV; with --kernel, the file it should write, to check and record.")
     ],
     competition: Competition = None,
     name: Annotated[str | None, typer.Option(help="Name in `sever leaderboard`; by default folder and time.")] = None,

@@ -22,15 +22,18 @@ def crossval(
         typer.Option("--config", "-c", help="Experiment YAML; give several to run one after another."),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", "-r", help="Go on with this cross-validation: finished folds stay.")
+        Path | None, typer.Option("--run", "-r", help="Resume this cross-validation: finished folds stay.")
     ] = None,
     fold: Annotated[
         int | None,
-        typer.Option(help="With -r: do this fold only (counted from 0), e.g. on a machine of its own.", min=0),
+        typer.Option(help="With -r: train only this fold (counted from 0), e.g. on another machine.", min=0),
     ] = None,
     folds: Annotated[int | None, typer.Option(help="Override folds.count.", min=2)] = None,
     jobs: Annotated[
-        int, typer.Option(help="Folds at a time, each a process of its own; 0: one a GPU, or one a four cores.", min=0)
+        int,
+        typer.Option(
+            help="Folds trained in parallel, each in its own process; 0: one per GPU, or per four cores.", min=0
+        ),
     ] = 0,
     data: DataRoot = None,
     set_: Set = None,
@@ -41,11 +44,11 @@ def crossval(
     as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
-    """Train every fold, and keep what each network says of the images that it has not seen: the out-of-fold evidence.
+    """Train every fold, and keep each network's predictions for unseen images: the out-of-fold evidence.
 
-    In saved/NAME/TIMESTAMP/: a run a fold, probs/ID.png, pairs.csv (the score table), labels.csv of a classifier.
-    Blends, rules and submissions are chosen on it. The folds are folds.count groups of the whole data set, whatever
-    folds.scheme says.
+    Writes to saved/NAME/TIMESTAMP/ a run for each fold, probs/ID.png, pairs.csv (the score table) and, for a
+    classifier, labels.csv. Blends, rules and submissions are chosen on these. The whole data set is divided into
+    folds.count folds, regardless of folds.scheme.
 
     Examples: `sever crossval -c experiments/neu-grouped.yml`, `sever crossval -r saved/neu-grouped`
     """

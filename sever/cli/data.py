@@ -26,7 +26,7 @@ from sever.cli.output import say
 from sever.cli.paths import Application
 from sever.errors import InputError
 
-data_app = Application(help="Look at a data set, and work on it.", no_args_is_help=True)
+data_app = Application(help="Inspect, check and convert data sets.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
@@ -36,10 +36,10 @@ def preview(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write (PNG).")],
     data: DataRoot = None,
     set_: Set = None,
-    images: Annotated[int, typer.Option(help="How many images; each class and clean ones in turn.", min=1)] = 5,
+    images: Annotated[int, typer.Option(help="Number of images; each class and clean ones in turn.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="Another seed shows other images.", min=0)] = 0,
 ) -> None:
-    """Draw training images with contours around their labels, and of each what its first eight epochs show the network.
+    """Draw training images with their labels, and below each what the network sees of it in its first eight epochs.
 
     Example: `sever data preview -c experiments/lite0-unet.yml -o preview.png`
     """
@@ -58,20 +58,20 @@ def check(
     root: Annotated[Path, typer.Argument(help="Folder of a data set in a known layout.")],
     output: Output,
     overlap: Annotated[
-        float, typer.Option(help="Share of an image that another must show for both to be one group, 0.5 to 1.")
+        float, typer.Option(help="Share of its frame that two images must have in common to form a group, 0.5 to 1.")
     ] = 0.95,
     sheet: Annotated[
-        int, typer.Option(help="How many pairs pairs.png shows; masks that differ come first.", min=0)
+        int, typer.Option(help="Number of pairs in pairs.png; those with differing masks come first.", min=0)
     ] = 24,
     set_: Set = None,
     include: Include = None,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find images that show the same steel: equal, mirrored, turned, shifted, lit or compressed otherwise.
+    """Find images of the same steel: equal, mirrored, rotated, shifted, or with other light or compression.
 
-    Writes groups.csv (for data.groups: a group never stands on both sides of a split), duplicates.csv (every pair, how
-    it lies, and the Dice of its masks), pairs.png and check.json. Images of test_images/ take part.
+    Writes groups.csv (for data.groups, so that no group ends up on both sides of a split), duplicates.csv (every pair,
+    its orientation and shift, and the Dice of its masks), pairs.png and check.json. Includes images of test_images/.
 
     Example: `sever data check data/neu_seg -o checked`, then `data.groups: checked/groups.csv`
     """
@@ -87,24 +87,25 @@ def convert_(
     root: Annotated[Path, typer.Argument(help="Folder of a data set; with --predictions the folder of its images.")],
     output: Output,
     to: Annotated[ToolFormat, typer.Option(help="What to write.")],
-    split: Annotated[Split, typer.Option(help="Which images of a data set that has two parts.")] = Split.train,
+    split: Annotated[Split, typer.Option(help="Which part of a data set that has two.")] = Split.train,
     predictions: Annotated[
-        Path | None, typer.Option(help="Folder of `sever predict`: write what it found, with scores, to be corrected.")
+        Path | None,
+        typer.Option(help="Output folder of `sever predict`: write its masks, with scores, for correction."),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", "-r", help="With --predictions: the run, whose class names are taken.")
+        Path | None, typer.Option("--run", "-r", help="With --predictions: the run whose class names to use.")
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(help="Polygons at most so many pixels off (0: none), in place of exact masks.", min=0),
+        typer.Option(help="Write polygons at most this many pixels off (0: none), instead of exact masks.", min=0),
     ] = None,
-    link: Annotated[bool, typer.Option("--link", help="Link the images in place of copying them.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Link the images instead of copying them.")] = False,
     set_: Set = None,
     include: Include = None,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write labels, or a model's predictions, as another tool reads them, with the images; and say what got lost.
+    """Write labels, or a model's predictions, for another tool, with the images; report what was lost.
 
     Example: `sever data convert data/mine -o for-cvat --to cvat`
     """
@@ -118,17 +119,19 @@ def convert_(
 
 @data_app.command()
 def stats(
-    root: Annotated[list[Path], typer.Argument(help="Folder of a data set in a known layout; two stand side by side.")],
+    root: Annotated[
+        list[Path], typer.Argument(help="Folder of a data set in a known layout; two are shown side by side.")
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The page to write (.html).")] = None,
     images: Annotated[
-        int, typer.Option(help="In how many images pixels are looked at; labels always in all.", min=1)
+        int, typer.Option(help="Number of images whose pixels are analysed; labels are analysed in all.", min=1)
     ] = 2000,
     set_: Set = None,
     include: Include = None,
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Describe a data set: classes, areas, what occurs together, sizes, light, margins, bits; and settings that follow.
+    """Describe a data set (classes, areas, co-occurrence, sizes, light, margins, bits) and suggest settings for it.
 
     Examples: `sever data stats data/mine -o mine.html`, `sever data stats data/old data/new -o both.html`
     """

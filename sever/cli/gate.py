@@ -18,18 +18,18 @@ def gate(
     output: Annotated[Path, typer.Option("--output", "-o", help="The picture to write, .svg or .png.")],
     run: Annotated[
         Path | None,
-        typer.Option("--run", "-r", help="A candidate, whose areas are taken and whose drawn images become dots."),
+        typer.Option("--run", "-r", help="A candidate: its smallest areas are used, and its images are drawn as dots."),
     ] = None,
     min_pixels: Annotated[
         list[int] | None,
-        typer.Option(help="Smallest area where the gate says 1, in place of those of 2019; repeatable.", min=1),
+        typer.Option(help="Smallest area at gate probability 1, instead of those of 2019; repeatable.", min=1),
     ] = None,
     factor: Annotated[
         list[float] | None, typer.Option(help="A c to draw; by default 5, 10 and 20 (2019); repeatable.", min=1)
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Draw the soft gate: the smallest area t0*c - t0*(c - 1)*p against the gate's answer p, for several c.
+    """Draw the soft gate: the smallest area t0*c - t0*(c - 1)*p against the gate's probability p, for several c.
 
     Examples: `sever gate -o gate.svg`, `sever gate -o gate.svg -r saved/gated --factor 5 --factor 8`
     """

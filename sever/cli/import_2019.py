@@ -16,19 +16,19 @@ from sever.config import dump_config
 def import_2019(
     run: Annotated[
         Path,
-        typer.Argument(help="A .pth of 2019, a folder with some (the best is taken), or a config.yml of 2019 alone."),
+        typer.Argument(help="A .pth of 2019, a folder of them (the best is used), or just a config.yml of 2019."),
     ],
     saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
     name: Annotated[str | None, typer.Option(help="Name of the run; by default its short_name of 2019.")] = None,
     mean: Annotated[
-        float | None, typer.Option(help="Mean of the pixels, in 0..1, by which they were normalised; 0.3439.")
+        float | None, typer.Option(help="Mean of the pixels, in 0..1, used for normalisation; 0.3439.")
     ] = None,
     std: Annotated[float | None, typer.Option(help="Their standard deviation; 0.0383.", min=1e-6)] = None,
 ) -> None:
-    """Make a run of a checkpoint of khornlund's 2019 solution: the same network, weights, pixels and rules.
+    """Turn a checkpoint of khornlund's 2019 solution into a run: the same network, weights, normalisation and rules.
 
-    It predicts, blends and goes to Kaggle as any run does. No code in the file is run. A config.yml alone is printed as
-    an experiment of today.
+    It can predict, be blended and be uploaded to Kaggle like any run. No code in the file is run. A config.yml alone is
+    printed as an experiment in today's format.
 
     Example: `sever import-2019 2019/saved/sever-unet/1014_093000 --name unet-2019`
     """

@@ -16,7 +16,7 @@ from sever.cli.output import say
 from sever.cli.paths import Application
 from sever.errors import InputError
 
-board = Application(help="What was submitted when, from which blend, rules and commit, and how it scored.")
+board = Application(help="Record what was submitted when, from which blend, rules and commit, and how it scored.")
 app.add_typer(board, name="leaderboard", no_args_is_help=True)
 
 
@@ -35,14 +35,14 @@ def add(
     blend: Annotated[
         Path | None, typer.Option(help="The blend or cross-validation that it came from; gives --cv and --rules.")
     ] = None,
-    rules: Annotated[Path | None, typer.Option(help="The rules (JSON), where they are not the blend's own.")] = None,
+    rules: Annotated[Path | None, typer.Option(help="The rules (JSON), if they are not the blend's own.")] = None,
     cv: Score = None,
     public: Score = None,
     private: Score = None,
     message: Annotated[str, typer.Option("--message", "-m", help="What is new in it.")] = "",
     ledger: Ledger = LEDGER,
 ) -> None:
-    """Record a submission that is made now, with the commit and the hashes of its files.
+    """Record a submission made now, with the commit and the hashes of its files.
 
     Example: `sever leaderboard add --name gated --submission out/submission.csv --blend saved/blend --public 0.91817`
     """
@@ -82,11 +82,11 @@ def score(
 @board.command()
 def fetch(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Submissions; by default all that lack a private score.")
+        list[str] | None, typer.Argument(help="Submissions; by default all without a private score.")
     ] = None,
     ledger: Ledger = LEDGER,
 ) -> None:
-    """Ask Kaggle for the scores of what `sever submit` sent: late ones, and the private ones when they are out.
+    """Fetch from Kaggle the scores of submissions sent by `sever submit`: late ones, and private ones once published.
 
     Example: `sever leaderboard fetch`
     """
@@ -98,7 +98,7 @@ def fetch(
 
 @board.command()
 def show(ledger: Ledger = LEDGER, as_json: AsJson = False) -> None:
-    """Show all submissions in the order in which they were made; the best score of each kind has a star.
+    """Show all submissions in the order they were made; a star marks the best score of each kind.
 
     Example: `sever leaderboard show`
     """
@@ -110,14 +110,16 @@ def show(ledger: Ledger = LEDGER, as_json: AsJson = False) -> None:
 
 @board.command("import")
 def import_(
-    table: Annotated[Path, typer.Argument(help="CSV with a row a submission: name, public and private score, time.")],
+    table: Annotated[
+        Path, typer.Argument(help="CSV with one row per submission: name, public and private score, time.")
+    ],
     column: Annotated[
         list[str] | None,
-        typer.Option(help="WHAT=COLUMN, where its name doesn't tell: name, version, time, order, cv, public, private."),
+        typer.Option(help="WHAT=COLUMN, for an unusual heading: name, version, time, order, cv, public, private."),
     ] = None,
     ledger: Ledger = LEDGER,
 ) -> None:
-    """Add past submissions from a table, e.g. Kaggle's list of submissions. Again it adds only what is new in it.
+    """Add past submissions from a table, e.g. Kaggle's list of submissions. A repeated import adds only new ones.
 
     A time without an offset is UTC; without a column for it, the submissions are in the table's order.
 
@@ -140,10 +142,12 @@ def draw(
     ] = None,
     since: Annotated[str | None, typer.Option(help="Only submissions from this date on (UTC).")] = None,
     until: Annotated[str | None, typer.Option(help="Only submissions up to this date (UTC).")] = None,
-    over: Annotated[Over | None, typer.Option(help="By default the time, or the order where one has no time.")] = None,
+    over: Annotated[
+        Over | None, typer.Option(help="By default the time, or the order if any submission has no time.")
+    ] = None,
     ledger: Ledger = LEDGER,
 ) -> None:
-    """Draw the public, private and cross-validated scores of submissions in their order, beside lines.
+    """Plot the public, private and cross-validated scores of all submissions, with reference lines.
 
     Example: `sever leaderboard draw -o course.svg --line "winner=0.90883" --chosen "rms 6" --since 2019-10-01`
     """

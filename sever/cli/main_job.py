@@ -41,11 +41,11 @@ def synth(
     width: Annotated[int, typer.Option(help="Width of an image in pixels.")] = 1600,
     frequencies: Annotated[
         Frequencies,
-        typer.Option(help="How often the classes occur: as in the competition, or equally often."),
+        typer.Option(help="Class frequencies: as in the competition, or equal."),
     ] = Frequencies.real,
     form: Annotated[CsvForm, typer.Option(help="Form of train.csv.")] = CsvForm.combined,
     seed: Annotated[int, typer.Option(help="The same seed makes the same images.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes; 0 means one a core.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0 means one per core.", min=0)] = 0,
 ) -> None:
     """Make a synthetic data set of steel strip with exact masks, in the Severstal competition's layout.
 
@@ -85,7 +85,7 @@ def train(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="With -r: go on to so many epochs in all; the rate's schedule is stretched over them.", min=1
+            help="With -r: train to this many epochs in all; the learning rate's schedule is stretched.", min=1
         ),
     ] = None,
     device: Device = "auto",
@@ -131,9 +131,9 @@ def train(
 @app.command()
 def average(
     run: RunPath,
-    best: Annotated[int, typer.Option(help="How many of the best checkpoints to average.", min=2)] = 3,
+    best: Annotated[int, typer.Option(help="Number of best checkpoints to average.", min=2)] = 3,
 ) -> None:
-    """Average the weights of a run's best checkpoints into a new one, to be named with -r elsewhere.
+    """Average the weights of a run's best checkpoints into a new one, for -r of other commands.
 
     Example: `sever average -r saved/lite0-unet --best 3`
     """
@@ -147,27 +147,27 @@ def predict(
     run: RunPath,
     output: Output,
     images: Annotated[Path | None, typer.Option(help="Folder of images, searched recursively, or one image.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, in place of --images.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, instead of --images.")] = None,
     split: Annotated[Split, typer.Option(help="With --data: which images.")] = Split.test,
     include: Include = None,
     form: Annotated[CsvForm, typer.Option(help="Form of submission.csv.")] = CsvForm.combined,
     flip: Annotated[
         list[Flip] | None,
-        typer.Option(help="Also average this flip; repeatable; `none` for no flip at all."),
+        typer.Option(help="Also average over this flip; repeatable; `none` for no flip at all."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a batch.", min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per batch.", min=1)] = None,
     sheet: Annotated[int, typer.Option(help="Draw this many images with found defects into sheet.png.", min=0)] = 12,
     skip_bad: SkipBad = False,
     max_pixels: MaxPixels = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the maps of another run in the output folder.")] = False,
     minutes: Annotated[
         float | None,
-        typer.Option(help="End within so many minutes: leaves out flips, then models, where need be.", min=0.001),
+        typer.Option(help="Finish within this many minutes: drops flips, then models, if necessary.", min=0.001),
     ] = None,
     precision: PrecisionOption = None,
     device: Device = "auto",
 ) -> None:
-    """Predict probability maps (probs/ID.png) and submission.csv. An interrupted prediction goes on where it stopped.
+    """Predict probability maps (probs/ID.png) and submission.csv. An interrupted prediction resumes where it stopped.
 
     Example: `sever predict -r saved/lite0-unet --images my/images -o out`
     """
@@ -187,7 +187,7 @@ def predict(
 def evaluate(
     submission: Annotated[Path | None, typer.Option("--submission", "-s", help="Submission CSV to score.")] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", "-r", help="Run or checkpoint to score, in place of a submission.")
+        Path | None, typer.Option("--run", "-r", help="Run or checkpoint to score, instead of a submission.")
     ] = None,
     data: Annotated[
         Path | None,
@@ -198,7 +198,7 @@ def evaluate(
     ] = None,
     include: Include = None,
     num_classes: Annotated[
-        int | None, typer.Option(help="Number of classes, where the data set and its labels don't say it.", min=1)
+        int | None, typer.Option(help="Number of classes, if the data set and its labels don't determine it.", min=1)
     ] = None,
     output: Annotated[
         Path | None,
@@ -236,12 +236,12 @@ def demo(
     output: Output = Path("demo"),
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", "-c", help="Experiment YAML, in place of those that come with sever; repeatable."),
+        typer.Option("--config", "-c", help="Experiment YAML, instead of those that come with sever; repeatable."),
     ] = None,
     set_: Set = None,
     device: Device = "auto",
 ) -> None:
-    """The whole story on synthetic strip, from nothing to chosen and scored masks, in a few minutes on two cores."""
+    """Run the whole workflow on synthetic strip, from no data to scored masks, in a few minutes on two cores."""
     from sever.pipeline.demo import run_demo
 
     configs = config or sorted((Path(__file__).parents[1] / "pipeline").glob("demo-*.yml"), reverse=True)

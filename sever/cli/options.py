@@ -57,7 +57,7 @@ Configs = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a setting, e.g. train.epochs=20, typed as in YAML; repeatable."
+        "--set", metavar="KEY=VALUE", help="Override a setting, e.g. train.epochs=20, written as in YAML; repeatable."
     ),
 ]
 DataRoot = Annotated[Path | None, typer.Option("--data", help="Override data.root: the data set's folder.")]
@@ -65,24 +65,22 @@ RunPath = Annotated[
     Path,
     typer.Option("--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."),
 ]
-Device = Annotated[str, typer.Option(help="auto (the best there is), cpu, cuda, cuda:1, mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output in place of a table.")]
+Device = Annotated[str, typer.Option(help="auto (the best available), cpu, cuda, cuda:1, mps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output instead of a table.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Include = Annotated[
     list[str] | None,
     typer.Option("--include", help="Keep only images whose id matches this glob; repeatable."),
 ]
 LEDGER = Path("saved") / "leaderboard.jsonl"
-Ledger = Annotated[Path, typer.Option(help="The leaderboard's file of records; lines are only ever added.")]
+Ledger = Annotated[Path, typer.Option(help="The leaderboard's file of records; append-only.")]
 SkipBad = Annotated[
     bool,
-    typer.Option("--skip-bad", help="Leave bad images out and list them in a file, in place of an error."),
+    typer.Option("--skip-bad", help="Leave bad images out and list them in a file, instead of an error."),
 ]
 MaxPixels = Annotated[
     int | None,
-    typer.Option(
-        help="Largest image in pixels, in place of the run's data.max_pixels; a larger one is a fault.", min=1
-    ),
+    typer.Option(help="Largest image in pixels, instead of the run's data.max_pixels; a larger one is a fault.", min=1),
 ]
 PrecisionOption = Annotated[
     Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")

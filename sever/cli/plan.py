@@ -17,23 +17,23 @@ def plan(
     data: Annotated[Path, typer.Argument(help="The data set's folder, in a known layout.")],
     hours: Annotated[float, typer.Option(help="How long the training may take.", min=0.01)] = 1.0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Experiment YAML to write; else printed.")
+        Path | None, typer.Option("--output", "-o", help="Experiment YAML to write; printed if not given.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name of the experiment.")] = "planned",
     groups: Annotated[
-        Path | None, typer.Option(help="CSV with image and group; by default groups.csv in the data set, if there.")
+        Path | None, typer.Option(help="CSV with image and group; by default groups.csv in the data set, if it exists.")
     ] = None,
     train_only: Annotated[
         list[str] | None, typer.Option(help="A group that only trains, such as blends of several images; repeatable.")
     ] = None,
     machine: Annotated[
         Path | None,
-        typer.Option(help="File of the measurement of this machine: read where it exists, else measured and written."),
+        typer.Option(help="File with the measurement of this machine: read if it exists, else measured and written."),
     ] = None,
-    explain: Annotated[bool, typer.Option(help="Print what the data set and the machine are like.")] = False,
+    explain: Annotated[bool, typer.Option(help="Print what was found about the data set and the machine.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Plan an experiment for this data, machine and time; every line of it says why.
+    """Plan an experiment for this data, machine and time, with a reason on every line.
 
     Example: `sever plan data/mine --hours 2 -o mine.yml`, then `sever train -c mine.yml`
     """

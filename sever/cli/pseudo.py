@@ -25,7 +25,7 @@ def pseudo(
     run: RunPath,
     output: Output,
     images: Annotated[Path | None, typer.Option(help="Folder of images of any layout, searched recursively.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, in place of --images.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, instead of --images.")] = None,
     split: Annotated[Split, typer.Option(help="With --data: which images.")] = Split.test,
     by: Annotated[
         By,
@@ -35,16 +35,16 @@ def pseudo(
         ),
     ] = By.confidence,
     min_present: Annotated[
-        float | None, typer.Option(help="Least confidence of a class that is drawn, 0..1; each --by has its default.")
+        float | None, typer.Option(help="Lowest confidence of a class that is drawn, 0..1; each --by has its default.")
     ] = None,
     min_empty: Annotated[
-        float | None, typer.Option(help="Least confidence of a class that is not drawn, 0..1.")
+        float | None, typer.Option(help="Lowest confidence of a class that is not drawn, 0..1.")
     ] = None,
     include: Include = None,
     flip: Annotated[
-        list[Flip] | None, typer.Option(help="Also average this flip; repeatable; `none` for no flip at all.")
+        list[Flip] | None, typer.Option(help="Also average over this flip; repeatable; `none` for no flip at all.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a batch.", min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per batch.", min=1)] = None,
     sheet: Annotated[int, typer.Option(help="Draw about this many of the kept images into sheet.png.", min=0)] = 12,
     skip_bad: SkipBad = False,
     max_pixels: MaxPixels = None,
@@ -53,10 +53,11 @@ def pseudo(
     precision: PrecisionOption = None,
     device: Device = "auto",
 ) -> None:
-    """Label the images that a model is sure of: pseudo.csv (with Confidence), pseudo.json and sheet.png.
+    """Label the images a model is confident about: pseudo.csv (with Confidence), pseudo.json and sheet.png.
 
-    An image is kept only if every class is sure, drawn or not. Train with them by the section `pseudo` of an
-    experiment. An interrupted prediction goes on; other limits on the same images run no network.
+    An image is kept only if the model is confident about every class, drawn or not. To train with the result, use the
+    section `pseudo` of an experiment. An interrupted prediction resumes; other limits on the same images run no
+    network.
 
     Example: `sever pseudo -r saved/lite0-unet --images my/images -o sure`
     """

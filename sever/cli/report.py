@@ -24,17 +24,17 @@ def report(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="An older report (.html or .json) to compare with; by default the one that is replaced."),
+        typer.Option(help="An older report (.html or .json) to compare with; by default the one being replaced."),
     ] = None,
-    images: Annotated[int, typer.Option(help="How many images each gallery shows.", min=0, max=20)] = 4,
+    images: Annotated[int, typer.Option(help="Number of images in each gallery.", min=0, max=20)] = 4,
     as_json: AsJson = False,
     precision: PrecisionOption = None,
     device: Device = "auto",
 ) -> None:
     """Write one HTML file that opens without a network: scores, curves, calibration, gate, images, errors, changes.
 
-    The numbers lie beside it as JSON. From stored maps where there is out-of-fold evidence; a plain run predicts its
-    validation images first.
+    The numbers are written beside it as JSON. Uses stored maps if there is out-of-fold evidence; for a plain run, its
+    validation images are predicted first.
 
     Examples: `sever report saved/neu-grouped -o report.html`, `sever report blends/a --against old/report.html`
     """

@@ -29,16 +29,16 @@ def run(
         list[str] | None, typer.Option("--set", help="NAME=VALUE: set a variable of the story; repeatable.")
     ] = None,
     from_: Annotated[
-        str | None, typer.Option("--from", help="Do this stage and all after it again; those before it are left alone.")
+        str | None, typer.Option("--from", help="Repeat this stage and all that follow; earlier ones are left alone.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Do this stage alone, even if it is done.")] = None,
+    only: Annotated[str | None, typer.Option(help="Run this stage alone, even if it is done.")] = None,
 ) -> None:
-    """Carry out a story: command lines in stages, with all that was said on the way. Type it again to go on with it.
+    """Run a story: command lines in stages. Repeat the command to resume it where it stopped.
 
-    A story is a program, to be trusted like a Makefile: its commands write and send files, and can build and run code.
-    Read it, or look at --dry-run, before you run somebody else's.
+    A story is a program; trust it only as you would a Makefile. Its commands write and send files, and can build and
+    run code. Read it, or look at --dry-run, before you run somebody else's.
 
-    What is done is kept in saved/stories/NAME/state.json. A command that fails stops the story with its exit code.
+    Progress is recorded in saved/stories/NAME/state.json. A command that fails stops the story with its exit code.
 
     Examples: `sever run experiments/severstal-2019/story.yml --dry-run`,
     `sever run experiments/severstal-2019/story.yml --set submit=yes`

@@ -17,14 +17,14 @@ from sever.cli.output import say
 def select(
     candidates: Annotated[
         list[Path],
-        typer.Argument(help="Folders that `sever crossval` or `sever blend` wrote, over the same images; at least 2."),
+        typer.Argument(help="Output folders of `sever crossval` or `sever blend`, over the same images; at least 2."),
     ],
     public: Annotated[
         Path | None, typer.Option(help="CSV of the public scores known so far: name,public (some or all candidates).")
     ] = None,
     public_share: Annotated[
         float | None,
-        typer.Option(help="Share of the test images that count in public; 0.327 where nothing is said (2019)."),
+        typer.Option(help="Share of the test images that are public; by default 0.327 (2019)."),
     ] = None,
     public_images: Annotated[int | None, typer.Option(help="Number of public images (2019: 1801).", min=1)] = None,
     private_images: Annotated[int | None, typer.Option(help="Number of private images (2019: 3705).", min=1)] = None,
@@ -36,7 +36,8 @@ def select(
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="For the scenario weights: CSV image_id,weight, how test-like an image is.")
+        Path | None,
+        typer.Option(help="For the scenario weights: CSV image_id,weight; a weight says how test-like an image is."),
     ] = None,
     test_images: Annotated[
         Path | None,
@@ -45,10 +46,12 @@ def select(
     clusters: Annotated[
         str, typer.Option(help="For the scenario clusters: features (k-means of simple statistics) or groups.")
     ] = "features",
-    draws: Annotated[int, typer.Option(help="How many outcomes to draw.", min=1)] = 2000,
+    draws: Annotated[int, typer.Option(help="Number of outcomes to draw.", min=1)] = 2000,
     drift: Annotated[
         float,
-        typer.Option(help="Standard deviation in score of a submitted model off its folds; alike ones drift alike."),
+        typer.Option(
+            help="Standard deviation of a submitted model's score from its folds'; similar models drift together."
+        ),
     ] = 0.001,
     seed: Annotated[int, typer.Option(help="The same seed makes the same draws.", min=0)] = 0,
     output: Annotated[
@@ -58,8 +61,8 @@ def select(
 ) -> None:
     """Choose the two submissions whose better private score is expected to be the highest.
 
-    Works from the score tables (pairs.csv): draws public and private sets from the images, whole groups at a time,
-    also for test images that differ from those at hand. A known public score is evidence, yet a noisy one.
+    Uses only the score tables (pairs.csv): draws public and private sets from the images, whole groups at a time, also
+    for test images that differ from those at hand. A known public score is evidence, but noisy.
 
     Example: `sever select saved/a saved/b saved/blend --public scores.csv --public-images 1801 --private-images 3705`
     """

@@ -24,23 +24,23 @@ def tune(
         typer.Option(
             "--output",
             "-o",
-            help="File for the rules, NAME.json; NAME-report.json goes beside it. Default: CANDIDATE/rules-tuned.json.",
+            help="File for the rules (NAME.json, with NAME-report.json beside it); default CANDIDATE/rules-tuned.json.",
         ),
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.", min=20)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
     allow_worse: Annotated[
-        bool, typer.Option("--allow-worse", help="Also take rules that make some class worse beyond noise.")
+        bool, typer.Option("--allow-worse", help="Also accept rules that make some class worse beyond noise.")
     ] = False,
     apply: Annotated[
         bool,
         typer.Option(
-            "--apply", help="Put the chosen rules into the candidate; its first ones stay as rules-before.json."
+            "--apply", help="Write the chosen rules into the candidate; its first ones are kept as rules-before.json."
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Choose thresholds, smallest areas and the gate out of fold; the default rules stay where no gain is beyond noise.
+    """Choose thresholds, smallest areas and the gate out of fold; without a gain beyond noise the default rules stay.
 
     Example: `sever tune -r saved/lite0-unet -o rules.json`
     """

@@ -13,7 +13,7 @@ MaskAware = Literal["class", "pixel"]
 
 
 class DrawWeights(Settings):
-    """How often each way is drawn, in proportion to the others; what isn't named is never drawn."""
+    """How often each way is drawn, in proportion to the others; one that isn't named is never drawn."""
 
     @model_validator(mode="after")
     def _something_is_drawn(self) -> DrawWeights:
@@ -29,16 +29,16 @@ class DrawWeights(Settings):
 
 
 class EnhanceWeights(DrawWeights):
-    """Of the enhancements of an image's grey levels, of which one is drawn."""
+    """Weights of the enhancements of an image's grey levels, of which one is drawn."""
 
-    none: NonNegativeFloat = Field(0.0, description="Weight of leaving the image as the camera saw it.")
+    none: NonNegativeFloat = Field(0.0, description="Weight of leaving the image unchanged.")
     clahe: NonNegativeFloat = Field(0.0, description="Weight of local contrast (CLAHE, clip limit 1 to 4).")
     blur: NonNegativeFloat = Field(0.0, description="Weight of a Gaussian blur of 3 pixels.")
     sharpen: NonNegativeFloat = Field(0.0, description="Weight of a sharpening by 0.2 to 0.3.")
 
 
 class FlipWeights(DrawWeights):
-    """Of the four ways to flip an image, of which one is drawn."""
+    """Weights of the four ways to flip an image, of which one is drawn."""
 
     none: NonNegativeFloat = Field(0.0, description="Weight of no flip.")
     width: NonNegativeFloat = Field(0.0, description="Weight of a flip of left and right.")
@@ -68,28 +68,28 @@ MASK_AWARE: dict[str, MaskAware] = {"severstal-2019": "pixel"}
 class AugmentSettings(Settings):
     recipe: Recipe = Field(
         "strip",
-        description="Named list of random changes to training images (docs/howto.md); `severstal-2019` is that of 2019 "
-        "to the letter, `strip` is ours.",
+        description="Named list of random changes to training images (docs/howto.md); `severstal-2019` is exactly "
+        "that of 2019, `strip` is ours.",
     )
     crop: tuple[PositiveInt, PositiveInt] | None = Field(
         (256, 416),
         description="Height and width in pixels of training crops; null trains on whole images, padded.",
     )
     mask_aware_share: float = Field(
-        0.5, ge=0, le=1, description="Share of crops placed on a defect, where the image has one."
+        0.5, ge=0, le=1, description="Share of crops placed on a defect, if the image has one."
     )
     mask_aware: MaskAware | None = Field(
         None,
-        description="Which defect's pixel such a crop is placed on: `class` draws a class first, so that rare ones are "
-        "seen as often as others, then one of its pixels, and every place of the crop around it is as likely; `pixel` "
-        "(2019) draws one of all defect pixels, and a crop that would stick out is pushed back to the border. null: "
+        description="Which defect pixel such a crop is placed on. `class` draws a class first, so that rare ones are "
+        "seen as often as others, then one of its pixels; all positions of the crop around it are equally likely. "
+        "`pixel` (2019) draws one of all defect pixels, and a crop beyond the border is shifted back inside. null: "
         "the recipe's own, `pixel` for severstal-2019, else `class`.",
     )
     enhance: EnhanceWeights | None = Field(
-        None, description="How often each enhancement is drawn, of recipes that enhance; null: the recipe's own."
+        None, description="How often each enhancement is drawn, for recipes with any; null: the recipe's own."
     )
     flips: FlipWeights | None = Field(
-        None, description="How often each flip is drawn, of recipes that flip; null: the recipe's own."
+        None, description="How often each flip is drawn, for recipes with any; null: the recipe's own."
     )
 
     @model_validator(mode="after")

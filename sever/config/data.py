@@ -37,10 +37,10 @@ class DataSettings(Settings):
     root: Path = Field(description="Folder of the data set, relative to the working directory.")
     layout: LayoutName = Field(
         "auto",
-        description="How the folder is laid out (docs/labels.md); `auto` looks which one it is and says so.",
+        description="How the folder is laid out (docs/labels.md); `auto` recognises the layout and logs it.",
     )
     labels: Path | None = Field(
-        None, description="File or folder of the labels, where `root` holds several or they lie elsewhere."
+        None, description="File or folder of the labels, if `root` holds several or they are elsewhere."
     )
     mask_values: dict[MaskValue, str] | None = Field(
         None,
@@ -49,19 +49,19 @@ class DataSettings(Settings):
     )
     ignore_value: MaskValue | None = Field(
         None,
-        description="Value or colour of mask pixels that nobody judges, e.g. 255: neither trained nor scored, nor in "
-        "any statistics.",
+        description="Value or colour of mask pixels without a label, e.g. 255: they are neither trained on nor "
+        "scored, and are in no statistics.",
     )
     missing_mask: Literal["error", "clean"] = Field(
-        "error", description="What an image without a mask or label file is: a fault, or clean."
+        "error", description="Whether an image without a mask or label file is a fault, or clean."
     )
     repeated_rows: Literal["error", "join"] = Field(
         "error",
-        description="What a second row of the same image and class is (Severstal layout): a fault, or more of that "
-        "mask, as in tables with a row an object.",
+        description="Whether a second row for the same image and class (Severstal layout) is a fault, or part of the "
+        "same mask, as in tables with one row per object.",
     )
     boxes: Literal["error", "fill"] = Field(
-        "error", description="What a box without an outline is (COCO, YOLO): a fault, or a defect as large as the box."
+        "error", description="Whether a box without an outline (COCO, YOLO) is a fault, or a defect that fills the box."
     )
     num_classes: int | None = Field(
         None, ge=1, description="Number of defect classes; by default read from the data set itself."
@@ -72,7 +72,7 @@ class DataSettings(Settings):
     )
     groups: Path | None = Field(
         None,
-        description="CSV with the columns image and group: images of one group never stand on both sides of a split.",
+        description="CSV with the columns image and group: images of one group never end up on both sides of a split.",
     )
     test_labels: Path | None = Field(
         None, description="Labels of test_images/ in either CSV form (Severstal layout), to score the test split."
@@ -86,10 +86,10 @@ class DataSettings(Settings):
     max_pixels: int = Field(
         MAX_PIXELS,
         ge=1,
-        description="Largest image or mask, in pixels (height times width); a larger one, by its header, is a fault.",
+        description="Largest image or mask, in pixels (height times width); a larger one (by its header) is a fault.",
     )
     skip_bad: bool = Field(
-        False, description="Leave bad images and rows out and list them in skipped.csv, in place of an error."
+        False, description="Leave bad images and rows out and list them in skipped.csv, instead of an error."
     )
 
     def meant_as(self, other: DataSettings) -> DataSettings:
@@ -108,8 +108,8 @@ class FoldSettings(Settings):
     seed: int = Field(0, ge=0, description="Seed of the split; independent of the training seed.")
     find_copies: bool = Field(
         True,
-        description="Where no groups are known: look for images that show the same steel on both sides of the split, "
-        "and warn of them; takes some milliseconds an image.",
+        description="If no groups are known, look for images that show the same steel on both sides of the split, "
+        "and warn about them; takes a few milliseconds per image.",
     )
     train_only_groups: tuple[str, ...] = Field(
         (), description="Groups that always train and never validate, e.g. blends of several images."
@@ -123,23 +123,23 @@ class FoldSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """How often the labelled images come, by what they show."""
+    """How often the labelled images are drawn, by the classes they show."""
 
     balance: Literal["none", "class", "weights"] = Field(
         "none",
-        description="`none` draws every training image once an epoch; `class` draws each class, and clean images, "
-        "equally often; `weights` draws them in the proportion of class_weights. An epoch stays as long as it is.",
+        description="`none` draws every training image once per epoch; `class` draws each class, and clean images, "
+        "equally often; `weights` draws them in proportion to class_weights. The length of an epoch does not change.",
     )
     class_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = Field(
         None,
-        description="Balance `weights`: one weight a class in their order and, last, one for clean images, "
+        description="For balance `weights`: one weight per class, in order, then one for clean images, "
         "e.g. [1, 2, 1, 1, 0.5].",
     )
     epoch_images: int | None = Field(
         None,
         ge=1,
-        description="Labelled images an epoch, in whole batches; null: as many as there are. With fewer, an epoch goes "
-        "on where the last one stopped, so that all come equally often; with more, it passes over them several times.",
+        description="Labelled images per epoch, in whole batches; null: all of them. With fewer, an epoch continues "
+        "where the last one stopped, so that all are used equally often; with more, it uses them several times.",
     )
 
     @model_validator(mode="after")
@@ -150,7 +150,7 @@ class SamplingSettings(Settings):
 
 
 class PseudoSettings(Settings):
-    """Images labelled by a model (`sever pseudo`), which train beside the labelled ones and never validate."""
+    """Images labelled by a model (`sever pseudo`), used for training beside the labelled ones, never for validation."""
 
     labels: Path = Field(description="CSV of their run lengths, as `sever pseudo` writes it (pseudo.csv).")
     images: Path = Field(description="Folder of these images, searched recursively.")
@@ -165,8 +165,8 @@ class PseudoSettings(Settings):
         0.6,
         gt=0,
         le=1,
-        description="Largest share of the pseudo-labelled images that comes in an epoch, each once; the others come "
-        "next, and none again before all have come. It can't bind where `share` has room for fewer: then these come.",
+        description="Largest share of the pseudo-labelled images used in an epoch, each once; the others come next, "
+        "and none is repeated before all have been used. It has no effect where `share` has room for fewer.",
     )
     min_confidence: float = Field(
         0.0, ge=0, le=1, description="Leave out images with a lower confidence, that of their least certain class."

@@ -13,8 +13,8 @@ from sever.config.rules import RuleSettings
 class MemberSettings(Settings):
     """One experiment in a blend: its newest cross-validations under saved/NAME, one a seed."""
 
-    experiment: str = Field(description="Name of the experiment, as its folder under saved/ has it.")
-    copies: PositiveInt = Field(1, description="How many cross-validations of it, each from another training seed.")
+    experiment: str = Field(description="Name of the experiment, as in its folder under saved/.")
+    copies: PositiveInt = Field(1, description="Number of its cross-validations, each with another training seed.")
     weight: NonNegativeFloat = Field(1.0, description="Weight of each copy.")
 
 
@@ -24,9 +24,9 @@ class BlendSettings(Settings):
     kind: Literal["mean", "rms", "power", "geometric", "median", "maximum", "vote", "rank"] = Field(
         "mean", description="How members are combined, pixel by pixel (docs/howto.md)."
     )
-    power: float | None = Field(None, description="The power of the kind `power`; not 0.")
+    power: float | None = Field(None, description="The exponent of the kind `power`; not 0.")
     select: Literal["none", "greedy"] = Field(
-        "none", description="`greedy` chooses the weights of a mean by forward selection, where that pays off."
+        "none", description="`greedy` chooses the weights of a mean by forward selection, if that pays off."
     )
 
 
@@ -35,10 +35,12 @@ class EnsembleSettings(Settings):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100, description="Name of the blend.")
     members: tuple[MemberSettings, ...] = Field(min_length=1, description="The segmenters.")
-    gate: tuple[MemberSettings, ...] = Field((), description="Image classifiers; their label probabilities gate.")
+    gate: tuple[MemberSettings, ...] = Field(
+        (), description="Image classifiers, whose label probabilities gate the masks."
+    )
     blend: BlendSettings = BlendSettings()
     rules: RuleSettings = Field(
-        RuleSettings(), description="Rules that replace the first member's; what isn't named stays as it is there."
+        RuleSettings(), description="Rules that replace the first member's; those that aren't named are kept."
     )
 
     @model_validator(mode="after")

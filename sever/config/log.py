@@ -16,12 +16,12 @@ class LogSettings(Settings):
     """What `sever` says on standard error, and its log file; `sever --log-level` and `--log-file` win over it."""
 
     level: LogLevel = Field(
-        "info", description="The least that is told: `debug` also tells settings and files, `warning` no progress."
+        "info", description="Lowest level shown: `debug` adds settings and files, `warning` leaves out progress."
     )
     file: Path | None = Field(
-        None, description="Log file, with time and level, written beside standard error; null: none."
+        None, description="Log file, with time and level, in addition to standard error; null: none."
     )
     max_megabytes: float = Field(
-        10.0, gt=0, description="Size in MB from which the log file is put aside as FILE.1 and begun anew."
+        10.0, gt=0, description="Size in MB at which the log file is renamed to FILE.1 and a new one is started."
     )
-    keep: int = Field(5, ge=1, description="How many log files that were put aside are kept: FILE.1 is the newest.")
+    keep: int = Field(5, ge=1, description="Number of renamed log files to keep; FILE.1 is the newest.")

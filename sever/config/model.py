@@ -27,8 +27,8 @@ LABEL_MONITORS: tuple[Monitor, ...] = ("label_ap", "label_auc", "label_f1")
 class ModelSettings(Settings):
     task: Literal["segment", "classify"] = Field(
         "segment",
-        description="`segment` draws masks; `classify` says for each class whether the image shows it, which can gate "
-        "the masks of another model.",
+        description="`segment` draws masks; `classify` gives for each class the probability that the image shows it, "
+        "which can gate the masks of another model.",
     )
     architecture: str = Field(
         "Unet", description="An architecture of segmentation_models_pytorch, by name; not used by `classify`."
@@ -46,12 +46,13 @@ class ModelSettings(Settings):
     decoder_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability in the decoder.")
     decoder_dropout_at: Literal["output", "blocks"] = Field(
         "output",
-        description="Where a Unet drops: whole channels of the decoder's last features (`output`), or, as the Unet of "
-        "2019 did, single values before each decoder block's convolutions (`blocks`); others drop where they do.",
+        description="Where a Unet applies dropout: to whole channels of the decoder's last features (`output`), or, as "
+        "the Unet of 2019 did, to single values before each decoder block's convolutions (`blocks`). Other "
+        "architectures keep their own place.",
     )
     fpn_merge: Literal["add", "cat"] = Field(
         "add",
-        description="How an FPN joins its levels: their sum (`add`), or all their channels one after the other (`cat`, "
+        description="How an FPN joins its levels: their sum (`add`), or all their channels concatenated (`cat`, "
         "as in 2019).",
     )
     decoder_channels: tuple[PositiveInt, ...] | None = Field(
@@ -68,8 +69,8 @@ class ModelSettings(Settings):
     )
     label_head: bool = Field(
         False,
-        description="Give a segmenter a second head, on its encoder, that says which classes the image shows: one "
-        "network then gives masks and their gate.",
+        description="Give a segmenter a second head, on its encoder, that predicts which classes the image shows: one "
+        "network then produces masks and their gate.",
     )
     label_dropout: float = Field(
         0.0, ge=0, lt=1, description="Dropout probability before the layer that labels images (classify, label_head)."
@@ -116,14 +117,14 @@ class LossSettings(Settings):
     dice_weight: float = Field(0.4, ge=0, description="Weight of the (1 - Dice) part.")
     dice_over: Literal["class", "all"] = Field(
         "class",
-        description="Of bce_dice and ce_dice: the mean of each class's Dice over the batch (`class`), or one Dice of "
+        description="For bce_dice and ce_dice: the mean of each class's Dice over the batch (`class`), or one Dice of "
         "all classes' pixels together (`all`, as in 2019), in which large classes weigh the most.",
     )
     label_smoothing: float = Field(
         0.0,
         ge=0,
         lt=0.5,
-        description="The truth that BCE (of bce_dice and bce) learns: this in place of 0, and 1 less this in place of "
+        description="Targets of BCE (in bce_dice and bce): this value instead of 0, and 1 minus this value instead of "
         "1 (2019: 0.000001).",
     )
     focal_gamma: float = Field(2.0, ge=0, description="Focusing exponent of the focal loss.")
@@ -133,8 +134,8 @@ class LossSettings(Settings):
     label_min_pixels: int = Field(
         1,
         ge=1,
-        description="A crop that shows fewer pixels of a class than this, but some, counts neither as with nor as "
-        "without it: slivers at the border of a crop teach nothing.",
+        description="A crop that shows some pixels of a class, but fewer than this, counts neither as with nor as "
+        "without it, since slivers at the border of a crop teach nothing.",
     )
 
     @model_validator(mode="after")
@@ -158,7 +159,7 @@ class OptimSettings(Settings):
         0.0,
         ge=0,
         le=1,
-        description="Share of training in which the rates first rise, by half a cosine from a 25th of the flat rate.",
+        description="Share of training in which the rates first rise, as half a cosine, from 1/25 of the flat rate.",
     )
     flat_share: float = Field(
         0.12,
@@ -183,19 +184,19 @@ class TrainSettings(Settings):
     stop_epoch: int | None = Field(
         None,
         ge=1,
-        description="Stop after this many of the epochs, whose schedule stays as long as it is (2019: 150 to 200 of "
-        "250); null goes to the end.",
+        description="Stop after this many epochs without shortening the schedule (2019: 150 to 200 of "
+        "250); null trains to the end.",
     )
-    batch_size: int = Field(36, ge=1, description="Images a step and process.")
+    batch_size: int = Field(36, ge=1, description="Images per step and process.")
     accumulation: int = Field(1, ge=1, description="Steps whose gradients are summed before the weights move.")
     precision: Precision = Field("bf16", description="Mixed precision; fp16 needs a GPU.")
-    channels_last: bool = Field(True, description="Memory layout NHWC, the faster one for convolutions.")
+    channels_last: bool = Field(True, description="Memory layout NHWC, which is faster for convolutions.")
     clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; null never clips.")
     ema_decay: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Decay a step of the moving average of weights that is then scored and saved.",
+        description="Decay per step of the moving average of the weights; the average is then scored and saved.",
     )
     seed: int = Field(0, ge=0, description="Seed of weights, order, augmentation and dropout.")
     workers: int = Field(2, ge=0, description="Processes that read and augment images.")
@@ -209,7 +210,7 @@ class TrainSettings(Settings):
         None, ge=1, description="Stop after this many epochs without a better score; null never stops early."
     )
     keep_every: int | None = Field(None, ge=1, description="Also keep the checkpoint of every N-th epoch.")
-    keep_best: int = Field(3, ge=1, description="How many of the best checkpoints are kept.")
+    keep_best: int = Field(3, ge=1, description="Number of best checkpoints to keep.")
     checkpoint_steps: int | None = Field(
         None, ge=1, description="Also write a resumable checkpoint every N steps within an epoch."
     )
@@ -242,9 +243,9 @@ class TrainSettings(Settings):
 
 
 class PredictSettings(Settings):
-    batch_size: int = Field(8, ge=1, description="Images a batch.")
+    batch_size: int = Field(8, ge=1, description="Images per batch.")
     flips: tuple[Flip, ...] = Field(
-        (), description="Flips averaged with the plain image: width, height, both (2019: width only)."
+        (), description="Flips averaged with the unflipped image: width, height, both (2019: width only)."
     )
     tile: tuple[PositiveInt, PositiveInt] = Field(
         (1024, 2048),

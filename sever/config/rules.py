@@ -31,7 +31,7 @@ class GateSettings(Settings):
         "probability by it; `none` ignores the gate.",
     )
     threshold: Levels = Field(0.5, description="Gate probability below which `veto` empties a class.")
-    factor: float = Field(5.0, ge=1, description="The c of the soft gate t0*c - t0*(c - 1)*p (2019: 5, 10, 20).")
+    factor: float = Field(5.0, ge=1, description="The c in the soft gate t0*c - t0*(c - 1)*p (2019: 5, 10, 20).")
 
 
 class RuleSettings(Settings):
@@ -50,12 +50,14 @@ class RuleSettings(Settings):
     """
 
     version: Literal[1] = Field(VERSION, description="Version of this form of rules.")
-    gate: GateSettings = Field(GateSettings(), description="What the image classifier does, where there is one.")
+    gate: GateSettings = Field(
+        GateSettings(), description="How an image classifier, if there is one, acts on the masks."
+    )
     pixel_threshold: Levels = Field(0.5, description="A pixel belongs to a class above this probability.")
     label_threshold: Levels | None = Field(
         None,
-        description="A class is in the image only if its most probable pixel is above this; null asks for no more than "
-        "pixel_threshold does. Not below pixel_threshold; equal to it has no effect.",
+        description="A class is in the image only if its most probable pixel is above this; null requires no more than "
+        "pixel_threshold. Not below pixel_threshold; equal to it has no effect.",
     )
     seed_threshold: Levels | None = Field(
         None,
@@ -66,19 +68,19 @@ class RuleSettings(Settings):
     erode_pixels: Pixels = Field(
         0, description="Radius in pixels of the disc by which masks shrink; the image's border takes nothing away."
     )
-    dilate_pixels: Pixels = Field(0, description="Radius in pixels of the disc by which masks grow, after they shrank.")
+    dilate_pixels: Pixels = Field(0, description="Radius in pixels of the disc by which masks grow, after shrinking.")
     overlap: Literal["highest_probability", "larger_component", "component_domination", "allow"] = Field(
         "highest_probability",
-        description="Where several classes claim a pixel: the most probable of them keeps it; or the one whose "
-        "component is the largest (the code of 2019, where of equals the last won); or, from the largest component "
-        "down, each that is still there "
-        "removes every smaller one of another class that overlaps it; or all keep it. Of equals the first class wins.",
+        description="If several classes claim a pixel: the most probable keeps it; or the one with the largest "
+        "component (as in the code of 2019, where the last of equals won); or, from the largest component down, each "
+        "remaining one removes every smaller one of another class that overlaps it; or all keep it. Among equals the "
+        "first class wins.",
     )
     min_component_pixels: Pixels = Field(0, description="A component with fewer pixels than this is removed.")
     min_pixels: Pixels = Field(
         0,
-        description="A class with fewer pixels than this is dropped from the image; one number, or one a class (2019: "
-        "600, 600, 1000, 2000, for images of 256x1600).",
+        description="A class with fewer pixels than this is dropped from the image; one number, or one per class "
+        "(2019: 600, 600, 1000, 2000, for images of 256x1600).",
     )
 
     @field_validator("version", mode="before")

@@ -14,21 +14,23 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class ReadSettings(Settings):
-    """A variable that an earlier stage decides."""
+    """A variable whose value comes from an earlier stage."""
 
     file: str = Field(description="JSON that an earlier stage writes.")
-    key: str = Field(description="Where in it the value stands, e.g. `chosen.0` for the first of the list `chosen`.")
+    key: str = Field(description="Where the value is in it, e.g. `chosen.0` for the first item of the list `chosen`.")
 
 
 class StageSettings(Settings):
     """Commands that belong together."""
 
     name: str = Field(pattern=NAME, description="Name of the stage, for --from and --only.")
-    about: str = Field(description="What it does and what it leaves.")
+    about: str = Field(description="What the stage does and what it writes.")
     hours: dict[str, NonNegativeFloat] = Field({}, description="Expected hours, by GPU (or CPU).")
-    unless: str | None = Field(None, description="Leave the stage out where this file or folder is there.")
-    only_when: dict[str, str] = Field({}, description="Leave the stage out unless these variables have these values.")
-    commands: tuple[str, ...] = Field(min_length=1, description="What a user could type, each beginning with `sever`.")
+    unless: str | None = Field(None, description="Skip the stage if this file or folder exists.")
+    only_when: dict[str, str] = Field({}, description="Skip the stage unless these variables have these values.")
+    commands: tuple[str, ...] = Field(
+        min_length=1, description="Command lines as a user would type them, each beginning with `sever`."
+    )
 
     @model_validator(mode="after")
     def _are_ours(self) -> StageSettings:
@@ -39,7 +41,7 @@ class StageSettings(Settings):
 
 
 class PublishedScore(Settings):
-    """A score to stand beside ours."""
+    """A score to show beside ours."""
 
     name: str
     public: float | None = None
@@ -66,10 +68,10 @@ class StorySettings(Settings):
     variables: dict[str, str] = Field(
         {}, description="Variables and their values, which may use those above them; `saved` is `saved` by default."
     )
-    reads: dict[str, ReadSettings] = Field({}, description="Variables that are read when a command needs them.")
-    ledger: str | None = Field(None, description="The leaderboard's file, to print when the story ends.")
+    reads: dict[str, ReadSettings] = Field({}, description="Variables read from files when a command needs them.")
+    ledger: str | None = Field(None, description="The leaderboard's file, printed when the story ends.")
     published: PublishedSettings | None = Field(None, description="Scores to print beside it.")
-    stages: tuple[StageSettings, ...] = Field(min_length=1, description="In the order in which they run.")
+    stages: tuple[StageSettings, ...] = Field(min_length=1, description="The stages, in the order in which they run.")
 
     @model_validator(mode="after")
     def _stages_stand_once(self) -> StorySettings:
