@@ -31,12 +31,21 @@ def describe_data(sets: Sequence[DataSettings], most_images: int) -> dict[str, A
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "quantiles": list(QUANTILES),
         "pixel_quantiles": list(PIXEL_QUANTILES),
-        "sets": [_describe(settings, most_images) for settings in sets],
+        "sets": [
+            {"name": name, **_describe(settings, most_images)}
+            for name, settings in zip(_names(sets), sets, strict=True)
+        ],
     }
 
 
 def write_page(path: Path, numbers: dict[str, Any]) -> None:
     write_text(path, render_stats_page(numbers))
+
+
+def _names(sets: Sequence[DataSettings]) -> list[str]:
+    """Short names where they differ, else the folders as given."""
+    short = [settings.root.resolve().name for settings in sets]
+    return short if len(set(short)) == len(short) else [str(settings.root) for settings in sets]
 
 
 def _describe(settings: DataSettings, most_images: int) -> dict[str, Any]:
@@ -51,7 +60,6 @@ def _describe(settings: DataSettings, most_images: int) -> dict[str, Any]:
     sizes = numbers.pop("sizes")
     return {
         "root": str(settings.root),
-        "name": settings.root.resolve().name,
         **numbers,
         "classes_an_image": {str(number): images for number, images in labels.classes_an_image.items()},
         "number_of_sizes": len(sizes),
