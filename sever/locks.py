@@ -71,14 +71,18 @@ def taking_turns(file: Path) -> Iterator[None]:
         yield
 
 
-def writes_to(parameter: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """For a function that writes into the folder which it is given as `parameter`: it holds that folder's lock."""
+def writes_to(parameter: str, whole: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """For a function that writes into the folder which it is given as `parameter`: it holds that folder's lock.
+
+    `whole`: what is written is a file, or a folder that is put there by a rename.
+    """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def locked(*arguments: P.args, **options: P.kwargs) -> R:
             folder = signature(function).bind(*arguments, **options).arguments.get(parameter)
-            with one_writer(folder) if folder is not None else nullcontext():
+            lock = one_writer_of if whole else one_writer
+            with lock(folder) if folder is not None else nullcontext():
                 return function(*arguments, **options)
 
         return locked

@@ -89,6 +89,7 @@ FILES: dict[str, tuple[Callable[[Inputs, Path], list[object]], str]] = {
     "report": (lambda given, out: ["report", given.evidence[0], "-o", out], "report.html"),
     "leaderboard draw": (lambda given, out: ["leaderboard", "draw", "-o", out, "--ledger", given.ledger], "a.svg"),
     "gate": (lambda given, out: ["gate", "-o", out], "gate.png"),
+    "data stats": (lambda given, out: ["data", "stats", given.data, "-o", out], "page.html"),
     "data preview": (lambda given, out: ["data", "preview", "-c", given.experiment, "-o", out], "preview.png"),
     "plan": (lambda given, out: ["plan", given.data, "-o", out, "--hours", 1], "plan.yml"),
 }

@@ -28,6 +28,7 @@ from sever.data.table import ImageTable
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.files import atomic_folder, write_text
+from sever.locks import writes_to
 from sever.names import inside
 from sever.output import OutputFolder
 from sever.pipeline.progress import meter
@@ -47,6 +48,7 @@ class Predicted:
     run: Path | None = None
 
 
+@writes_to("output", whole=True)
 def convert(
     settings: DataSettings,
     split: str,

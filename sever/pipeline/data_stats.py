@@ -16,7 +16,7 @@ from sever.config import DataSettings
 from sever.data.layouts import read_table
 from sever.data.stats import QUANTILES, PixelStats, label_stats, pixel_stats, propose
 from sever.deliver.stats_page import render_stats_page
-from sever.files import write_text
+from sever.output import OutputFolder
 from sever.pipeline.progress import meter, warn
 
 PIXEL_QUANTILES = tuple(step / 20 for step in range(21))
@@ -38,8 +38,15 @@ def describe_data(sets: Sequence[DataSettings], most_images: int) -> dict[str, A
     }
 
 
+def claim_page(path: Path) -> OutputFolder:
+    """The folder of the page. Raises InputError where something else has its name."""
+    home = OutputFolder(path.parent)
+    home.claim([path.name])
+    return home
+
+
 def write_page(path: Path, numbers: dict[str, Any]) -> None:
-    write_text(path, render_stats_page(numbers))
+    claim_page(path).write_text(path.name, render_stats_page(numbers))
 
 
 def _names(sets: Sequence[DataSettings]) -> list[str]:

@@ -16,6 +16,7 @@ from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
 from sever.decide.metrics import judged
 from sever.deliver.preview_sheet import Labelled, Preview, preview_sheet
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
@@ -24,6 +25,7 @@ from sever.pipeline.training_images import channels_of, training_dataset
 VARIANTS = 8
 
 
+@writes_to("output", whole=True)
 def preview_data(config: ExperimentConfig, output: Path, count: int, seed: int) -> None:
     """Draw `count` training images, and of each what the first eight epochs make of it. Raises InputError.
 
