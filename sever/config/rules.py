@@ -89,7 +89,7 @@ class RuleSettings(Settings):
         if version != VERSION:
             raise ValueError(
                 f"these rules are of a version that is unknown here, where version {VERSION} is read; install the "
-                "release of sever that wrote them, or write them anew"
+                "release of sever that wrote them, or write them again"
             )
         return version
 

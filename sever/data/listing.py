@@ -34,7 +34,7 @@ def list_table(folder: Path) -> ImageTable:
     paths = list_images(folder)
     if not paths:
         found = find_passed_over(folder, IMAGE_SUFFIXES)
-        instead = f"; passed over: {found}" if found else ""
+        instead = f"; skipped: {found}" if found else ""
         raise InputError(f"there are no images in {folder}: no file ends in {', '.join(IMAGE_SUFFIXES)}{instead}")
     ids = [path.relative_to(folder).as_posix() for path in paths]
     frame = pd.DataFrame({"image_id": ids, "path": [str(path) for path in paths]})

@@ -119,7 +119,7 @@ class ImageTable:
                 raise InputError(gone)
             raise InputError(
                 f"{gone}. {needed_by} began with them: put them back (whole, and with their labels, where --skip-bad "
-                "leaves bad ones out), point data.root in its config.yml to where they are now, or begin anew without "
+                "leaves bad ones out), point data.root in its config.yml to where they are now, or start again without "
                 "them"
             )
         return self.take([position[image_id] for image_id in wanted])

@@ -35,5 +35,5 @@ def read_pickled(path: Path) -> Any:
     except Exception as error:  # the file is a program for torch's reader, and damage can make that stumble anywhere
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"cannot read weights from {path}: {reason}; copy it again from its source, or save it anew as .safetensors"
+            f"cannot read weights from {path}: {reason}; copy it again from its source, or save it as .safetensors"
         ) from error

@@ -64,7 +64,7 @@ def read_weights(path: Path) -> Weights:
         weights = load_file(path) if path.suffix == ".safetensors" else _find_tensors(read_pickled(path), path)
     except (SafetensorError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"cannot read weights from {path}: {reason}; save them anew as .safetensors") from error
+        raise InputError(f"cannot read weights from {path}: {reason}; save them as .safetensors") from error
     return _finite(weights, path)
 
 

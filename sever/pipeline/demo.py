@@ -80,14 +80,14 @@ def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started
     return "\n".join(
         [
             *(f"{title}\n{text}\n" for title, text in _told(compared, tuned, chosen, pseudo.render(sure, output))),
-            f"On the {STRIP.test} test images, which nothing above has seen:",
+            f"On the {STRIP.test} test images, which no model above has seen:",
             render(evaluation),
             board.render(board.course(ledger)),
             f"{found_in_words(evaluation)}\n",
             f"{time.monotonic() - started:.0f} s in all.",
             f"In {output}/: report.html and sheet.png, worth a look; submission.csv, scores.json, images.csv.",
             "",
-            "Next, on your own images (docs/howto.md says how to lay them out):",
+            "Next, on your own images (docs/howto.md shows how to lay them out):",
             "  set data.root in experiments/lite0-unet.yml, then",
             "  .venv/bin/sever train -c experiments/lite0-unet.yml",
             "  .venv/bin/sever predict -r saved/lite0-unet --images FOLDER -o out",
@@ -100,7 +100,10 @@ def _told(compared: str, tuned: str, chosen: str, sure: str) -> list[tuple[str, 
         ("Out of fold: the models and their blend", compared),
         ("Rules, chosen on some folds and judged on the others", tuned),
         ("Which two to submit", chosen),
-        ("What the blend is sure of on the test images, to learn from next (section `pseudo` of an experiment)", sure),
+        (
+            "Confident labels of the blend for the test images, to train on next (section `pseudo` of an experiment)",
+            sure,
+        ),
     ]
 
 

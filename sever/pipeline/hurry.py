@@ -92,7 +92,7 @@ def inspect_within(
             if chunk == 1:
                 budget.after_seconds = _after_seconds(inspector, seen.inspection, clock)
             if budget.settle(len(table) - rows.stop, images):
-                tell(f"short of time: going on without {', '.join(budget.effort.describe())}")
+                tell(f"short of time: continuing without {', '.join(budget.effort.describe())}")
                 inspector = load_model(path, replace(how, effort=budget.effort)).inspector
         row, chunk = rows.stop, chunk + 1
     warn_of_clipping(read)

@@ -26,8 +26,8 @@ from sever.store import Run, save_weights, write_rules
 BEST, EPOCHS = "model_best.pth", "checkpoint-epoch*.pth"
 # What a checkpoint has and a run can't have, a sentence each.
 LOSSES = (
-    "The optimiser's state can't be had, so that the run predicts but training can't go on from it.",
-    "Which images validated can't be had, so that `sever evaluate` needs --data.",
+    "The optimiser's state can't be imported, so the run can predict but not be trained further.",
+    "Which images validated is not known, so `sever evaluate` needs --data.",
 )
 CONFIGS = ("config.yml", "config.yaml")
 

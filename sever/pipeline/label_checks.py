@@ -51,5 +51,5 @@ def raise_if_relabelled(began_with: Mapping[str, str], table: ImageTable, work: 
         first = ", ".join(changed[:SHOWN]) + (" ..." if len(changed) > SHOWN else "")
         raise InputError(
             f"the labels of {len(changed)} images have changed since {work} began: {first}; put the old labels back "
-            "to go on with it, or start a new run to learn the new ones"
+            "to resume it, or start a new run to learn the new ones"
         )

@@ -21,8 +21,8 @@ def loader_fault(error: RuntimeError | OSError, workers: int, run: Run) -> Input
     torch notices a death at once, by a signal, so that it is told wherever training stands.
     """
     ways_out = (
-        f"give more of either (docker run --shm-size) and go on with: sever train -r {run.folder}, or start again with "
-        f"a lower train.batch_size or train.workers (it is {workers}; 0 reads images in the training process itself)"
+        f"give more of either (docker run --shm-size) and resume with: sever train -r {run.folder}, or start again "
+        f"with a lower train.batch_size or train.workers (it is {workers}; 0 reads images in the training process)"
     )
     if isinstance(error, RuntimeError):
         words = " ".join(str(error).split())

@@ -73,7 +73,7 @@ def _model(arch: Mapping[str, Any], source: str) -> tuple[dict[str, Any], int]:
         allowed = FIXED_ARGS.get(key)
         if allowed is not None and value not in allowed:
             raise InputError(
-                f"{source}: arch.args.{key} is {value!r}; a network with it can't be had, only {allowed[0]}"
+                f"{source}: arch.args.{key} is {value!r}; a network with it can't be imported, only {allowed[0]}"
             )
         if allowed is None and key not in IDLE_ARGS | TRANSLATED_ARGS:
             raise InputError(f"{source}: arch.args.{key} is unknown here, so that the network can't be made as it was")
@@ -137,10 +137,10 @@ def _losses(values: Mapping[str, Any]) -> list[str]:
     """What can't be had of the training, a sentence each."""
     told = []
     if "alpha" in _section(values, "data_loader", "args"):
-        told.append("The pseudo-labels can't be had: set the section `pseudo` to train with some again.")
+        told.append("The pseudo-labels can't be imported: set the section `pseudo` to train with some again.")
     kind = _section(values, "loss").get("type", "BCEDiceLoss")
     if kind != "BCEDiceLoss":
-        told.append(f"The loss {kind} can't be had: trained anew, it is BCE + Dice.")
+        told.append(f"The loss {kind} can't be imported: new training uses BCE + Dice.")
     return told
 
 

@@ -30,7 +30,7 @@ def report_skipped(
     with home.new(name) as temporary:
         pd.DataFrame(_lines(skipped)).to_csv(temporary, index=False)
     images, idle = images_of(skipped), [fault for fault in skipped if not fault.images]
-    nobodys = f", {len(idle)} of them of no image that is there" if idle else ""
+    nobodys = f", {len(idle)} of them for images that do not exist" if idle else ""
     warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {home.path(name).absolute()}")
     for line in _grouped(skipped)[:SHOWN]:
         warn(line)
@@ -41,7 +41,7 @@ def report_skipped(
 def warn_of(found: PassedOver) -> None:
     """Say what lies among the images and is not read, so that no image is missed unseen."""
     if found:
-        warn(f"passed over among the images: {found}")
+        warn(f"skipped among the images: {found}")
 
 
 def _lines(skipped: Sequence[Skipped]) -> Iterator[dict[str, object]]:

@@ -35,6 +35,6 @@ def tell_copies_across(config: ExperimentConfig, table: ImageTable, parts: np.nd
     images = {row for each in found for row in (each.first, each.second)}
     warn(
         f"{len(found)} pairs of images show the same steel on both sides of the split ({len(images)} of {len(table)} "
-        "images), so that scores will be too good; mend it with: sever data check "
+        "images), so scores will be too good; fix it with: sever data check "
         f"{config.data.root} -o checked --overlap {LEAST_OVERLAP:g}, then data.groups: checked/groups.csv"
     )

@@ -193,7 +193,7 @@ def _resume(run: Run, checkpoint: Path | None, device: str, epochs: int | None) 
         if trainer.is_done:
             tell(f"{checkpoint} is as far as this run goes: nothing is left to train")
         else:
-            tell(f"going on from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
+            tell(f"resuming from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
     rules = read_rules(run.rules_file)
     if epochs is not None and trainer.accelerator.is_main_process:
         write_text(run.config_file, dump_config(config))  # so that a later `train -r` goes on to the same end
@@ -292,7 +292,7 @@ def _fit(
         try:
             trainer.fit(watcher)
         except KeyboardInterrupt:
-            tell(f"interrupted; go on with: sever train -r {run.folder}")
+            tell(f"interrupted; resume with: sever train -r {run.folder}")
             raise
         except (RuntimeError, OSError) as error:
             if fault := loader_fault(error, config.train.workers, run):
@@ -321,7 +321,7 @@ def _check_defects(training: ImageTable) -> None:
         raise InputError("no training image shows a defect; check the labels, data.include and the folds")
     absent = [name for name, there in zip(training.class_names, shown.tolist(), strict=True) if not there]
     if absent:
-        warn(f"no training image shows {', '.join(absent)}, so that it can't be learnt")
+        warn(f"no training image shows {', '.join(absent)}, so it can't be learnt")
 
 
 def _environment() -> dict[str, object]:

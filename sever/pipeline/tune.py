@@ -170,7 +170,8 @@ def _more_refused(found: _Search, class_names: Sequence[str]) -> tuple[int, ...]
     refused = {*found.refused, *found.verdict.worse}
     if refused == set(found.refused):
         refused = set(range(len(class_names)))
-    tell(f"keeps its default, else worse beyond noise: {', '.join(class_names[index] for index in sorted(refused))}")
+    kept = ", ".join(class_names[index] for index in sorted(refused))
+    tell(f"default rules kept, since the tuned ones are worse beyond noise: {kept}")
     return tuple(sorted(refused))
 
 

@@ -42,7 +42,7 @@ def load_checkpoint(folder: Path) -> Snapshot:
     state = CheckpointRecord.of(folder)
     if state.param_groups is None or state.position is None:
         kind = "averaged" if state.imported is None else "imported"
-        raise InputError(f"{folder} holds {kind} weights: they can predict, but training can't go on from them")
+        raise InputError(f"{folder} holds {kind} weights: they can predict, but training can't continue from them")
     return Snapshot(load_weights_file(folder), _load(folder / "training.safetensors"), state.model_dump())
 
 

@@ -148,7 +148,7 @@ class Evidence:
     def remedy(self) -> str:
         """What makes maps and labels anew where they are not this evidence's own."""
         if not self.about().is_blend:
-            return f"go on with: sever crossval -r {self.folder}"
+            return f"resume with: sever crossval -r {self.folder}"
         return "type the `sever blend` that made it again"
 
     def read_folds(self) -> pd.DataFrame:

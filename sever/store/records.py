@@ -231,7 +231,7 @@ class StageRecord(Part):
 class StoryRecord(Record):
     """state.json of a story: how far each stage has come."""
 
-    what_to_do: ClassVar[str] = "delete it to start the story anew"
+    what_to_do: ClassVar[str] = "delete it to start the story again"
 
     story: str
     text_sha256: Sha256
@@ -259,7 +259,7 @@ class DownloadRecord(Record):
 class PushedRecord(Record):
     """pushed.json in a kernel's folder: the run that it was pushed for, OWNER/NAME/VERSION, and how far that is."""
 
-    what_to_do: ClassVar[str] = "delete it to push the kernel anew"
+    what_to_do: ClassVar[str] = "delete it to push the kernel again"
 
     kernel: Annotated[str, Field(pattern=r"^[^/]+/[^/]+/[0-9]{1,9}$")]
     url: str

@@ -102,7 +102,7 @@ class Run:
         """The checkpoint with the best monitored score; the latest where none was scored yet."""
         latest = self.latest()
         if latest is None:
-            raise InputError(f"run {self.folder} has no checkpoint yet; go on with: sever train -r {self.folder}")
+            raise InputError(f"run {self.folder} has no checkpoint yet; resume with: sever train -r {self.folder}")
         best_epoch = _position(latest).best_epoch
         best = self.epoch_folder(best_epoch + 1) if best_epoch is not None else latest
         return best if best.is_dir() else latest

@@ -55,7 +55,7 @@ def test_unknown_kinds_are_counted(tmp_path: Path) -> None:
 
 def test_no_image_but_others(tmp_path: Path) -> None:
     (tmp_path / "a.heic").touch()
-    with pytest.raises(InputError, match=r"there are no images in .*; passed over: 1 \.heic \(not read here"):
+    with pytest.raises(InputError, match=r"there are no images in .*; skipped: 1 \.heic \(not read here"):
         read_folder(tmp_path, ("pit",))
 
 

@@ -89,7 +89,7 @@ def test_a_cut_connection_is_gone_on_with(
 def test_another_process_goes_on(steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.faults.append(Fault("GET /storage", cut=150_000, times=1))
     steel.faults.append(Fault("GET /storage", cut=0, times=99))
-    with pytest.raises(InputError, match=rf"150000 of {len(WHOLE)} bytes came\); go on with the same command"):
+    with pytest.raises(InputError, match=rf"150000 of {len(WHOLE)} bytes came\); resume with the same command"):
         download_data(Wanted(NAME), tmp_path / "out", patience)
     steel.faults.clear()
     steel.ranges.clear()
@@ -176,7 +176,7 @@ def test_a_disk_that_fills_up_keeps_what_came(steel: World, tmp_path: Path, pati
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, hard))  # the kernel's own refusal
     try:
-        with pytest.raises(InputError, match="is full; make room and go on with the same command"):
+        with pytest.raises(InputError, match="is full; make room and resume with the same command"):
             download_data(Wanted(NAME), tmp_path / "out", patience)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -110,7 +110,7 @@ def test_a_folder_becomes_a_run_that_predicts(folder: Path, tmp_path: Path, caps
     shown = capsys.readouterr()
     run = Path(shown.out.strip())
     assert run.parent == saved / "fpn-2019"
-    for said in ("The optimiser's state can't be had", "The pseudo-labels can't be had"):
+    for said in ("The optimiser's state can't be imported", "The pseudo-labels can't be imported"):
         assert said in shown.err
     config = load_config(run / "config.yml")
     assert (config.model.encoder, config.model.in_channels, config.augment.crop) == ("resnet18", "r", (256, 384))
@@ -154,8 +154,8 @@ def test_a_configuration_alone_is_printed_and_named_where_it_stops(
 
 CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"type": "EffNet"}, "only Unet and FPN can be had: .* the classifier EffNet among them"),
-    ({"attention_type": "scse"}, "attention_type is 'scse'; a network with it can't be had"),
-    ({"weight_std": True}, "weight_std is True; a network with it can't be had"),
+    ({"attention_type": "scse"}, "attention_type is 'scse'; a network with it can't be imported"),
+    ({"weight_std": True}, "weight_std is True; a network with it can't be imported"),
     ({"in_channels": "rg"}, "in_channels is rg; allowed are r, g, b, rgb"),
     ({"new_idea": 3}, "new_idea is unknown here"),
     ({"classes": 5}, r"of other shapes segmentation_head\.0\.weight \(4, 128, 1, 1\), here \(5, 128, 1, 1\)"),

@@ -198,7 +198,7 @@ def test_an_image_that_is_gone_before_a_resume(
     for words in (
         f"1 images are not in the data set: {name}; {name.upper()} is there, which differs in case",
         f"{again} began with them: put them back",
-        "or begin anew without them",
+        "or start again without them",
     ):
         assert words in told
 
@@ -222,7 +222,7 @@ def test_a_single_image_and_a_data_set_are_predicted_as_such(
     assert sever("predict", "-r", run, "--images", "set", "-o", "all", *common) == 0
     told = capsys.readouterr()
     assert told.out.startswith("1 images; ")
-    assert "passed over among the images: 1 .heic (not read here" in told.err
+    assert "skipped among the images: 1 .heic (not read here" in told.err
     assert "the folders images/@eaDir, masks" in told.err
     assert [path.name for path in (tmp_path / "all" / "probs").rglob("*.png")] == [f"{first.name}.png"]
 

@@ -111,7 +111,7 @@ def download(
             if error.errno not in FULL:
                 raise
             raise InputError(
-                f"{what}: the disk of {part.path.parent} is full; make room and go on with the same command"
+                f"{what}: the disk of {part.path.parent} is full; make room and resume with the same command"
             ) from None
         finally:
             response.close()
@@ -172,7 +172,7 @@ def _verify(what: str, part: Part, remote: Remote) -> None:
     size = part.path.stat().st_size
     if remote.size is not None and size != remote.size:
         part.delete()
-        raise InputError(f"{what}: {size} bytes came in place of {remote.size}; run the same command again")
+        raise InputError(f"{what}: {size} bytes came instead of {remote.size}; run the same command again")
     if remote.md5 is None:
         return
     with part.path.open("rb") as file:
@@ -193,7 +193,7 @@ def _raise_without_room(what: str, part: Part, remote: Remote, held: int) -> Non
 
 def _cut_short(what: str, part: Part, remote: Remote, error: BaseException) -> str:
     came = f"{part.held(remote)} of {remote.size if remote.size is not None else 'unknown'} bytes came"
-    return f"{what}: {cut_words(error)} again and again ({came}); go on with the same command"
+    return f"{what}: {cut_words(error)} again and again ({came}); resume with the same command"
 
 
 def _md5(headers: Mapping[str, str]) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sever.errors import InputError
 
-_MEND = "Kaggle refuses that; take it out, or write the file anew with `sever predict`"
+_MEND = "Kaggle refuses that; take it out, or write the file again with `sever predict`"
 # A mask of a large image is a long cell: Python's default of 131,072 letters is too short.
 _LETTERS = 2**30
 _CLASS = "ClassId"

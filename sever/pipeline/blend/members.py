@@ -36,7 +36,7 @@ class Member:
         if missing or not (has_maps or evidence.labels_file.is_file()):
             what = f"{len(missing)} of {len(member.folds)} images have" if missing else "its images have"
             raise InputError(
-                f"{evidence.folder} is not finished: {what} no out-of-fold map; go on with the `sever crossval` or "
+                f"{evidence.folder} is not finished: {what} no out-of-fold map; resume the `sever crossval` or "
                 "`sever blend` that made it"
             )
         return member
@@ -145,5 +145,5 @@ def _raise_unless_same_images(first: Member, other: Member) -> None:
     if changed:
         raise InputError(
             f"{first.folder} and {other.folder} saw different images under the same name: {len(changed)}, e.g. "
-            f"{changed[0]}. They must have changed between the two: go on with both (`sever crossval -r`)"
+            f"{changed[0]}. They must have changed between the two: resume both (`sever crossval -r`)"
         )

@@ -76,7 +76,7 @@ def push_kernel(folder: Path, wait_minutes: float, patience: Patience | None = N
     """
     with one_writer_of(folder), sign_in(patience) as kaggle:
         if pushed := _under_way(folder):
-            tell(f"{pushed} was pushed before, and is waited for; delete {folder / PUSHED} to push anew")
+            tell(f"{pushed} was pushed before, and this waits for it; delete {folder / PUSHED} to push again")
         else:
             if wait_minutes:
                 _wait_for_sources(kaggle, folder, wait_minutes)

@@ -84,7 +84,7 @@ def check_file(file: Path, competition: str, sample: Path | None, data: Path | N
         raise InputError(f"there is no sample to compare {file} with ({sample}); give --sample, or `sever download` it")
     images = _test_images(root)
     if images is None:
-        tell(f"{root} has no test images: whether run lengths end within their image is not checked")
+        tell(f"{root} has no test images, so run lengths are not checked against the image size")
         return check_submission(file, sample, None, overlap_allowed)
     table, are_classes_known = images
     return check_submission(
@@ -107,12 +107,12 @@ def submit(entry: Entry, wait_minutes: float, ledger: Path = LEDGER, patience: P
             tell(f"submission {reference.number} is with Kaggle")
         else:
             reference = Reference.parse(str(earlier.reference))
-            tell(f"{entry.name} was sent before ({reference}); it is not sent again, only waited for")
+            tell(f"{entry.name} was sent before ({reference}); not sent again; waiting for its score")
         score = wait_for_score(kaggle, reference.number, 60 * wait_minutes, tell)
     if score.status == "error":
         raise InputError(f"Kaggle could not score submission {score.ref}: {score.error or 'it does not say why'}")
     if not _record(entry.name, score, ledger):
-        tell(f"submission {score.ref} has no score yet; ask later with: sever leaderboard fetch {entry.name}")
+        tell(f"submission {score.ref} has no score yet; fetch it later with: sever leaderboard fetch {entry.name}")
     return Submitted(entry, score)
 
 
@@ -171,5 +171,5 @@ def _test_images(root: Path) -> tuple[ImageTable, bool] | None:
         return read_table(DataSettings(root=root, skip_bad=True), "test", thorough=False)[0], True
     except InputError as error:  # or the images themselves are at fault: then this raises again
         table, _ = read_table(DataSettings(root=root, skip_bad=True, num_classes=1), "test", thorough=False)
-        tell(f"which classes there are is not checked: {error}")
+        tell(f"the classes are not checked: {error}")
         return table, False

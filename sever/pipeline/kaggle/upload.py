@@ -94,7 +94,7 @@ def _page(kaggle: Kaggle, settings: KaggleSettings, names: Names, title: str, li
 def _publish(kaggle: Kaggle, folder: Path, page: DatasetPage, wait_minutes: float) -> Published:
     published = publish(kaggle, folder, page, meter)
     if wait_minutes and not wait_until_ready(kaggle, page.ref, 60 * wait_minutes, tell):
-        tell(f"data set {page.ref} is not ready yet; Kaggle works on")
+        tell(f"data set {page.ref} is not ready yet; Kaggle is still processing it")
     return published
 
 

@@ -106,7 +106,7 @@ def _known_speeds(file: Path) -> dict[str, float]:
     if not good or not plan.measured(speeds):
         raise InputError(
             f"{file} holds no measurement: wanted are seconds a step by network, such as "
-            f'{{"{plan.name_of(*plan.CANDIDATES[0])}": 1.2}}; delete it to measure anew'
+            f'{{"{plan.name_of(*plan.CANDIDATES[0])}": 1.2}}; delete it to measure again'
         )
     return {str(name): float(value) for name, value in speeds.items()}
 
