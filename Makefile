@@ -55,7 +55,7 @@ licences: setup
 audit: setup
 	$(BIN)/uv tool run pip-audit --require-hashes --requirement requirements.lock
 
-# A million damaged files of every kind that is read; stopped, it goes on where it was (fuzz.json).
+# A million damaged files of every kind that is read; after a stop it resumes where it was (fuzz.json).
 fuzz: setup
 	cd tests && OMP_NUM_THREADS=1 ../$(BIN)/python -m fuzz --cases 1000000 --counts ../fuzz.json
 
