@@ -353,7 +353,7 @@ def test_the_commands(
     assert world.published["steelworks/sever-tiny"][0]["licenseName"] == "other"
     world.published["steelworks/sever-wheels"] = []
     shown = type_in("kernel", "-r", "saved/tiny", "-o", "offline", "--push", "--minutes", "40")
-    assert shown == "offline\nsteelworks/sever-predict-tiny/1: complete\n"
+    assert shown == f"{tmp_path / 'offline'}\nsteelworks/sever-predict-tiny/1: complete\n"
     sent = world.kernels[0]
     assert sent["datasetDataSources"] == ["steelworks/sever-tiny", "steelworks/sever-wheels"]
     assert sent["competitionDataSources"] == ["steel"]

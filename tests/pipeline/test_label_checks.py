@@ -16,6 +16,7 @@ from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.pipeline.crossval import run_fold, start
 from sever.pipeline.label_checks import tell_doubts
+from sever.seals import NOTES
 from sever.store import Run
 
 HEADER = "ImageId,ClassId,EncodedPixels\n"
@@ -99,6 +100,7 @@ def test_a_run_that_kept_no_digests_goes_on(strip_root: Path, tmp_path: Path) ->
     run = quick_run(tmp_path, "old", strip_root)
     folds = pd.read_csv(run / "folds.csv", dtype=str, keep_default_na=False)
     folds.drop(columns="labels").to_csv(run / "folds.csv", index=False)
+    (run / NOTES).unlink()  # nor were tables sealed then
     assert sever("train", "-r", run, "--device", "cpu") == 0
 
 

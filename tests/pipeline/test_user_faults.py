@@ -97,6 +97,9 @@ def test_labels_that_happen_to_show_fewer_classes(
     assert json.loads(capsys.readouterr().out)["positive_images_per_class"] == [1, 0, 1, 0]
     submission = tmp_path / "s.csv"
     submission.write_text(f"ImageId,ClassId,EncodedPixels\n{first},4,1 5\n")
+    assert sever("evaluate", "-s", submission, *about) == 0  # train.csv shows that there are four
+    assert len(json.loads(capsys.readouterr().out)["classes"]) == 4
+    (root / "train.csv").unlink()
     assert sever("evaluate", "-s", submission, *about) == 2
     assert "--num-classes" in capsys.readouterr().err
     assert sever("evaluate", "-s", submission, *about, "--num-classes", 4) == 0
