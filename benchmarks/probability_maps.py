@@ -150,7 +150,9 @@ def main() -> None:
         for index, levels_chw in enumerate(maps):
             for name, way in make_formats(levels_chw.shape).items():
                 suffix = ".npz" if name.startswith("npz") else ".png"
-                costs.setdefault(name, []).append(measure(way, Path(folder) / f"{index}{suffix}", levels_chw))
+                own = Path(folder) / name.replace(" ", "-")
+                own.mkdir(exist_ok=True)
+                costs.setdefault(name, []).append(measure(way, own / f"{index}{suffix}", levels_chw))
     sizes = {name: float(np.mean([cost.bytes for cost in found])) for name, found in costs.items()}
     raw = sizes["raw float32"]
     filled = float(np.mean([(levels > 0).mean() for levels in maps]))

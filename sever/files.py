@@ -24,6 +24,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 MANY_FILES = 64
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a path is one of those that `atomic_path` gives."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
 @contextmanager
 def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path` to write a file to; it takes the name `path` only when the block succeeds."""

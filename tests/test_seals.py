@@ -13,7 +13,7 @@ from evidence_maker import make_evidence
 from sever.data.run_table import read_run_table
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
-from sever.seals import NOTES, raise_if_short, read_sealed, sealed_path
+from sever.seals import NOTES, TablesRecord, raise_if_short, read_sealed, sealed_path
 from sever.store import Evidence, LabelStore
 from sever.store.ledger import append_record, read_ledger
 
@@ -147,3 +147,10 @@ def test_damage_within_a_table_is_told_where_it_is(tmp_path: Path, strip_root: P
     pd.DataFrame({"image_id": ["a"]}).to_csv(evidence.pairs_file, index=False)
     with pytest.raises(InputError, match="lacks the column group, fold"):
         evidence.read_pairs()
+
+
+def test_a_table_written_by_way_of_two_temporary_names_is_noted_once(tmp_path: Path) -> None:
+    with sealed_path(tmp_path / "table.csv") as outer, sealed_path(outer) as inner:
+        inner.write_text("a\n1\n")
+    assert list(TablesRecord.read(tmp_path / NOTES).tables) == ["table.csv"]
+    assert read_sealed(tmp_path / "table.csv") == b"a\n1\n"

@@ -28,8 +28,11 @@ def read_pickled(path: Path) -> Any:
         with torch.serialization.safe_globals(SAFE):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        first = " ".join(str(error).split())[:300]
-        raise InputError(f"{path} holds more than tensors and numbers, and none of its code is run: {first}") from error
+        # torch's own words advise to run the code, and colour the terminal.
+        raise InputError(
+            f"cannot read weights from {path}: it is damaged, or holds more than tensors and numbers, and none of its "
+            "code is run; copy it again from its source, or save it as .safetensors"
+        ) from error
     except MemoryError:
         raise
     except Exception as error:  # the file is a program for torch's reader, and damage can make that stumble anywhere
