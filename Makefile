@@ -10,13 +10,12 @@ READY := $(VENV)/.ready
 setup: $(READY)
 
 # What is installed here is locked, with hashes. PIP_CONSTRAINT names the lock so that a constraint in somebody's pip.conf
-# can't pull against it.
-$(READY): export PIP_CONSTRAINT := requirements.lock
+# can't pull against it; not for sever itself, which has no hash.
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sever needs Python 3.11 or newer; say which with: make PYTHON=python3.12"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (a few minutes and about 6 GB the first time; torch is the largest) ..."
-	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@PIP_CONSTRAINT=requirements.lock $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 

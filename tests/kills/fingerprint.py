@@ -26,7 +26,7 @@ def _counts(path: Path) -> bool:
 
 
 def _content(path: Path) -> bytes:
-    if path.name in ("state.json", "report.json", ".sever-tables.json"):
+    if path.name in ("state.json", ".sever-tables.json"):
         return json.dumps(_without_times(json.loads(path.read_text())), sort_keys=True).encode()
     if path.name == "history.csv":
         rows = list(csv.DictReader(io.StringIO(path.read_text())))

@@ -118,7 +118,6 @@ CASES: dict[str, Case] = {
         ],
     ),
     "select": Case(_two, lambda work, data: ["select", f"{work}/a", f"{work}/b", "--draws", "20", "-o", f"{work}/out"]),
-    "report": Case(_two, lambda work, data: ["report", f"{work}/a", "-o", f"{work}/report.html"]),
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from kills.fingerprint import fingerprint
 
 TESTS = Path(__file__).parents[1]
-QUICK = ("predict", "pseudo", "blend", "tune", "evaluate", "select", "report")
+QUICK = ("predict", "pseudo", "blend", "tune", "evaluate", "select")
 SLOW = ("train", "crossval")
 
 
