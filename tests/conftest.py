@@ -38,10 +38,10 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
 def _told() -> Iterator[None]:
     """What functions tell is on standard error, as if a command had called them; a command has handlers of its own."""
     handler, level = TerminalHandler(), LOGGER.level
-    LOGGER.addHandler(handler)
+    LOGGER.handlers = [handler]  # whatever a command of an earlier test, or of a fixture, left there
     LOGGER.setLevel("INFO")
     yield
-    LOGGER.removeHandler(handler)
+    LOGGER.handlers = []
     LOGGER.setLevel(level)
 
 
