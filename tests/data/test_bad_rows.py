@@ -191,7 +191,11 @@ class TestARowOfNobody:
         assert runs == {"b.jpg": ["1 2", "", ""]}
         report_skipped(skipped, OutputFolder(tmp_path), table)
         told = capsys.readouterr().err
-        for words in ("left out 7 images (8 faults, 1 of them for images that do not exist", "row 3, 7f3a-unknown", "none is clean"):
+        for words in (
+            "left out 7 images (8 faults, 1 of them for images that do not exist",
+            "row 3, 7f3a-unknown",
+            "none is clean",
+        ):
             assert words in told
         assert "none shows 2" in told
 
