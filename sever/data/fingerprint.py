@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from sever.data.images import read_image
+from sever.data.stats.label_stats import spots_of
 from sever.data.table import ImageTable
 
 # Images of each class whose components are measured, and images whose pixels are.
@@ -108,7 +109,7 @@ def _class_facts(table: ImageTable, index: int, shown: np.ndarray) -> ClassFacts
         return ClassFacts(table.class_names[index], 0, 0, 0, 0, 0)
     areas = np.array([_area(str(runs)) for runs in table.frame[table.run_columns[index]].to_numpy()[rows]])
     spots = np.concatenate(
-        [_spots((table.mask(row)[index] == 1).view(np.uint8)) for row in _spread(rows, LABELS_LOOKED_AT)]
+        [spots_of((table.mask(row)[index] == 1).view(np.uint8)) for row in _spread(rows, LABELS_LOOKED_AT)]
     )
     return ClassFacts(
         name=table.class_names[index],
@@ -123,14 +124,6 @@ def _class_facts(table: ImageTable, index: int, shown: np.ndarray) -> ClassFacts
 def _area(runs: str) -> int:
     """Pixels of run lengths: every second number is a length."""
     return sum(map(int, runs.split()[1::2]))
-
-
-def _spots(mask_hw: np.ndarray) -> np.ndarray:
-    """(spots, 2): pixels and smaller side of each connected component."""
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask_hw, connectivity=8)
-    found = stats[1:]
-    sides = np.minimum(found[:, cv2.CC_STAT_WIDTH], found[:, cv2.CC_STAT_HEIGHT])
-    return np.stack([found[:, cv2.CC_STAT_AREA], sides], axis=1)
 
 
 def _spread(rows: np.ndarray, count: int) -> np.ndarray:

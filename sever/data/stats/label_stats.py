@@ -61,7 +61,7 @@ def label_stats(table: ImageTable, advance: Callable[[int], None] = lambda image
             mask_hw = rle.decode(str(table.frame[table.run_columns[index]].iat[row]), *table.size(row))
             areas[index].append(int(np.count_nonzero(mask_hw)))
             shares[index].append(areas[index][-1] / int(pixels[row]))
-            spots[index].append(_spots(mask_hw))
+            spots[index].append(spots_of(mask_hw))
         advance(1)
     counts = Counter(shown.sum(axis=1).tolist())
     groups = table.frame["group"].dropna()
@@ -99,7 +99,7 @@ def quantiles(values: np.ndarray) -> tuple[int, ...]:
     return tuple(int(value) for value in np.quantile(values, QUANTILES, method="inverted_cdf"))
 
 
-def _spots(mask_hw: np.ndarray) -> np.ndarray:
+def spots_of(mask_hw: np.ndarray) -> np.ndarray:
     """(spots, 2): pixels, and smaller side of the box, of each component of 8 neighbours."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask_hw, connectivity=8)
     found = stats[1:].astype(np.int64)
