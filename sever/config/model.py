@@ -190,6 +190,11 @@ class TrainSettings(Settings):
     batch_size: int = Field(36, ge=1, description="Images per step and process.")
     accumulation: int = Field(1, ge=1, description="Steps whose gradients are summed before the weights move.")
     precision: Precision = Field("bf16", description="Mixed precision; fp16 needs a GPU.")
+    sync_batch_norm: bool = Field(
+        True,
+        description="Batch normalisation over the images of all processes that train together, as in one process with "
+        "all of them; false: each process normalises its own images, which is faster.",
+    )
     channels_last: bool = Field(True, description="Memory layout NHWC, which is faster for convolutions.")
     clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; null never clips.")
     ema_decay: float | None = Field(

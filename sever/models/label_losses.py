@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from sever.config import LABEL_LOSSES, LossSettings, ModelSettings
 from sever.errors import InputError
+from sever.models.across import summed
 from sever.models.losses import Parts, build_loss, full_precision, smoothed
 from sever.models.network import Outputs
 
@@ -58,7 +59,7 @@ def build_label_loss(settings: LossSettings, name: str) -> Callable[[Tensor, Ten
         labels, counts = label_targets(masks, settings.label_min_pixels)
         with torch.autocast(label_logits.device.type, enabled=False):
             pairs = PAIR_LOSSES[name](full_precision(label_logits), labels, settings)
-            return (pairs * counts).sum() / counts.sum().clamp(min=1)
+            return summed((pairs * counts).sum()) / summed(counts.sum()).clamp(min=1)
 
     return loss
 

@@ -7,6 +7,9 @@ the loss that it would have if they were cut out of it. The labels of whole imag
 
 All of them compute in float32 at least: the logits of a bf16 network have three digits, but sums over a
 million pixels and the differences of sorted errors need more.
+
+Where several processes train together, sums over the batch go over the batches of all (across.py): the mean of the
+losses of all processes, and of their gradients, is that of one process with all their images.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from torch.nn import functional as F
 from sever.config import SOFTMAX_LOSSES, LossSettings
 from sever.config.mask_values import IGNORED
 from sever.errors import InputError
+from sever.models.across import gathered, num_processes, summed
 
 Parts = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Parts]
@@ -54,8 +58,8 @@ def focal(logits: Tensor, target: Tensor, settings: LossSettings, counted: Count
 def iou(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
     """1 - soft Jaccard of the sigmoid probabilities, a class over the whole batch, mean over classes."""
     probs = _kept(logits.sigmoid(), counted)
-    shared = (probs * target).sum(dim=(0, 2, 3))
-    union = probs.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3)) - shared
+    shared = summed((probs * target).sum(dim=(0, 2, 3)))
+    union = summed(probs.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3))) - shared
     return {"loss": 1 - ((shared + SMOOTH_PIXELS) / (union + SMOOTH_PIXELS)).mean()}
 
 
@@ -69,7 +73,7 @@ def lovasz(logits: Tensor, target: Tensor, settings: LossSettings, counted: Coun
     # An error of 0 adds nothing, and stands behind all others.
     errors = _kept(F.relu(margins), counted).flatten(2).flatten(0, 1)
     truth = target.flatten(2).flatten(0, 1).bool()
-    return {"loss": lovasz_extension(errors, truth).mean()}
+    return {"loss": _mean(lovasz_extension(errors, truth), None)}
 
 
 def ce_dice(logits: Tensor, target: Tensor, settings: LossSettings, counted: Counted = None) -> Parts:
@@ -88,8 +92,9 @@ def lovasz_softmax(logits: Tensor, target: Tensor, settings: LossSettings, count
     """
     probs = logits.softmax(dim=1)
     truth = _kept(one_hot(exclusive_labels(target), logits), counted)
-    errors = _kept(torch.where(truth.bool(), 1 - probs, probs), counted).transpose(0, 1).flatten(1)
-    truth = truth.transpose(0, 1).flatten(1).bool()
+    # Where batches are filled up, errors of 0 add nothing.
+    errors = gathered(_kept(torch.where(truth.bool(), 1 - probs, probs), counted).transpose(0, 1).flatten(1))
+    truth = gathered(truth.transpose(0, 1).flatten(1)).bool()
     present = truth.any(dim=1)
     per_class = lovasz_extension(errors, truth)
     return {"loss": (per_class * present).sum() / present.sum().clamp(min=1)}
@@ -101,14 +106,15 @@ def soft_dice(probs: Tensor, target: Tensor) -> Tensor:
     Over the batch and not an image at a time: most (image, class) pairs are empty, and the ratio of almost
     nothing to nothing has a gradient that drowns the others.
     """
-    shared = (probs * target).sum(dim=(0, 2, 3))
-    total = probs.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3))
+    shared = summed((probs * target).sum(dim=(0, 2, 3)))
+    total = summed(probs.sum(dim=(0, 2, 3)) + target.sum(dim=(0, 2, 3)))
     return ((2 * shared + SMOOTH_PIXELS) / (total + SMOOTH_PIXELS)).mean()
 
 
 def pooled_dice(probs: Tensor, target: Tensor) -> Tensor:
     """One soft Dice of all pixels of the batch, whichever their class, as in 2019: large classes weigh the most."""
-    return 2 * (probs * target).sum() / (probs.sum() + target.sum() + POOLED_EPSILON)
+    shared, total = summed((probs * target).sum()), summed(probs.sum() + target.sum())
+    return 2 * shared / (total + POOLED_EPSILON)
 
 
 SOFT_DICE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"class": soft_dice, "all": pooled_dice}
@@ -203,9 +209,10 @@ def _kept(values: Tensor, counted: Counted) -> Tensor:
 
 def _mean(values: Tensor, counted: Counted) -> Tensor:
     """Over the pixels that count; 0 where none does."""
-    if counted is None:
+    if counted is None and num_processes() == 1:
         return values.mean()
-    return _kept(values, counted).sum() / counted.expand_as(values).sum().clamp(min=1)
+    number = values.new_tensor(values.numel()) if counted is None else counted.expand_as(values).sum().to(values.dtype)
+    return summed(_kept(values, counted).sum()) / summed(number).clamp(min=1)
 
 
 def full_precision(logits: Tensor) -> Tensor:

@@ -6,10 +6,11 @@ checkpoint computes exactly what the uninterrupted run would have.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,8 @@ from torch.utils.data import DataLoader
 
 from sever.config import OptimSettings, TrainSettings
 from sever.errors import InputError
+from sever.models.across import summed
+from sever.models.batch_norm import synchronised
 from sever.models.checkpoint import Snapshot, capture, restore
 from sever.models.device import from_main
 from sever.models.network import Outputs, PixelNetwork
@@ -42,6 +45,7 @@ class Position:
     loss_sums: dict[str, float] = field(default_factory=dict)
     best_score: float | None = None
     best_epoch: int | None = None
+    images_per_step: int | None = None  # of all processes together; None in checkpoints of before it was kept
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,11 @@ class ResumableSampler(Protocol):
     def set_position(self, epoch: int, skip: int) -> None: ...
 
 
-def step_seed(seed: int, epoch: int, batch: int) -> int:
-    """One 63-bit seed for the random numbers of one step (dropout, stochastic depth)."""
-    return int(np.random.SeedSequence([seed, epoch, batch]).generate_state(1, np.uint64)[0] >> 1)
+def step_seed(seed: int, epoch: int, batch: int, process: int = 0) -> int:
+    """One 63-bit seed for the random numbers of one step (dropout, stochastic depth) in one process."""
+    # The first process draws as a single one does.
+    words = [seed, epoch, batch] + [process] * (process > 0)
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
 
 
 class Trainer:
@@ -105,6 +111,8 @@ class Trainer:
         self.accelerator = accelerator
         self.settings, self.optim, self.loss, self.sampler = settings, optim, loss, sampler
         self.images_per_batch = (loader.batch_size or 1) * accelerator.num_processes
+        if accelerator.num_processes > 1 and settings.sync_batch_norm:
+            synchronised(network)
         optimizer = build_optimizer(network.parameter_groups(), optim)
         self.base_rates = [group["lr"] for group in optimizer.param_groups]
         sampler.set_position(0, 0)
@@ -115,7 +123,7 @@ class Trainer:
             if settings.ema_decay
             else None
         )
-        self.position = Position()
+        self.position = Position(images_per_step=self.images_per_batch)
 
     @property
     def plain_model(self) -> PixelNetwork:
@@ -175,7 +183,7 @@ class Trainer:
             self.averaged.n_averaged.fill_(snapshot.values["position"]["optimizer_step"])
         if self.accelerator.scaler is not None and snapshot.values["scaler"]:
             self.accelerator.scaler.load_state_dict(snapshot.values["scaler"])
-        self.position = position
+        self.position = replace(position, images_per_step=self.images_per_batch)
 
     def _train_epoch(self, watcher: Watcher) -> dict[str, float]:
         position = self.position
@@ -211,17 +219,24 @@ class Trainer:
         accumulated_from = batch - batch % settings.accumulation
         group_size = min(settings.accumulation, self.num_batches - accumulated_from)
         moves = batch - accumulated_from == group_size - 1
-        torch.manual_seed(step_seed(settings.seed, self.position.epoch, batch))
+        process = self.accelerator.process_index
+        torch.manual_seed(step_seed(settings.seed, self.position.epoch, batch, process))
         if settings.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         with nullcontext() if moves else self.accelerator.no_sync(self.model):
             losses = self.loss(self._forward(pixels), target)
-            if not torch.isfinite(losses["loss"]):
-                raise InputError(self._diverged(losses["loss"].item()))
+            values = self._of_all(losses)
+            if not math.isfinite(values["loss"]):
+                raise InputError(self._diverged(values["loss"]))
             self.accelerator.backward(losses["loss"] / group_size)
         if moves:
             self._move_weights()
-        return {name: float(value.detach()) for name, value in losses.items()}
+        return values
+
+    def _of_all(self, losses: dict[str, Tensor]) -> dict[str, float]:
+        """The mean of the losses of all processes."""
+        means = summed(torch.stack([value.detach() for value in losses.values()])) / self.accelerator.num_processes
+        return dict(zip(losses, means.tolist(), strict=True))
 
     def _diverged(self, loss: float) -> str:
         position, optim = self.position, self.optim

@@ -179,10 +179,13 @@ def _resume(run: Run, checkpoint: Path | None, device: str, epochs: int | None) 
         pseudo = read_pseudo_labelled(config.pseudo, table, run.pseudo_file, config.data.max_pixels).select(
             run.part("pseudo"), run.folder
         )
-    trainer = build_trainer(config, facts, training, device, pretrained=checkpoint is None, pseudo=pseudo)
+    snapshot = load_checkpoint(checkpoint) if checkpoint is not None else None
+    images_per_step = snapshot.values["position"].get("images_per_step") if snapshot is not None else None
+    trainer = build_trainer(
+        config, facts, training, device, pretrained=snapshot is None, pseudo=pseudo, images_per_step=images_per_step
+    )
     history: list[HistoryRow] = []
-    if checkpoint is not None:
-        snapshot = load_checkpoint(checkpoint)
+    if snapshot is not None:
         trainer.resume(snapshot)
         history = list(snapshot.values["history"])
         if epochs is not None and trainer.is_done:
@@ -243,7 +246,9 @@ def build_trainer(
     device: str,
     pretrained: bool,
     pseudo: ImageTable | None = None,
+    images_per_step: int | None = None,
 ) -> Trainer:
+    """`images_per_step`: of all processes together, where a run began with so many; else train.batch_size in each."""
     settings = config.train
     accelerator = make_accelerator(device, settings.precision)
     if accelerator.device.type == "cpu":
@@ -255,7 +260,12 @@ def build_trainer(
     sampler = make_sampler(
         config.sampling, config.pseudo, training.has_class(), num_pseudo, settings.batch_size, settings.seed
     )
-    at_a_time = settings.batch_size * accelerator.num_processes
+    at_a_time = images_per_step or settings.batch_size * accelerator.num_processes
+    if at_a_time % accelerator.num_processes:
+        raise InputError(
+            f"this run takes {at_a_time} images a step, which {accelerator.num_processes} processes can't share evenly; "
+            "resume it in as many processes as before, or in a number that divides them"
+        )
     if accelerator.num_processes > 1 and len(sampler) < at_a_time:
         raise InputError(
             f"{len(sampler)} images train, but {accelerator.num_processes} processes take {at_a_time} at a time; lower "
@@ -263,7 +273,7 @@ def build_trainer(
         )
     loader = DataLoader(
         dataset,
-        batch_size=settings.batch_size,
+        batch_size=at_a_time // accelerator.num_processes,
         sampler=sampler,
         num_workers=settings.workers,
         persistent_workers=settings.workers > 0,

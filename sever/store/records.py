@@ -38,6 +38,7 @@ class PositionRecord(Part):
     loss_sums: dict[str, float]
     best_score: float | None
     best_epoch: Epoch | None
+    images_per_step: Annotated[int, Field(ge=1)] | None = None
 
 
 class ImportedRecord(Part):

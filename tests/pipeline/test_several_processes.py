@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,41 @@ def test_two_processes_leave_one_run(experiment: Path, tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("nothing is left to train") == 1
     assert len(list((saved / "tiny").iterdir())) == 1
+
+
+def history(saved: Path) -> pd.DataFrame:
+    (run,) = (saved / "tiny").iterdir()
+    return pd.read_csv(run / "history.csv").filter(regex="epoch|loss|bce|dice")
+
+
+def test_two_processes_learn_what_one_does_with_their_batch(experiment: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(experiment.read_text())
+    values["train"] |= {"epochs": 2, "precision": "no"}
+    experiment.write_text(yaml.safe_dump(values))
+    two, resumed, one = (tmp_path / name for name in ("two", "resumed", "one"))
+    assert together("train", "-c", experiment, "--saved", two).returncode == 0
+    # Stopped after an epoch in two processes, gone on with in one.
+    more = ["--set", "train.stop_epoch=1"]
+    assert together("train", "-c", experiment, "--saved", resumed, *more).returncode == 0
+    assert sever("train", "-r", resumed / "tiny", "--epochs", "2", "--device", "cpu") == 0
+    pd.testing.assert_frame_equal(history(resumed), history(two), rtol=1e-3)
+    # From the start in one; pseudo-labelled images are a share of each process's batch, so they are left out.
+    values["train"]["batch_size"], values["pseudo"] = 6, None
+    experiment.write_text(yaml.safe_dump(values))
+    assert sever("train", "-c", experiment, "--saved", one, "--device", "cpu") == 0
+    values["train"]["batch_size"] = 3
+    experiment.write_text(yaml.safe_dump(values))
+    shutil.rmtree(two)
+    assert together("train", "-c", experiment, "--saved", two).returncode == 0
+    pd.testing.assert_frame_equal(history(two), history(one), rtol=1e-3)
+
+
+def test_a_step_that_so_many_processes_cannot_share(experiment: Path, tmp_path: Path) -> None:
+    more = ["--set", "train.epochs=2", "--set", "train.stop_epoch=1", "--set", "train.batch_size=5"]
+    assert sever("train", "-c", experiment, "--saved", tmp_path, "--device", "cpu", *more) == 0
+    done = together("train", "-r", tmp_path / "tiny", "--epochs", "2")
+    assert done.returncode != 0
+    assert "takes 5 images a step, which 2 processes can't share evenly" in done.stderr
 
 
 def test_too_few_images_for_so_many_processes(experiment: Path, tmp_path: Path) -> None:
