@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sever.models.across import num_processes, summed
 

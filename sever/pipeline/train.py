@@ -263,8 +263,8 @@ def build_trainer(
     at_a_time = images_per_step or settings.batch_size * accelerator.num_processes
     if at_a_time % accelerator.num_processes:
         raise InputError(
-            f"this run takes {at_a_time} images a step, which {accelerator.num_processes} processes can't share evenly; "
-            "resume it in as many processes as before, or in a number that divides them"
+            f"this run takes {at_a_time} images a step, which {accelerator.num_processes} processes can't share "
+            "evenly; resume it in as many processes as before, or in a number that divides them"
         )
     if accelerator.num_processes > 1 and len(sampler) < at_a_time:
         raise InputError(
