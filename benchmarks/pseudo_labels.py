@@ -48,7 +48,7 @@ from sever.decide.metrics import ScoreSheet, pair_counts
 from sever.decide.pseudo_labels import MEASURES, Sureness
 from sever.files import atomic_folder, write_json
 from sever.pipeline.evaluate import Truth, evaluate_run
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.predict import Source
 from sever.pipeline.pseudo import label_images
 from sever.pipeline.train import resume, train_experiment
@@ -130,7 +130,9 @@ class Experiment:
         if not file.is_file():
             checkpoint = self.trained(self.config(folder, kind, planned.epochs[kind], seed), folder)
             assert read_json(checkpoint / "state.json")["position"]["optimizer_step"] == planned.steps
-            scores = evaluate_run(checkpoint, Truth(self.folder / "held-out"), None, How(self.options.device))
+            scores = evaluate_run(
+                checkpoint, Truth(self.folder / "held-out"), None, InferenceOptions(self.options.device)
+            )
             write_json(file, scores)
         scores = read_json(file)
         return {name: scores[name] for name in SCORES}
@@ -153,7 +155,9 @@ class Experiment:
             assert checkpoint is not None
             source = Source(folder / "unlabelled" / "train_images", None)
             sureness = Sureness("confidence", options.min_present, options.min_empty)
-            report = label_images(checkpoint, source, output, sureness, How(options.device), sheet_images=12)
+            report = label_images(
+                checkpoint, source, output, sureness, InferenceOptions(options.device), sheet_images=12
+            )
             if not report["kept"]:
                 raise SystemExit("the teacher is sure of no image: lower --min-present or --min-empty")
             nothing = ImageTable(self.table.frame.iloc[:0], self.table.class_names)

@@ -12,7 +12,8 @@ from sever.config import RuleSettings, dump_config, parse_config, parse_rules
 from sever.files import write_json, write_text
 from sever.models.train import Position
 from sever.pipeline.inspection import DatasetFacts, new_network
-from sever.store import Run, save_weights
+from sever.store import Run
+from sever.store.checkpoints import save_weights
 
 NETWORK = {"encoder": "mobilenet_v2", "weights": "none", "decoder_channels": [8, 8, 8, 4, 4]}
 FACTS = DatasetFacts(("1", "2", "3", "4"), (0.35,), (0.15,))

@@ -29,6 +29,7 @@ WITH_RATIO = [
     "read_labels",
     "recipe_2019",
     "rle",
+    "startup",
     "syncing",
     "synth",
     "train_step",

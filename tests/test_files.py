@@ -14,7 +14,8 @@ from command_line import sever
 
 from sever.files import atomic_folder, atomic_path, write_json, write_text
 from sever.names import one_line, visible
-from sever.store import ProbabilityStore, save_weights
+from sever.store import ProbabilityStore
+from sever.store.checkpoints import save_weights
 
 
 def full(*arguments: Any) -> None:

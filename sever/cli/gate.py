@@ -37,11 +37,11 @@ def gate(
         raise InputError("give either -r CANDIDATE, whose rules have the smallest areas, or --min-pixels")
     from sever.deliver.charts import raise_unless_picture
     from sever.pipeline.gate_picture import draw_gate_of, draw_plain_gate
-    from sever.pipeline.inspection import How
+    from sever.pipeline.inference.options import InferenceOptions
 
     raise_unless_picture(output)
     if run is not None:
-        draw_gate_of(run, output, factor or (), How(device))
+        draw_gate_of(run, output, factor or (), InferenceOptions(device))
     else:
         draw_plain_gate(output, min_pixels or (), factor or ())
     say(output.absolute())

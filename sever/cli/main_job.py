@@ -171,12 +171,12 @@ def predict(
 
     Example: `sever predict -r saved/lite0-unet --images my/images -o out`
     """
-    from sever.pipeline.inspection import How
+    from sever.pipeline.inference.options import InferenceOptions
     from sever.pipeline.predict import Source, predict_images
 
     source = Source(images, data, split.value, tuple(include or ()), skip_bad)
     flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
-    how = How(device, precision, flips, batch_size, max_pixels)
+    how = InferenceOptions(device, precision, flips, batch_size, max_pixels)
     done = predict_images(
         run, source, output, form.value, how, sheet_images=sheet, overwrite=overwrite, minutes=minutes
     )
@@ -215,7 +215,7 @@ def evaluate(
     `sever evaluate --data D --labels D/test_labels.csv -s out/submission.csv`
     """
     from sever.pipeline.evaluate import Truth, evaluate_run, evaluate_submission, render
-    from sever.pipeline.inspection import How
+    from sever.pipeline.inference.options import InferenceOptions
 
     if (submission is None) == (run is None):
         raise InputError("give either -s SUBMISSION or -r RUN")
@@ -223,7 +223,7 @@ def evaluate(
         raise InputError("--labels and --include are about the images of a data set: give --data ROOT too")
     truth = Truth(data, labels, tuple(include or ()), num_classes) if data is not None else None
     if run is not None:
-        evaluation = evaluate_run(run, truth, output, How(device, precision, max_pixels=max_pixels))
+        evaluation = evaluate_run(run, truth, output, InferenceOptions(device, precision, max_pixels=max_pixels))
     elif truth is None or submission is None:
         raise InputError("a submission is scored against labels: give --data ROOT, and --labels CSV for test images")
     else:

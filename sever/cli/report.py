@@ -38,8 +38,8 @@ def report(
 
     Examples: `sever report saved/neu-grouped -o report.html`, `sever report blends/a --against old/report.html`
     """
-    from sever.pipeline.inspection import How
+    from sever.pipeline.inference.options import InferenceOptions
     from sever.pipeline.report.write import summary, write_report
 
-    written = write_report(candidate, output, against, How(device, precision), images)
+    written = write_report(candidate, output, against, InferenceOptions(device, precision), images)
     say(json.dumps(summary(written.numbers), indent=2) if as_json else written.page.absolute())

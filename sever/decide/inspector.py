@@ -6,28 +6,15 @@ are kept on the 8-bit levels in which maps are stored, so that a stored map and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
 
 from sever.decide.ensemble import Blend
 from sever.decide.postprocess import dequantise, draw_masks, quantise
+from sever.decide.prediction import Predict, Prediction
 from sever.decide.rules import Rules
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What one network says of one image: pixels' probabilities (C, H, W) float32 from a segmenter, the image's own
-    (C,) float32 from a classifier, both from a segmenter with a label head."""
-
-    probs_chw: np.ndarray | None = None
-    label_probs_c: np.ndarray | None = None
-
-
-# Images (H, W, channels) uint8, of any sizes, to what a network says of each.
-Predict: TypeAlias = Callable[[Sequence[np.ndarray]], list[Seen]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +39,7 @@ class Inspector:
         """Probabilities, gate and masks of some images (H, W, channels) uint8, in their order."""
         return [self._conclude(seen) for seen in self.see(images)]
 
-    def see(self, images: Sequence[np.ndarray]) -> list[Seen]:
+    def see(self, images: Sequence[np.ndarray]) -> list[Prediction]:
         """What all networks together say, before rounding and rules: so that a blend can be a member of another."""
         assert self.predictors, "an Inspector needs a network to predict; masks() alone works without"
         by_network = [predict(images) for predict in self.predictors]
@@ -63,13 +50,13 @@ class Inspector:
         levels_chw = probs_chw if probs_chw.dtype == np.uint8 else quantise(probs_chw)
         return draw_masks(levels_chw, self.rules, gate_probs_c)
 
-    def _blended(self, seen: Sequence[Seen]) -> Seen:
+    def _blended(self, seen: Sequence[Prediction]) -> Prediction:
         maps = [each.probs_chw for each in seen if each.probs_chw is not None]
         labels = [each.label_probs_c for each in seen if each.label_probs_c is not None]
         label_probs_c = np.asarray(np.mean(labels, axis=0, dtype=np.float32)) if labels else None
-        return Seen(self.blend(maps) if maps else None, label_probs_c)
+        return Prediction(self.blend(maps) if maps else None, label_probs_c)
 
-    def _conclude(self, seen: Seen) -> Inspection:
+    def _conclude(self, seen: Prediction) -> Inspection:
         assert seen.probs_chw is not None, "classifiers alone draw no masks"
         levels_chw = quantise(seen.probs_chw)
         masks_chw = self.masks(levels_chw, seen.label_probs_c)

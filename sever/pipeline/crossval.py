@@ -24,8 +24,8 @@ from sever.locks import one_writer
 from sever.pipeline.evaluate_labels import render_labels
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.fold_processes import default_jobs, run_side_by_side
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inspection import (
-    How,
     LoadedModel,
     fold_checkpoint,
     identity_of_run,
@@ -139,7 +139,7 @@ def _run_fold(evidence: Evidence, fold: int, device: str) -> None:
         config = load_config(evidence.folder / "config.yml")
         config = config.model_copy(update={"folds": config.folds.model_copy(update={"fold": fold})})
         train_run(config, lambda: _made(run), device, evidence.label_digests())
-    loaded = load_model(fold_checkpoint(evidence, fold), How(device))
+    loaded = load_model(fold_checkpoint(evidence, fold), InferenceOptions(device))
     everything, _ = read_table(loaded.config.data)
     _predict(evidence, fold, loaded, everything.select(held_out(evidence, fold), evidence.folder))
 

@@ -20,7 +20,7 @@ from sever.pipeline.blend.combine import Order, make_blend
 from sever.pipeline.crossval import crossvalidate, start
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
 from sever.pipeline.found_in_words import found_in_words
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.predict import Source, predict_images
 from sever.pipeline.progress import tell
 from sever.pipeline.report.write import write_report
@@ -69,10 +69,10 @@ def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started
     chosen = words.render(select_submissions(candidates, SelectSettings(draws=500)))
     _headline(6, "predicting the test images with the blend, scoring and drawing")
     strips, ledger = Source(images=None, data=data), output / "saved" / "leaderboard.jsonl"
-    predict_images(blend.folder, strips, output, "combined", How(device))
-    sure = pseudo.label_images(blend.folder, strips, output, Sureness(), How(device))
+    predict_images(blend.folder, strips, output, "combined", InferenceOptions(device))
+    sure = pseudo.label_images(blend.folder, strips, output, Sureness(), InferenceOptions(device))
     evaluation = evaluate_submission(output / "submission.csv", Truth(data, labels=data / "test_labels.csv"), output)
-    write_report(blend.folder, output / "report.html", None, How(device))
+    write_report(blend.folder, output / "report.html", None, InferenceOptions(device))
     submission = board.draft_submission(
         "demo-blend", output / "submission.csv", blend=blend.folder, private=evaluation["dice"], message="sever demo"
     )

@@ -25,7 +25,8 @@ from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.evaluate_labels import RESULTS, evaluate_labels, render_labels
-from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import image_reader, inspect_table, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter
 from sever.pipeline.tables import as_text
@@ -100,7 +101,7 @@ def evaluate_run(
     run: Path,
     truth: Truth | None,
     output: Path | None,
-    how: How,
+    how: InferenceOptions,
 ) -> dict[str, Any]:
     """Predict and score; without `truth` the images that the run itself held out."""
     if truth is None and Evidence.is_at(run):

@@ -9,7 +9,7 @@ from sever.decide.gate import soft_min_pixels
 from sever.decide.rules import resolve_rules
 from sever.deliver.charts import GatePanel, draw_gate
 from sever.errors import InputError
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.progress import meter
 from sever.pipeline.report.numbers import GATE_FACTORS, gate_numbers
 from sever.pipeline.report.tally import Tally
@@ -25,7 +25,7 @@ def draw_plain_gate(output: Path, min_pixels: Sequence[int], factors: Sequence[f
     draw_gate(output, panels, factors or GATE_FACTORS, soft_min_pixels)
 
 
-def draw_gate_of(path: Path, output: Path, factors: Sequence[float], how: How) -> None:
+def draw_gate_of(path: Path, output: Path, factors: Sequence[float], how: InferenceOptions) -> None:
     """A panel a class, with a dot for each image that the class is drawn in: before the gate and the smallest area.
 
     Raises InputError for what has no gate.

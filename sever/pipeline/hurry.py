@@ -11,17 +11,11 @@ import numpy as np
 from sever.config import load_config
 from sever.data import rle
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspection, Inspector, Predict, Seen
-from sever.pipeline.budget import Budget, Member
-from sever.pipeline.inspection import (
-    How,
-    Inspected,
-    LoadedModel,
-    evidence_members,
-    image_reader,
-    inspect_part,
-    load_model,
-)
+from sever.decide.inspector import Inspection, Inspector
+from sever.decide.prediction import Predict, Prediction
+from sever.decide.time_budget import Budget, Member
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import Inspected, LoadedModel, evidence_members, image_reader, inspect_part, load_model
 from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import tell
 from sever.store import Evidence, find_run
@@ -30,7 +24,7 @@ from sever.store import Evidence, find_run
 WARM_BATCHES, FIRST_BATCHES, MOST_IMAGES = 1, 2, 64
 
 
-def members_of(path: Path, how: How) -> list[Member]:
+def members_of(path: Path, how: InferenceOptions) -> list[Member]:
     """The networks that `load_model(path, how)` is made of, with their weights and flips."""
     if not Evidence.is_at(path):
         return [_member(path, how, 0)]
@@ -46,7 +40,7 @@ def members_of(path: Path, how: How) -> list[Member]:
     return found
 
 
-def _member(path: Path, how: How, part: int) -> Member:
+def _member(path: Path, how: InferenceOptions, part: int) -> Member:
     config = load_config(find_run(path)[0].config_file, how.overrides())
     return Member(path, part, config.predict.flips, draws_masks=config.model.task == "segment")
 
@@ -63,7 +57,7 @@ class _Timed:
         return replace(inspector, predictors=tuple(self._one(part, predict) for part, predict in pairs))
 
     def _one(self, part: int, predict: Predict) -> Predict:
-        def timed(images: Sequence[np.ndarray]) -> list[Seen]:
+        def timed(images: Sequence[np.ndarray]) -> list[Prediction]:
             start = self.clock()
             seen = predict(images)
             self.seconds[part] = self.seconds.get(part, 0.0) + self.clock() - start
@@ -73,7 +67,7 @@ class _Timed:
 
 
 def inspect_within(
-    budget: Budget, path: Path, how: How, loaded: LoadedModel, table: ImageTable, images: int
+    budget: Budget, path: Path, how: InferenceOptions, loaded: LoadedModel, table: ImageTable, images: int
 ) -> Iterator[Inspected]:
     """What is in as many of the table's images, in its order, as the budget allows; less and less thorough if need be.
 

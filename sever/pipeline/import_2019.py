@@ -21,7 +21,8 @@ from sever.models.train import Position
 from sever.pipeline.inspection import DatasetFacts, new_network
 from sever.pipeline.settings_2019 import MEAN, STD, Translated, translate
 from sever.reading import read_yaml
-from sever.store import Run, save_weights, write_rules
+from sever.store import Run, write_rules
+from sever.store.checkpoints import save_weights
 
 BEST, EPOCHS = "model_best.pth", "checkpoint-epoch*.pth"
 # What a checkpoint has and a run can't have, a sentence each.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,21 +17,24 @@ from sever.data.images import to_grey
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.ensemble import Blend
-from sever.decide.inspector import Inspection, Inspector, Predict, Seen
+from sever.decide.inspector import Inspection, Inspector
+from sever.decide.prediction import Predict, Prediction
 from sever.decide.rules import resolve_rules
+from sever.decide.windows import Windows
 from sever.errors import InputError
 from sever.models.checkpoint import load_weights
 from sever.models.classifier import build_classifier
 from sever.models.device import pick_device
+from sever.models.forward import TorchForward
 from sever.models.losses import num_outputs, probabilities
 from sever.models.network import PixelNetwork
-from sever.models.predict import Predictor
 from sever.models.segmenter import build_segmenter
-from sever.pipeline.budget import Effort
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import detail
 from sever.pipeline.streams import chunks, read_ahead
-from sever.store import Evidence, Run, find_run, fingerprint, load_weights_file, read_rules
+from sever.store import Evidence, Run, find_run, fingerprint, read_rules
+from sever.store.checkpoints import load_weights_file
 from sever.store.origin import digest_of
 from sever.store.records import DatasetRecord
 
@@ -83,29 +86,7 @@ class LoadedModel:
     identity: str = ""
 
 
-@dataclass(frozen=True)
-class How:
-    """How to compute, as said on the command line; what is None stays as the run was configured."""
-
-    device: str = "auto"
-    precision: str | None = None
-    flips: tuple[str, ...] | None = None
-    batch_size: int | None = None
-    max_pixels: int | None = None
-    effort: Effort = field(default_factory=Effort)
-
-    def overrides(self) -> dict[str, Any]:
-        precision = str(self.precision) if self.precision is not None else None
-        flips = list(self.flips) if self.flips is not None else None
-        return {
-            "train.precision": precision,
-            "predict.flips": flips,
-            "predict.batch_size": self.batch_size,
-            "data.max_pixels": self.max_pixels,
-        }
-
-
-def load_model(path: Path, how: How) -> LoadedModel:
+def load_model(path: Path, how: InferenceOptions) -> LoadedModel:
     """Build the Inspector of a run (its best checkpoint), of one checkpoint, of a cross-validation or of a blend.
 
     The folds of a cross-validation answer as one, by their mean. Raises InputError for what can't be read or computed
@@ -158,7 +139,7 @@ def fold_checkpoint(evidence: Evidence, fold: int) -> Path:
     return checkpoint
 
 
-def _load_run(path: Path, how: How) -> LoadedModel:
+def _load_run(path: Path, how: InferenceOptions) -> LoadedModel:
     run, checkpoint = find_run(path)
     config = load_config(run.config_file, how.overrides())
     facts = DatasetFacts.read(run.dataset_file)
@@ -214,7 +195,7 @@ def _raise_unless_alike(evidence: Evidence, loaded: Sequence[LoadedModel]) -> No
 def _as_one(inspector: Inspector, own: Channels, given: Channels) -> Predict:
     """A member as a single network that takes images with `given` channels."""
 
-    def predict(images: Sequence[np.ndarray]) -> list[Seen]:
+    def predict(images: Sequence[np.ndarray]) -> list[Prediction]:
         return inspector.see(images if own == given else [to_grey(image_hwc) for image_hwc in images])
 
     return predict
@@ -237,21 +218,23 @@ def make_inspector(
     rules: RuleSettings,
     device: torch.device,
 ) -> Inspector:
-    predictor = Predictor(
+    forward = TorchForward(
         network=network,
-        to_probabilities=lambda logits: probabilities(logits, config.loss.name),
+        to_probabilities=partial(probabilities, name=config.loss.name),
         device=device,
         precision=config.train.precision,
-        flips=config.predict.flips,
+        channels_last=config.train.channels_last,
+    )
+    windows = Windows(
         tile=config.predict.tile,
         tile_overlap=config.predict.tile_overlap,
         size_multiple=size_multiple,
-        channels_last=config.train.channels_last,
+        flips=tuple(config.predict.flips),
         batch_size=config.predict.batch_size,
     )
 
-    def predict(images: Sequence[np.ndarray]) -> list[Seen]:
-        return [Seen(answer.probs_chw, answer.label_probs_c) for answer in predictor(images)]
+    def predict(images: Sequence[np.ndarray]) -> list[Prediction]:
+        return windows.predict(images, forward)
 
     return Inspector((predict,), resolve_rules(rules, facts.num_classes))
 

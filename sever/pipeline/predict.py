@@ -17,14 +17,15 @@ from sever.data.table import ImageTable
 from sever.decide.inspector import Inspector
 from sever.decide.label_metrics import LABEL_THRESHOLD
 from sever.decide.postprocess import quantise
+from sever.decide.time_budget import Budget
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.budget import Budget
 from sever.pipeline.hurry import inspect_within, members_of
-from sever.pipeline.inspection import How, Inspected, LoadedModel, image_reader, inspect_table, label_table, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import Inspected, LoadedModel, image_reader, inspect_table, label_table, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped, warn_of
@@ -98,7 +99,7 @@ def predict_images(
     source: Source,
     output: Path,
     form: str,
-    how: How,
+    how: InferenceOptions,
     sheet_images: int = 0,
     overwrite: bool = False,
     minutes: float | None = None,
@@ -106,7 +107,7 @@ def predict_images(
     """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again.
 
     Segmenters leave probs/ and submission.csv, and what labels images labels.csv: a classifier alone, or the gate with
-    which the masks are drawn. `minutes` is how long all of it may take: see `sever.pipeline.budget` for what is left
+    which the masks are drawn. `minutes` is how long all of it may take: see `sever.decide.time_budget` for what is left
     out then.
     """
     budget = Budget(60 * minutes, members_of(run, how)) if minutes is not None else None

@@ -19,14 +19,15 @@ from rich.table import Table
 from sever.data import rle
 from sever.data.mixing import write_pseudo_labels
 from sever.data.table import ImageTable
-from sever.decide.inspector import Predict, Seen
 from sever.decide.postprocess import dequantise, quantise
+from sever.decide.prediction import Predict, Prediction
 from sever.decide.pseudo_labels import Guess, Sureness, Verdict
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.inspection import How, LoadedModel, image_reader, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import LoadedModel, image_reader, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, origins_of, read_levels
 from sever.pipeline.progress import meter, tell
@@ -68,7 +69,7 @@ class MapsWithMembers(ProbabilityStore):
         return MapsWithMembers(home.folder / "probs", home, members, tuple(deque[np.ndarray]() for _ in members))
 
     def listen(self, predict: Predict, index: int) -> Predict:
-        def overheard(images: Sequence[np.ndarray]) -> list[Seen]:
+        def overheard(images: Sequence[np.ndarray]) -> list[Prediction]:
             answers = predict(images)
             self.heard[index].extend(quantise(seen.probs_chw) for seen in answers if seen.probs_chw is not None)
             return answers
@@ -99,7 +100,7 @@ def label_images(
     source: Source,
     output: Path,
     sureness: Sureness,
-    how: How,
+    how: InferenceOptions,
     sheet_images: int = 0,
     overwrite: bool = False,
 ) -> dict[str, Any]:

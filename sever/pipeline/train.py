@@ -45,15 +45,8 @@ from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.training_images import channels_of, training_dataset
 from sever.pipeline.watch import TrainingWatcher
 from sever.seals import sealed_path
-from sever.store import (
-    Run,
-    find_run,
-    load_checkpoint,
-    load_weights_file,
-    read_rules,
-    save_weights,
-    write_rules,
-)
+from sever.store import Run, find_run, read_rules, write_rules
+from sever.store.checkpoints import load_checkpoint, load_weights_file, save_weights
 from sever.store.records import CheckpointRecord, HistoryRow
 from sever.store.tables import write_table
 

@@ -24,7 +24,8 @@ from sever.models.checkpoint import Snapshot
 from sever.models.train import EpochReport, Position, Scores, StepReport
 from sever.pipeline.inspection import DatasetFacts, image_reader, inspect_table, label_table, make_inspector
 from sever.pipeline.progress import Meter, detail, meter, tell
-from sever.store import Run, save_checkpoint
+from sever.store import Run
+from sever.store.checkpoints import save_checkpoint
 from sever.store.records import HistoryRow
 
 PICTURES = 4

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sever.errors import InputError
-from sever.files import atomic_folder, sha256_of
+from sever.files import atomic_folder
 from sever.models.checkpoint import Snapshot
 from sever.output import OutputFolder
 from sever.store.records import CheckpointRecord, HistoryRow
@@ -48,11 +48,6 @@ def load_checkpoint(folder: Path) -> Snapshot:
 
 def load_weights_file(folder: Path) -> dict[str, Any]:
     return _load(folder / "model.safetensors")
-
-
-def fingerprint(folder: Path) -> str:
-    """SHA-256 of a checkpoint's weights."""
-    return sha256_of(folder / "model.safetensors")
 
 
 def _write_state(folder: Path, values: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from sever.errors import InputError
+from sever.files import sha256_of
 from sever.store.order import in_order, make_numbered
 from sever.store.records import CheckpointRecord, PositionRecord
 from sever.store.tables import RUN_FOLDS, read_table_file
@@ -143,6 +144,11 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     raise InputError(
         f"{path.absolute()} is neither a run (it has no config.yml) nor a checkpoint (it has no state.json)"
     )
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of a checkpoint's weights."""
+    return sha256_of(folder / "model.safetensors")
 
 
 def _progress(folder: Path) -> tuple[int, int]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from sever.config import GateSettings, RuleSettings
 from sever.decide.gate import GATES, GateEffect, gate_effects, soft_min_pixels
-from sever.decide.inspector import Inspector, Seen
+from sever.decide.inspector import Inspector
+from sever.decide.prediction import Prediction
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 
@@ -76,7 +77,9 @@ def test_a_gate_without_a_classifier_is_refused(kind: str) -> None:
 
 def test_an_inspector_of_a_segmenter_alone_does_not_pass_over_the_gate() -> None:
     rules = resolve_rules(RuleSettings(gate=GateSettings(kind="soft")), 1)
-    sees_only_pixels = Inspector((lambda images: [Seen(np.full((1, 2, 2), 0.9, np.float32)) for _ in images],), rules)
+    sees_only_pixels = Inspector(
+        (lambda images: [Prediction(np.full((1, 2, 2), 0.9, np.float32)) for _ in images],), rules
+    )
     with pytest.raises(InputError, match="no classifier"):
         sees_only_pixels.inspect([np.zeros((2, 2, 1), np.uint8)])
 

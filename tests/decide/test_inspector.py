@@ -11,19 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sever.config import RuleSettings
-from sever.decide.inspector import Inspector, Predict, Seen
+from sever.decide.inspector import Inspector
 from sever.decide.postprocess import quantise
+from sever.decide.prediction import Predict, Prediction
 from sever.decide.rules import Rules, resolve_rules
 
 
 def constant(*values: float) -> Predict:
     """A predictor that answers one probability a class, for images of any size."""
 
-    def predict(images: Sequence[np.ndarray]) -> list[Seen]:
+    def predict(images: Sequence[np.ndarray]) -> list[Prediction]:
         maps = [np.empty((len(values), *image.shape[:2]), np.float32) for image in images]
         for probs_chw in maps:
             probs_chw[:] = np.array(values, np.float32)[:, None, None]
-        return [Seen(probs_chw) for probs_chw in maps]
+        return [Prediction(probs_chw) for probs_chw in maps]
 
     return predict
 
@@ -56,16 +57,16 @@ def test_inspect_gives_masks_of_its_own_probabilities() -> None:
 
 def test_predictions_are_not_changed_in_place() -> None:
     kept = [np.full((1, 2, 2), 0.25, np.float32)]
-    seen = [Seen(kept[0])]
+    seen = [Prediction(kept[0])]
     Inspector((lambda _: seen, lambda _: seen), rules_for(1)).inspect(IMAGES[:1])
     assert (kept[0] == 0.25).all()
 
 
 def test_labels_are_averaged_over_the_networks_that_have_any() -> None:
     pixels, labels = np.full((1, 2, 2), 0.75, np.float32), np.array([0.25], np.float32)
-    segmenter = lambda images: [Seen(pixels)] * len(images)  # noqa: E731
-    classifier = lambda images: [Seen(None, labels)] * len(images)  # noqa: E731
-    both = lambda images: [Seen(pixels, labels * 2)] * len(images)  # noqa: E731
+    segmenter = lambda images: [Prediction(pixels)] * len(images)  # noqa: E731
+    classifier = lambda images: [Prediction(None, labels)] * len(images)  # noqa: E731
+    both = lambda images: [Prediction(pixels, labels * 2)] * len(images)  # noqa: E731
     (alone,) = Inspector((segmenter,), rules_for(1)).inspect(IMAGES[:1])
     assert alone.gate_probs_c is None
     (gated,) = Inspector((segmenter, classifier, both), rules_for(1)).inspect(IMAGES[:1])
@@ -85,7 +86,7 @@ def test_no_images_no_answers() -> None:
 )
 def test_stored_and_live_maps_give_the_same_masks(probs_chw: np.ndarray, threshold: float, overlap: str) -> None:
     rules = rules_for(3, pixel_threshold=threshold, overlap=overlap, min_pixels=(1, 2, 3))
-    inspector = Inspector((lambda _: [Seen(probs_chw)],), rules)
+    inspector = Inspector((lambda _: [Prediction(probs_chw)],), rules)
     (live,) = inspector.inspect([np.zeros((4, 5, 1), np.uint8)])
     stored = quantise(live.probs_chw)
     np.testing.assert_array_equal(inspector.masks(stored), live.masks_chw)

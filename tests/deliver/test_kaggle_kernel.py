@@ -24,7 +24,7 @@ from sever.config import KaggleSettings
 from sever.deliver.kaggle.kernel import Kernel, kernel_title, write_kernel
 from sever.deliver.kaggle.patience import Patience
 from sever.errors import InputError
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
 from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
 from sever.pipeline.predict import Source, predict_images
@@ -81,7 +81,7 @@ def test_the_kernel_predicts_offline_what_sever_predict_does(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Successfully installed sever" in done.stdout
     assert [path.name for path in working.iterdir()] == ["submission.csv"]
-    ours = predict_images(blend, Source(images, None), tmp_path / "ours", "combined", How("cpu"))
+    ours = predict_images(blend, Source(images, None), tmp_path / "ours", "combined", InferenceOptions("cpu"))
     assert (working / "submission.csv").read_text() == (ours.folder / "submission.csv").read_text()
     assert sum(ours.found_per_class.values())  # there is something in it to be equal
 

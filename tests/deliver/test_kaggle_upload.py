@@ -26,7 +26,8 @@ from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.upload import DatasetPage, publish, put, slug_of
 from sever.deliver.kaggle.wheels import build_wheels
 from sever.errors import InputError
-from sever.pipeline.inspection import How, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import load_model
 from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
 
 SETTINGS = KaggleSettings()
@@ -61,7 +62,7 @@ def arrived(world: World, ref: str, folder: Path) -> Path:
 
 def answers(path: Path, data_root: Path) -> list[np.ndarray]:
     """Masks of the test images."""
-    loaded = load_model(path, How("cpu"))
+    loaded = load_model(path, InferenceOptions("cpu"))
     images = [read_image(image, channels=1) for image in sorted((data_root / "test_images").iterdir())[:2]]
     return [found.masks_chw for found in loaded.inspector.inspect(images)]
 
@@ -126,7 +127,7 @@ def test_a_blend_of_a_cross_validation_and_a_run_travels_whole(
     there = arrived(world, done.ref, tmp_path / "elsewhere" / "there")
     for member in members:
         member.parent.rename(tmp_path / f"gone-{member.parent.name}")  # nothing of the original is needed
-    loaded = load_model(there, How("cpu"))
+    loaded = load_model(there, InferenceOptions("cpu"))
     assert loaded.inspector.blend.weights == (1.0, 3.0)
     assert loaded.inspector.rules.classes[0].min_pixels == 5
     assert len(loaded.checkpoints) == 4

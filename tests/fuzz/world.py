@@ -36,8 +36,9 @@ from sever.pipeline.progress import meter
 from sever.pipeline.select.candidates import read_columns
 from sever.pipeline.story.state import StoryState
 from sever.seals import NOTES, read_sealed
-from sever.store import Evidence, LabelStore, ProbabilityStore, Run, load_weights_file, read_rules
+from sever.store import Evidence, LabelStore, ProbabilityStore, Run, read_rules
 from sever.store import records as kinds
+from sever.store.checkpoints import load_weights_file
 from sever.store.order import CREATED, CreatedRecord, number_of
 
 SHA = "0" * 64

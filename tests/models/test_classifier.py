@@ -13,12 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sever.config import SOFTMAX_LOSSES, LossSettings, ModelSettings
+from sever.decide.windows import Windows
 from sever.errors import InputError
 from sever.models.classifier import Classifier, build_classifier
+from sever.models.forward import TorchForward
 from sever.models.label_losses import build_outputs_loss
 from sever.models.losses import num_outputs
 from sever.models.network import LabelHead, Outputs, PixelNetwork
-from sever.models.predict import Predictor
 from sever.models.segmenter import Segmenter, build_segmenter
 
 ENCODERS = ["resnet18", "tf_efficientnet_lite0", "tu-mobilenetv3_small_050", "efficientnet-b0", "mit_b0"]
@@ -178,8 +179,8 @@ def test_a_classifier_learns_on_crops_and_tells_strips_apart_tile_by_tile() -> N
         loss(network(pixels), masks)["loss"].backward()
         optimizer.step()
     pixels, masks = spots(generator, 64, 192)
-    predict = Predictor(network, torch.sigmoid, tile=(64, 64), tile_overlap=16)
-    answers = predict(list(pixels.permute(0, 2, 3, 1).numpy()))
+    windows = Windows(tile=(64, 64), tile_overlap=16)
+    answers = windows.predict(list(pixels.permute(0, 2, 3, 1).numpy()), TorchForward(network, torch.sigmoid))
     called = np.stack([answer.label_probs_c for answer in answers if answer.label_probs_c is not None]) > 0.5
     assert (called == masks.flatten(2).any(dim=2).numpy()).mean() > 0.85
 

@@ -19,8 +19,9 @@ from evidence_maker import make_evidence, rewrite
 
 from sever.config import RuleSettings, load_config, load_ensemble
 from sever.decide.ensemble import BLENDS, Blend
-from sever.decide.inspector import Inspector, Seen
+from sever.decide.inspector import Inspector
 from sever.decide.postprocess import dequantise, quantise
+from sever.decide.prediction import Prediction
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 from sever.files import write_json
@@ -31,7 +32,8 @@ from sever.pipeline.blend.recipe import read_recipe
 from sever.pipeline.blend.scores import compare, render
 from sever.pipeline.blend.weights import take_sample
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.inspection import How, evidence_members, image_reader, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import evidence_members, image_reader, load_model
 from sever.pipeline.train import train_experiment
 from sever.store import Evidence
 
@@ -68,7 +70,7 @@ def test_the_loaded_blend_answers_as_the_stored_one(models: Path, tmp_path: Path
     opened = open_evidence(evidence.folder)
     assert len(list(evidence.maps)) == len(opened.table) == 16
     for row, image_id in list(enumerate(opened.table.image_ids))[::5]:
-        seen = [Seen(dequantise(stored(Evidence(folder), image_id))) for folder in folders]
+        seen = [Prediction(dequantise(stored(Evidence(folder), image_id))) for folder in folders]
         predictors = tuple(lambda images, each=each: [each] for each in seen)
         rules = resolve_rules(opened.rules, 4)
         (live,) = Inspector(predictors, rules, blend).inspect([np.zeros((64, 192, 1), np.uint8)])
@@ -153,7 +155,7 @@ def test_the_networks_of_a_blend_are_blended(models: Path, tiny_experiment: Path
         run = train_experiment(load_config(tiny_experiment, overrides), tmp_path / "saved", "cpu").folder
         members.append(as_crossvalidation(run, models / "c", tmp_path / str(seed)))
     evidence = make_blend(Order(tuple(members), Blend("rms", (1, 3))), tmp_path / "out")
-    how = How("cpu")
+    how = InferenceOptions("cpu")
     opened = open_evidence(evidence.folder)
     loaded = load_model(evidence.folder, how)
     images = [image_reader(loaded.config, loaded.facts)(opened.table.path(row)) for row in range(3)]

@@ -11,10 +11,11 @@ import pytest
 from run_maker import make_blend, make_crossval, make_run
 
 from sever.decide.ensemble import Blend
+from sever.decide.time_budget import Budget, Effort, Member, efforts
 from sever.errors import InputError
-from sever.pipeline.budget import Budget, Effort, Member, efforts
 from sever.pipeline.hurry import members_of
-from sever.pipeline.inspection import How, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import load_model
 from sever.pipeline.predict import Source, predict_images
 
 A, B, C, GATE = (Path(name) for name in ("a", "b", "c", "gate"))
@@ -120,7 +121,7 @@ def blend(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_networks_are_found_at_any_depth(blend: Path) -> None:
     folds = [Path("fold-0"), Path("fold-1")]
-    found = members_of(blend, How("cpu"))
+    found = members_of(blend, InferenceOptions("cpu"))
     assert [(each.part, each.weight, each.flips) for each in found] == [
         (0, 0.5, ()),
         (0, 0.5, ()),
@@ -131,13 +132,13 @@ def test_networks_are_found_at_any_depth(blend: Path) -> None:
 
 
 def test_every_effort_loads_and_the_last_is_one_network_alone(blend: Path) -> None:
-    ladder = efforts(members_of(blend, How("cpu")))
+    ladder = efforts(members_of(blend, InferenceOptions("cpu")))
     assert len(ladder) == 5  # everything, two flips, two folds
-    sizes = [len(load_model(blend, How("cpu", effort=effort)).checkpoints) for effort in ladder]
+    sizes = [len(load_model(blend, InferenceOptions("cpu", effort=effort)).checkpoints) for effort in ladder]
     assert sizes == [3, 3, 3, 2, 1]
     image = np.random.default_rng(0).integers(0, 255, (64, 96, 1), np.uint8)
-    alone = load_model(blend.parent / "one", How("cpu", flips=()))
-    (ours,) = load_model(blend, How("cpu", effort=ladder[-1])).inspector.see([image])
+    alone = load_model(blend.parent / "one", InferenceOptions("cpu", flips=()))
+    (ours,) = load_model(blend, InferenceOptions("cpu", effort=ladder[-1])).inspector.see([image])
     (theirs,) = alone.inspector.see([image])
     assert np.array_equal(ours.probs_chw, theirs.probs_chw)
 
@@ -146,23 +147,24 @@ class Slow:
     """A clock by which each pass of each network takes seconds, in place of the real one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-        from sever.models.predict import Predictor
+        from sever.models.forward import TorchForward
 
         self.now = 0.0
-        whole = Predictor._forward
+        whole = TorchForward.__call__
 
-        def forward(predictor, images, batch):  # type: ignore[no-untyped-def]
-            self.now += seconds * len(batch) * (1 + len(predictor.flips))
-            return whole(predictor, images, batch)
+        def forward(network, pixels_nhwc):  # type: ignore[no-untyped-def]
+            self.now += seconds * len(pixels_nhwc)
+            return whole(network, pixels_nhwc)
 
-        monkeypatch.setattr(Predictor, "_forward", forward)
+        monkeypatch.setattr(TorchForward, "__call__", forward)
 
     def __call__(self) -> float:
         return self.now
 
 
 def predict_in(minutes: float | None, blend: Path, images: Path, output: Path) -> pd.DataFrame:
-    done = predict_images(blend, Source(images, None), output, "combined", How("cpu", batch_size=1), minutes=minutes)
+    options = InferenceOptions("cpu", batch_size=1)
+    done = predict_images(blend, Source(images, None), output, "combined", options, minutes=minutes)
     frame = pd.read_csv(done.result, keep_default_na=False)
     assert len(frame) == 4 * done.images
     return frame

@@ -21,7 +21,8 @@ from sever.decide.inspector import Inspector
 from sever.decide.rules import resolve_rules
 from sever.files import write_json
 from sever.output import WRITTEN
-from sever.pipeline.inspection import How, image_reader, inspect_table, label_table, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import image_reader, inspect_table, label_table, load_model
 from sever.pipeline.train import resume
 from sever.reading import read_json
 from sever.store import LabelStore, Run
@@ -102,7 +103,7 @@ def test_a_classifier_resumes_exactly(classifier: Run, tmp_path: Path) -> None:
 
 def load_labels(run: Run, whole: pd.DataFrame) -> np.ndarray:
     """What the weights of the last epoch say of every training image."""
-    loaded = load_model(run.epoch_folder(len(whole)), How(device="cpu"))
+    loaded = load_model(run.epoch_folder(len(whole)), InferenceOptions(device="cpu"))
     table, _ = read_table(loaded.config.data)
     read = image_reader(loaded.config, loaded.facts)
     return np.stack([probs_c for _, probs_c in label_table(loaded.inspector, table, read, batch_size=4)])
@@ -171,7 +172,7 @@ def test_a_classifier_is_evaluated_by_its_labels(
 
 
 def test_a_classifier_never_looks_at_maps(classifier: Run) -> None:
-    loaded = load_model(classifier.folder, How(device="cpu"))
+    loaded = load_model(classifier.folder, InferenceOptions(device="cpu"))
     assert not loaded.draws_masks
     assert loaded.labels_images
     (seen,) = loaded.inspector.see([np.zeros((64, 96, 1), np.uint8)])
@@ -212,7 +213,7 @@ def masks_of(folder: Path) -> dict[str, list[str]]:
 def test_masks_are_drawn_with_the_gate_that_is_stored_beside_them(
     segmenter: Run, predicted: Path, strip_root: Path
 ) -> None:
-    loaded = load_model(segmenter.folder, How(device="cpu"))
+    loaded = load_model(segmenter.folder, InferenceOptions(device="cpu"))
     table, _ = read_table(DataSettings(root=strip_root), "test")
     stored = LabelStore(predicted).read(4)
     lines = (predicted / "submission.csv").read_text()
@@ -280,7 +281,9 @@ def test_an_interrupted_prediction_keeps_the_gate_of_finished_images(
 def test_a_blend_with_a_classifier_has_its_gate(
     classifier: Run, segmenter: Run, strip_root: Path, tmp_path: Path
 ) -> None:
-    labels_alone, masks_and_labels = (load_model(run.folder, How(device="cpu")) for run in (classifier, segmenter))
+    labels_alone, masks_and_labels = (
+        load_model(run.folder, InferenceOptions(device="cpu")) for run in (classifier, segmenter)
+    )
     inspector = Inspector(
         (*labels_alone.inspector.predictors, *masks_and_labels.inspector.predictors), masks_and_labels.inspector.rules
     )
@@ -305,9 +308,11 @@ def test_a_large_strip_is_labelled_tile_by_tile(classifier: Run, tmp_path: Path,
     config = yaml.safe_load((run / "config.yml").read_text())
     config["predict"] |= {"tile": [64, 96], "tile_overlap": 0}
     (run / "config.yml").write_text(yaml.safe_dump(config))
-    tiled, whole = (load_model(path, How(device="cpu", precision="no")).inspector for path in (run, classifier.folder))
+    tiled, whole = (
+        load_model(path, InferenceOptions(device="cpu", precision="no")).inspector for path in (run, classifier.folder)
+    )
     table, _ = read_table(DataSettings(root=strip_root), "test")
-    loaded = load_model(classifier.folder, How(device="cpu"))
+    loaded = load_model(classifier.folder, InferenceOptions(device="cpu"))
     image = image_reader(loaded.config, loaded.facts)(table.path(0))
     assert image.shape[1] == 192
     halves = whole.see([image[:, :96], image[:, 96:]])

@@ -21,7 +21,8 @@ from sever.decide.label_metrics import LabelSheet
 from sever.decide.postprocess import quantise
 from sever.pipeline import crossval
 from sever.pipeline.evidence import open_evidence, score_table
-from sever.pipeline.inspection import How, fold_checkpoint, image_reader, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import fold_checkpoint, image_reader, load_model
 from sever.store import Evidence, Run
 
 
@@ -49,7 +50,7 @@ def test_every_map_is_by_the_network_that_has_not_seen_the_image(
         assert held_out.isdisjoint(run.part("train"))
         assert held_out == set(run.part("validation"))
         # The second implementation: this fold's network, asked again.
-        loaded = load_model(fold_checkpoint(evidence, fold), How("cpu"))
+        loaded = load_model(fold_checkpoint(evidence, fold), InferenceOptions("cpu"))
         row = int(np.flatnonzero(opened.folds_n == fold)[0])
         image_hwc = image_reader(loaded.config, loaded.facts)(opened.table.path(row))
         (live,) = loaded.inspector.inspect([image_hwc])
@@ -179,10 +180,10 @@ def test_without_validation_the_last_checkpoint_counts(experiment: Path, tmp_pat
 def test_the_folds_answer_as_one(experiment: Path, tmp_path: Path) -> None:
     assert sever("crossval", "-c", experiment, "--saved", tmp_path / "saved") == 0
     evidence = Evidence.find(tmp_path / "saved" / "tiny")
-    together = load_model(evidence.folder, How("cpu"))
+    together = load_model(evidence.folder, InferenceOptions("cpu"))
     table, _ = read_table(together.config.data)
     image_hwc = image_reader(together.config, together.facts)(table.path(0))
-    folds = [load_model(fold_checkpoint(evidence, fold), How("cpu")).inspector for fold in (0, 1)]
+    folds = [load_model(fold_checkpoint(evidence, fold), InferenceOptions("cpu")).inspector for fold in (0, 1)]
     mean = np.mean([inspector.see([image_hwc])[0].probs_chw for inspector in folds], axis=0)
     np.testing.assert_allclose(together.inspector.see([image_hwc])[0].probs_chw, mean, atol=1e-6)
 
@@ -217,7 +218,7 @@ def test_a_classifier_leaves_labels_and_no_maps(
     assert label_probs_nc.shape == (len(ids), 4)
     assert list(evidence.maps) == []
     assert not evidence.pairs_file.exists()
-    assert load_model(evidence.folder, How("cpu")).draws_masks is False
+    assert load_model(evidence.folder, InferenceOptions("cpu")).draws_masks is False
     shown = capsys.readouterr().out
     assert "Out of fold, " in shown
     assert f"labels of {len(ids)} images" in shown

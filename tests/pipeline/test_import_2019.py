@@ -20,7 +20,8 @@ from sever.models.layout_2019 import FEATURE_BLOCKS, fit_weights
 from sever.models.pickled import read_pickled
 from sever.models.segmenter import build_segmenter
 from sever.pipeline.import_2019 import find_checkpoint, import_run
-from sever.pipeline.inspection import How, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import load_model
 from sever.store import read_json
 
 KINDS = [
@@ -44,7 +45,7 @@ def test_an_imported_run_gives_equal_logits(architecture: str, encoder: str, mer
     old = Network2019(architecture, encoder, merge=merge)
     file = save(tmp_path / "x.pth", old, config_2019(architecture, encoder, merge=merge), zipped=False)
     run = import_run(file, tmp_path / "saved").run
-    loaded = load_model(run.folder, How("cpu"))
+    loaded = load_model(run.folder, InferenceOptions("cpu"))
     levels = torch.randint(0, 256, (1, 1, 64, 96), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     with torch.no_grad():
         wanted = old((levels / 255 - 0.3439) / 0.0383)

@@ -22,7 +22,8 @@ from sever.errors import InputError
 from sever.output import WRITTEN
 from sever.pipeline.blend.combine import Order, make_blend
 from sever.pipeline.evidence import open_evidence, score_table
-from sever.pipeline.inspection import How, identity_of_run, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import identity_of_run, load_model
 from sever.store import Evidence, ProbabilityStore
 from sever.store.origin import Origin, digest_of, image_digest
 
@@ -120,13 +121,13 @@ def test_identity_is_of_weights_and_settings_and_not_of_place_or_rules(runs: tup
     moved = tmp_path / "elsewhere" / "20260202-000000"
     shutil.copytree(one, moved)
     identity = identity_of_run(one)
-    assert identity == load_model(one, How("cpu")).identity == identity_of_run(moved)
+    assert identity == load_model(one, InferenceOptions("cpu")).identity == identity_of_run(moved)
     (moved / "rules.json").write_text((moved / "rules.json").read_text().replace("0.5", "0.4"))
     assert identity_of_run(moved) == identity
     assert identity_of_run(other) != identity
-    for how in (How("cpu", flips=("width",)), How("cpu", precision="bf16")):
+    for how in (InferenceOptions("cpu", flips=("width",)), InferenceOptions("cpu", precision="bf16")):
         assert load_model(one, how).identity != identity
-    assert load_model(one, How("cpu", batch_size=3)).identity == identity
+    assert load_model(one, InferenceOptions("cpu", batch_size=3)).identity == identity
     config = (moved / "config.yml").read_text()
     (moved / "config.yml").write_text(config.replace("significant_bits: 16", "significant_bits: 12"))
     assert identity_of_run(moved) != identity

@@ -20,7 +20,7 @@ from sever.deliver.charts import Course, GatePanel
 from sever.errors import InputError
 from sever.pipeline import course_picture, gate_picture
 from sever.pipeline.course_picture import View, day, draw
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.leaderboard import course, draft_submission, record_submission
 from sever.pipeline.past_submissions import import_submissions
 from sever.store.ledger import append_record, read_ledger
@@ -238,7 +238,7 @@ def test_the_gate_of_a_candidate_shows_its_images(
     monkeypatch.setattr(gate_picture, "draw_gate", lambda path, panels, factors, area: seen.append((panels, factors)))
     rules = RuleSettings.model_validate({"min_pixels": [30, 0, 9, 9], "gate": {"kind": "soft", "factor": 7}})
     folder = make_evidence(tmp_path / "gated", strip_root, gate=True, rules=rules)
-    gate_picture.draw_gate_of(folder, tmp_path / "g.svg", (), How("cpu"))
+    gate_picture.draw_gate_of(folder, tmp_path / "g.svg", (), InferenceOptions("cpu"))
     panels, factors = seen[0]
     assert factors == [5.0, 7.0, 10.0, 20.0]
     assert [panel.min_pixels for panel in panels][::2] == [30, 9]

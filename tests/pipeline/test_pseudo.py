@@ -21,12 +21,14 @@ from sever.data.images import read_image
 from sever.data.layouts import read_table
 from sever.data.mixing import join, read_pseudo_labelled
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspector, Seen
+from sever.decide.inspector import Inspector
+from sever.decide.prediction import Prediction
 from sever.decide.pseudo_labels import MEASURES
 from sever.decide.rules import Rules, resolve_rules
 from sever.errors import InputError
 from sever.pipeline import pseudo
-from sever.pipeline.inspection import How, LoadedModel, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import LoadedModel, load_model
 from sever.store import ProbabilityStore, Run
 
 HEAD = "ImageId,ClassId,EncodedPixels,Confidence\n"
@@ -125,7 +127,7 @@ def test_other_limits_run_no_network_and_an_empty_result_says_so(
     command = ["pseudo", "-r", teacher, "--images", strip_root / "test_images", "-o", output, "--device", "cpu"]
     assert sever(*command, "--min-present", 0, "--min-empty", 0) == 0
 
-    def never(self: Inspector, images: object) -> list[Seen]:
+    def never(self: Inspector, images: object) -> list[Prediction]:
         assert not images
         raise AssertionError("a network ran")
 
@@ -150,12 +152,12 @@ class FakeNetwork:
         self.level, self.draws = level, draws
         self.label_probs_c = None if label_probs is None else np.array(label_probs, np.float32)
 
-    def __call__(self, images: list[np.ndarray]) -> list[Seen]:
+    def __call__(self, images: list[np.ndarray]) -> list[Prediction]:
         def probs(image_hwc: np.ndarray) -> np.ndarray:
             bright_hw = image_hwc[..., 0] > self.level
             return np.stack([np.where(bright_hw, 0.9, 0.1), np.full(bright_hw.shape, 0.05)]).astype(np.float32)
 
-        return [Seen(probs(image) if self.draws else None, self.label_probs_c) for image in images]
+        return [Prediction(probs(image) if self.draws else None, self.label_probs_c) for image in images]
 
 
 @pytest.fixture
@@ -172,7 +174,7 @@ def squares(tmp_path: Path) -> Path:
 
 def fake(monkeypatch: pytest.MonkeyPatch, teacher: Path, *networks: FakeNetwork) -> None:
     """Let `sever pseudo` load a model of these networks, with two classes, in place of what it is given."""
-    real = load_model(teacher, How("cpu"))
+    real = load_model(teacher, InferenceOptions("cpu"))
     facts = type(real.facts)(("1", "2"), real.facts.mean, real.facts.std)
     rules: Rules = resolve_rules(RuleSettings(min_pixels=0), 2)
     labels = any(network.label_probs_c is not None for network in networks)

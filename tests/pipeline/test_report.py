@@ -21,11 +21,11 @@ from sever.deliver.report import read_numbers
 from sever.errors import InputError
 from sever.pipeline.evaluate import evaluate_run
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.report.write import write_report
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-CPU = How("cpu")
+CPU = InferenceOptions("cpu")
 HEADINGS = (
     "What changed",
     "Scores per class",

@@ -22,7 +22,8 @@ from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.errors import InputError
 from sever.files import atomic_folder, write_text
-from sever.pipeline.inspection import DatasetFacts, How, LoadedModel, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import DatasetFacts, LoadedModel, load_model
 from sever.pipeline.speed import step_seconds
 from sever.pipeline.streams import chunks
 from sever.pipeline.train import resume, train_run
@@ -52,7 +53,7 @@ def train_sever(task: Task) -> Trained:
         run = train_run(_plan(task, data), partial(_made, folder), "cpu")
     last = run.latest()
     assert last is not None, run
-    model = load_model(last, How(device="cpu"))
+    model = load_model(last, InferenceOptions(device="cpu"))
     steps = read_json(last / "state.json")["position"]["optimizer_step"]
     train = model.config.train
     return Trained(steps * train.accumulation * train.batch_size, partial(_predict, model))

@@ -23,7 +23,7 @@ from sever.errors import InputError
 from sever.locks import one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.hurry import members_of
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.kaggle.pack import model_name
 from sever.pipeline.kaggle.upload import WHEELS_TITLE, model_title
 from sever.pipeline.progress import tell
@@ -50,7 +50,7 @@ def make_kernel(
 
     Without an owner in the settings, the account that is signed in is asked for.
     """
-    if not any(member.draws_masks for member in members_of(path, How())):
+    if not any(member.draws_masks for member in members_of(path, InferenceOptions())):
         raise InputError(
             f"{path} labels images and draws no masks, so it makes no submission; blend it with segmenters"
         )

@@ -9,12 +9,12 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 
 import sever
 from sever.config import DataSettings, RuleSettings
@@ -38,13 +38,15 @@ from sever.errors import InputError
 from sever.locks import one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.inspection import How, image_reader, inspect_table, load_model
 from sever.pipeline.progress import meter
 from sever.pipeline.report.changes import changes
 from sever.pipeline.report.images import choose_images, gallery_numbers
 from sever.pipeline.report.numbers import Numbers, report_numbers
 from sever.pipeline.report.tally import Seen, Tally
 from sever.store import Evidence, Run, find_run, fingerprint, read_rules
+
+if TYPE_CHECKING:
+    from sever.pipeline.inference.options import InferenceOptions
 
 PICTURE_BYTES = 3_600_000  # that all pictures together may take, of the page's 5 MB
 KINDS = {
@@ -79,7 +81,9 @@ class Source:
     seen: Callable[[], Iterator[Seen]]
 
 
-def write_report(path: Path, output: Path | None, against: Path | None, how: How, images: int = 4) -> Report:
+def write_report(
+    path: Path, output: Path | None, against: Path | None, how: InferenceOptions, images: int = 4
+) -> Report:
     """Write the page and its numbers; by default report.html in the folder that `path` means.
 
     `against`: an older report, by default the one that is about to be replaced. `images`: how many a gallery shows.
@@ -116,7 +120,7 @@ def summary(numbers: Numbers) -> Numbers:
     return {name: value for name, value in numbers.items() if name != "pairs"}
 
 
-def open_source(path: Path, how: How) -> Source:
+def open_source(path: Path, how: InferenceOptions) -> Source:
     """Evidence, or a run with its validation images. Raises InputError for anything else."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give a run, or the folder of a cross-validation or a blend")
@@ -158,7 +162,10 @@ def _checkpoints(path: Evidence) -> Iterator[Path]:
         yield from (checkpoint for checkpoint in latest if checkpoint is not None)
 
 
-def _from_run(path: Path, how: How) -> Source:
+def _from_run(path: Path, how: InferenceOptions) -> Source:
+    # Stored maps are reported on without torch.
+    from sever.pipeline.inspection import image_reader, inspect_table, load_model
+
     run, _ = find_run(path)
     loaded = load_model(path, how)
     if not loaded.draws_masks:
@@ -216,11 +223,18 @@ def _about(source: Source) -> dict[str, Any]:
         "versions": {
             "sever": sever.__version__,
             "Python": platform.python_version(),
-            "torch": torch.__version__,
+            "torch": _version("torch"),
             "numpy": np.__version__,
             "OpenCV": cv2.__version__,
         },
     }
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "not there"
 
 
 def _pictures(source: Source, tally: Tally, numbers: Numbers) -> dict[str, Picture]:

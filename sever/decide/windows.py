@@ -1,20 +1,20 @@
-"""A trained network as a plain function from images of any size to probabilities; knows no class names."""
+"""Images of any size through a network that takes batches of one size: cut into windows, padded, put together again.
+
+All of it is numpy. The network is a `Forward`, whatever library it runs in; nothing here knows which.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from sever.decide.flips import check_flips, flip_average
+from sever.decide.prediction import Forward, Prediction
 from sever.errors import InputError
-from sever.models.tta import Probabilities, check_flips, flip_average
-
-AUTOCAST_TYPES: dict[str, torch.dtype | None] = {"bf16": torch.bfloat16, "fp16": torch.float16, "no": None}
 
 
 @dataclass(frozen=True)
@@ -37,70 +37,47 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Probabilities of one image: of its pixels (C, H, W) float32, and that it shows each class (C,) float32; None
-    where the network has no such head."""
+class Windows:
+    """How images go through a network: cut, flipped, batched.
 
-    probs_chw: np.ndarray | None = None
-    label_probs_c: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """Images in, probabilities out.
-
-    network: uint8 pixels (N, in, H, W) to Outputs; moved to `device`, put into evaluation mode at each call.
-    to_probabilities: mask logits, as float32, to probabilities (N, C, H, W).
-    precision: bf16, fp16 or no (full).
-    flips: averaged with the plain image (`tta.FLIPS`).
     tile: height and width in pixels above which an image is cut into tiles. Maps are blended where these overlap; an
         image shows a class as surely as its surest tile does.
     tile_overlap: least number of pixels that neighbouring tiles share.
     size_multiple: what the network needs its height and width to be multiples of.
+    flips: averaged with the plain image (`flips.FLIPS`).
     batch_size: images, or tiles, that go through the network together.
-    Raises InputError for an unknown precision or flip, or a tile no larger than its overlap.
+    Raises InputError for a tile no larger than its overlap, and an unknown flip.
     """
 
-    network: nn.Module
-    to_probabilities: Callable[[Tensor], Tensor]
-    device: torch.device | str = "cpu"
-    precision: str = "no"
-    flips: Sequence[str] = ()
     tile: tuple[int, int] = (1024, 2048)
     tile_overlap: int = 128
     size_multiple: int = 32
+    flips: tuple[str, ...] = ()
     batch_size: int = 8
-    channels_last: bool = True
 
     def __post_init__(self) -> None:
         check_flips(self.flips)
-        if self.precision not in AUTOCAST_TYPES:
-            raise InputError(f"unknown precision {self.precision!r}; allowed: {', '.join(AUTOCAST_TYPES)}")
         if not 0 <= self.tile_overlap < min(self.tile):
             raise InputError(f"tile_overlap {self.tile_overlap} must be 0 or more and below tile {self.tile}")
         assert self.batch_size >= 1
         assert self.size_multiple >= 1
-        self.network.to(self.device)
-        if self.channels_last:
-            self.network.to(memory_format=torch.channels_last)
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[Answer]:
+    def predict(self, images: Sequence[np.ndarray], forward: Forward) -> list[Prediction]:
         """What the network says of images (H, W, channels) uint8, in their order; sizes may differ.
 
         Beyond its result it holds one batch of images or tiles at a time.
         """
-        self.network.eval()
         maps: dict[int, np.ndarray] = {}
         labels: dict[int, np.ndarray] = {}
         for batch in self._batches(images):
-            probs = self._forward(images, batch)
-            if probs.maps is not None:
-                for window, probs_chw in zip(batch, probs.maps.cpu().numpy(), strict=True):
-                    self._place(maps, images[window.image], window, probs_chw)
-            if probs.labels is not None:
-                for window, probs_c in zip(batch, probs.labels.cpu().numpy(), strict=True):
+            maps_nchw, labels_nc = flip_average(forward, self._pixels(images, batch), self.flips)
+            if maps_nchw is not None:
+                for window, probs_chw in zip(batch, maps_nchw, strict=True):
+                    _place(maps, images[window.image], window, probs_chw)
+            if labels_nc is not None:
+                for window, probs_c in zip(batch, labels_nc, strict=True):
                     labels[window.image] = np.maximum(labels.get(window.image, 0), probs_c)
-        return [Answer(maps.get(index), labels.get(index)) for index in range(len(images))]
+        return [Prediction(maps.get(index), labels.get(index)) for index in range(len(images))]
 
     def _batches(self, images: Sequence[np.ndarray]) -> Iterator[list[Window]]:
         """Windows that have the same padded size, `batch_size` at a time."""
@@ -118,34 +95,18 @@ class Predictor:
             for left, column_weights in axis_tiles(width, self.tile[1], self.tile_overlap, self.size_multiple):
                 yield Window(image, top, left, row_weights, column_weights)
 
-    @torch.inference_mode()
-    def _forward(self, images: Sequence[np.ndarray], batch: list[Window]) -> Probabilities:
-        padded = [_pad(images[window.image][window.place], self.size_multiple) for window in batch]
-        pixels_nchw = torch.from_numpy(np.stack(padded)).permute(0, 3, 1, 2)
-        # Pixels come with channels last in memory; a network that wants them first gets a copy.
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        pixels_nchw = pixels_nchw.to(self.device, memory_format=layout)
-        return flip_average(self._probabilities, pixels_nchw, self.flips)
+    def _pixels(self, images: Sequence[np.ndarray], batch: list[Window]) -> np.ndarray:
+        return np.stack([_pad(images[window.image][window.place], self.size_multiple) for window in batch])
 
-    def _probabilities(self, pixels_nchw: Tensor) -> Probabilities:
-        dtype = AUTOCAST_TYPES[self.precision]
-        with torch.autocast(torch.device(self.device).type, dtype=dtype, enabled=dtype is not None):
-            masks, labels = self.network(pixels_nchw)
-        return Probabilities(
-            None if masks is None else self.to_probabilities(masks.float()),
-            None if labels is None else labels.float().sigmoid(),
-        )
 
-    def _place(
-        self, probs: dict[int, np.ndarray], image_hwc: np.ndarray, window: Window, probs_chw: np.ndarray
-    ) -> None:
-        """Add a window's probabilities, cropped and weighted, to its image's map."""
-        height, width = image_hwc.shape[:2]
-        if window.image not in probs:
-            probs[window.image] = np.zeros((len(probs_chw), height, width), dtype=np.float32)
-        rows, columns = len(window.row_weights), len(window.column_weights)
-        weights_hw = window.row_weights[:, None] * window.column_weights
-        probs[window.image][:, *window.place] += probs_chw[:, :rows, :columns] * weights_hw
+def _place(maps: dict[int, np.ndarray], image_hwc: np.ndarray, window: Window, probs_chw: np.ndarray) -> None:
+    """Add a window's probabilities, cropped and weighted, to its image's map."""
+    height, width = image_hwc.shape[:2]
+    if window.image not in maps:
+        maps[window.image] = np.zeros((len(probs_chw), height, width), dtype=np.float32)
+    rows, columns = len(window.row_weights), len(window.column_weights)
+    weights_hw = window.row_weights[:, None] * window.column_weights
+    maps[window.image][:, *window.place] += probs_chw[:, :rows, :columns] * weights_hw
 
 
 def axis_tiles(size: int, tile: int, overlap: int, multiple: int) -> list[tuple[int, np.ndarray]]:

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torch import Tensor, nn
 
+from sever.decide.prediction import Predict
+from sever.decide.windows import Windows, axis_tiles
 from sever.errors import InputError
+from sever.models.forward import TorchForward
 from sever.models.network import Outputs
-from sever.models.predict import Predictor, axis_tiles
 
 
 class Pointwise(nn.Module):
@@ -43,7 +45,7 @@ def noise(seed: int, *shape: int) -> np.ndarray:
 
 
 class MapsOnly(nn.Module):
-    """What a network of mask logits alone looks like to the Predictor."""
+    """What a network of mask logits alone looks like."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -53,13 +55,19 @@ class MapsOnly(nn.Module):
         return Outputs(self.network(pixels_nchw))
 
 
-def make_predictor(network: nn.Module, **changes: object) -> Predictor:
+OF_THE_FORWARD = {"precision", "channels_last"}
+
+
+def make_predictor(network: nn.Module, **changes: object) -> Predict:
     usual: dict[str, object] = {"tile": (64, 64), "tile_overlap": 8, "size_multiple": 8, "batch_size": 3}
-    return Predictor(network, torch.sigmoid, **(usual | changes))  # type: ignore[arg-type]
+    cut = Windows(**{name: value for name, value in (usual | changes).items() if name not in OF_THE_FORWARD})  # type: ignore[arg-type]
+    of_forward = {name: value for name, value in changes.items() if name in OF_THE_FORWARD}
+    forward = TorchForward(network, torch.sigmoid, **of_forward)  # type: ignore[arg-type]
+    return lambda images: cut.predict(images, forward)
 
 
 def make(network: nn.Module, **changes: object) -> Callable[[Sequence[np.ndarray]], list[np.ndarray]]:
-    """A Predictor of maps."""
+    """A Predict that gives maps."""
     predictor = make_predictor(MapsOnly(network), **changes)
 
     def predict(images: Sequence[np.ndarray]) -> list[np.ndarray]:

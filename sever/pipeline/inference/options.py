@@ -1,0 +1,30 @@
+"""How to compute, as a person says it for one command or call; knows no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from sever.decide.time_budget import Effort
+
+
+@dataclass(frozen=True)
+class InferenceOptions:
+    """How to compute, as said on the command line; what is None stays as the run was configured."""
+
+    device: str = "auto"
+    precision: str | None = None
+    flips: tuple[str, ...] | None = None
+    batch_size: int | None = None
+    max_pixels: int | None = None
+    effort: Effort = field(default_factory=Effort)
+
+    def overrides(self) -> dict[str, Any]:
+        precision = str(self.precision) if self.precision is not None else None
+        flips = list(self.flips) if self.flips is not None else None
+        return {
+            "train.precision": precision,
+            "predict.flips": flips,
+            "predict.batch_size": self.batch_size,
+            "data.max_pixels": self.max_pixels,
+        }
