@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -29,6 +31,7 @@ WITH_RATIO = [
     "read_labels",
     "recipe_2019",
     "rle",
+    "scale",
     "startup",
     "syncing",
     "synth",
@@ -67,3 +70,25 @@ def test_the_picture_of_real_beside_synthetic_is_drawn(tmp_path: Path) -> None:
         assert cv2.imwrite(str(tmp_path / "real" / f"{index}.png"), strip_hw)
     run("real_vs_synthetic", str(tmp_path / "real"), "-o", str(tmp_path / "sheet.png"), "--count", "2")
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+
+
+def test_a_simulated_job_takes_what_one_reckons_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    scale = importlib.import_module("scale")
+    # Two seconds of processor on two cores: one second an image. 10 shards of 100 and one of 50, on 4 workers.
+    rates = scale.Rates(bytes_in=1e6, bytes_out=0, decode=0.5, network=1.0, rules=0.5)
+    cluster = scale.Cluster(4, worker_bandwidth=1e7, store_bandwidth=1e8, failures_an_hour=0, commit_seconds=0)
+    done = scale.simulate(1050, 100, rates, cluster)
+    assert done.seconds == pytest.approx(scale.START_SECONDS + 300)
+    assert done.bottleneck(rates, cluster) == "cores"
+    # A store of 2 MB a second gives each worker half of one: two seconds an image.
+    slow = replace(cluster, store_bandwidth=2e6)
+    assert scale.simulate(1050, 100, rates, slow).seconds == pytest.approx(scale.START_SECONDS + 600)
+    assert scale.simulate(1050, 100, rates, slow).bottleneck(rates, slow) == "store"
+    # 100 seconds for each of 11 results, one after the other.
+    queue = replace(cluster, commit_seconds=100)
+    assert scale.simulate(1050, 100, rates, queue).bottleneck(rates, queue) == "coordinator"
+    dying = replace(cluster, failures_an_hour=6)
+    worse = scale.simulate(1050, 100, rates, dying)
+    assert worse.lost_seconds > 0
+    assert worse.seconds > done.seconds
