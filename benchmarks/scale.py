@@ -202,7 +202,19 @@ def main() -> None:
                 done.bottleneck(rates, cluster),
             )
         )
-    head = ["images", "TB", "km of strip", "workers", "shards", "hours", "core-hours", "price", "Gbit/s", "done again", "bottleneck"]
+    head = [
+        "images",
+        "TB",
+        "km of strip",
+        "workers",
+        "shards",
+        "hours",
+        "core-hours",
+        "price",
+        "Gbit/s",
+        "done again",
+        "bottleneck",
+    ]
     print_table(head, rows)
     print_ratio(share, "of the ideal speed, for the largest job")
 
