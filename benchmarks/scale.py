@@ -161,8 +161,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=(HEIGHT, WIDTH))
     options = parse(parser, {"encoder": QUICK_ENCODER, "largest": 6, "repeats": 1, "size": (64, 64)})
     print(describe_machine())
+    height, width = options.size
     with tempfile.TemporaryDirectory() as folder:
-        rates = measure(Path(folder), options.encoder, *options.size, options.repeats)
+        rates = measure(Path(folder), options.encoder, height, width, options.repeats)
     if options.images_per_second:
         rates = Rates(rates.bytes_in, rates.bytes_out, rates.decode, 1 / options.images_per_second, rates.rules)
     if options.bytes:
