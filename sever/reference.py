@@ -7,6 +7,7 @@ from typing import Any
 from sever.config import Settings, json_schema
 from sever.config.ensemble import EnsembleSettings
 from sever.config.kaggle import KaggleSettings
+from sever.config.serve import ServeSettings
 from sever.config.story import StorySettings
 
 # Files beside experiments: how each is called, and its settings.
@@ -14,6 +15,7 @@ OTHER_FILES: dict[str, type[Settings]] = {
     "A recipe for `sever blend --recipe`": EnsembleSettings,
     "`kaggle.yml`": KaggleSettings,
     "A story for `sever run`": StorySettings,
+    "A configuration for `sever serve`": ServeSettings,
 }
 HEAD = """# Reference: settings of an experiment
 

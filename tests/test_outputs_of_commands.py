@@ -18,6 +18,7 @@ from evidence_maker import make_evidence
 from run_maker import make_run
 
 from sever.cli.application import app
+from sever.deliver.serve.storage.store import Store
 
 MINE = b"mine, and nobody else's"
 
@@ -31,6 +32,8 @@ class Inputs:
         self.run = make_run(root / "tiny" / "20260101-000000", strip_root, epochs=(1, 2))
         self.evidence = [make_evidence(root / name, strip_root, seed) for seed, name in enumerate("ab")]
         self.ledger = root / "ledger.jsonl"
+        self.store = root / "served"
+        Store(self.store, durable=False).close()
         self.experiment = root / "tiny.yml"
         self.experiment.write_text(yaml.safe_dump({"name": "tiny", "data": {"root": str(strip_root)}}))
 
@@ -91,6 +94,7 @@ FILES: dict[str, tuple[Callable[[Inputs, Path], list[object]], str]] = {
     "gate": (lambda given, out: ["gate", "-o", out], "gate.png"),
     "data stats": (lambda given, out: ["data", "stats", given.data, "-o", out], "page.html"),
     "data preview": (lambda given, out: ["data", "preview", "-c", given.experiment, "-o", out], "preview.png"),
+    "serve backup": (lambda given, out: ["serve", "backup", "--store", given.store, "-o", out], "served.tar"),
     "plan": (lambda given, out: ["plan", given.data, "-o", out, "--hours", 1], "plan.yml"),
 }
 

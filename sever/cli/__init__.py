@@ -18,6 +18,7 @@ from sever.cli import (
     report,
     run,
     select,
+    serve,
     tune,
 )
 from sever.cli.application import app, main
@@ -39,5 +40,6 @@ __all__ = [
     "report",
     "run",
     "select",
+    "serve",
     "tune",
 ]

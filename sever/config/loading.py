@@ -15,6 +15,7 @@ from sever.config.experiment import ExperimentConfig
 from sever.config.kaggle import KaggleSettings
 from sever.config.overrides import section_of, with_overrides
 from sever.config.rules import RuleSettings
+from sever.config.serve import ServeSettings
 from sever.config.story import StorySettings
 from sever.errors import InputError
 from sever.reading import read_yaml
@@ -61,6 +62,12 @@ def load_kaggle(path: Path | None, overrides: dict[str, Any]) -> KaggleSettings:
 def load_story(path: Path) -> StorySettings:
     """Read and validate a story for `sever run`. Raises InputError as `load_config` does."""
     return _validated(StorySettings, read_yaml(path), str(path))
+
+
+def load_serve(path: Path | None, overrides: Mapping[str, Any], assigned: Mapping[str, Any]) -> ServeSettings:
+    """Settings of the service from a YAML, or the defaults; `overrides` win, but for None. Raises InputError."""
+    values = with_overrides(read_yaml(path) if path else {}, overrides, assigned)
+    return _validated(ServeSettings, values, str(path or "the options"))
 
 
 def parse_config(values: dict[str, Any], source: str) -> ExperimentConfig:

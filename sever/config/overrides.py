@@ -17,10 +17,10 @@ NEAR = 0.6  # likeness from which a known key is offered for an unknown one
 OFFERED = 3
 
 
-def read_assignments(texts: Sequence[str]) -> dict[str, Any]:
+def read_assignments(texts: Sequence[str], settings: type[BaseModel] = ExperimentConfig) -> dict[str, Any]:
     """`KEY=VALUE` texts -> values by dotted key, typed as in a YAML file: numbers, lists, null, sections.
 
-    Raises InputError for what is no assignment, a key that no experiment has (naming the nearest), and a key given
+    Raises InputError for what is no assignment, a key that the settings lack (naming the nearest), and a key given
     twice.
     """
     assigned: dict[str, Any] = {}
@@ -31,7 +31,7 @@ def read_assignments(texts: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--set {text} is not KEY=VALUE, as --set train.epochs=20")
         if key in assigned:
             raise InputError(f"--set gives `{key}` twice; give it once")
-        _raise_unless_known(text, key)
+        _raise_unless_known(text, key, settings)
         assigned[key] = _typed(text, value)
     return assigned
 
@@ -84,8 +84,8 @@ def _typed(text: str, value: str) -> Any:
     return parse_yaml(value, f"--set {text}")
 
 
-def _raise_unless_known(text: str, key: str) -> None:
-    known = list(known_keys())
+def _raise_unless_known(text: str, key: str, settings: type[BaseModel]) -> None:
+    known = list(known_keys(settings))
     if key in known:
         return
     near = _nearest(key, known)

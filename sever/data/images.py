@@ -115,6 +115,11 @@ def read_pixels(
     if channels not in (1, 3):
         raise InputError(f"an image is read with 1 or 3 channels, not {channels}")
     stored = decode_stored(_read_bytes(path), f"image {path}", max_pixels)
+    return to_model_pixels(stored, channels, significant_bits)
+
+
+def to_model_pixels(stored: np.ndarray, channels: int, significant_bits: int = 16) -> tuple[np.ndarray, float]:
+    """Stored pixels as `decode_stored` gives them to those of `read_pixels`, and the share that is too bright."""
     pixels, clipped = _to_8_bit(stored, significant_bits)
     return _CONVERT[channels](pixels), clipped
 

@@ -1,0 +1,1 @@
+"""The inspection service: images in, answers out, kept and corrected; knows a model by what it says, and no torch."""

@@ -1,0 +1,146 @@
+"""Around every request: a bound on its body's size and time, security headers, a log line and a count (plain ASGI)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sever.deliver.serve.metrics import Metrics
+from sever.deliver.serve.refusal import Refusal
+
+LOGGER = logging.getLogger("sever.serve")
+# No inline scripts or styles, nothing from elsewhere, not in a frame.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+def refused(refusal: Refusal) -> JSONResponse:
+    """What a request that can't be served gets, always in this form."""
+    headers = {"retry-after": str(refusal.retry_after)} if refusal.retry_after is not None else {}
+    if refusal.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    body = {"error": {"status": refusal.status, "message": refusal.message}}
+    return JSONResponse(body, refusal.status, headers)
+
+
+class BodyLimit:
+    """Refuses a body that is too large, by its header or while it comes, and one that comes too slowly."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int, seconds: float) -> None:
+        self.app, self.max_bytes, self.seconds = app, max_bytes, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        told = dict(scope["headers"]).get(b"content-length", b"0")
+        if told.isdigit() and int(told) > self.max_bytes:
+            await refused(self._too_large())(scope, receive, send)
+            return
+        body = _Body(self, receive, send)
+        try:
+            await self.app(scope, body.receive, body.send)
+        except Refusal as refusal:
+            if body.refusal is not refusal:
+                raise
+        if body.refusal is not None and not body.has_begun:
+            await refused(body.refusal)(scope, receive, send)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(413, f"the request is larger than {self.max_bytes:,} bytes (limits.max_bytes)")
+
+
+class _Body:
+    """One request's body on its way in."""
+
+    def __init__(self, limit: BodyLimit, receive: Receive, send: Send) -> None:
+        self._limit, self._receive, self._send = limit, receive, send
+        self._count, self._until = 0, time.monotonic() + limit.seconds
+        self._is_whole = False
+        self.refusal: Refusal | None = None
+        self.has_begun = False
+
+    async def receive(self) -> Message:
+        if self._is_whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
+                message = await self._receive()
+        except TimeoutError as error:
+            seconds = self._limit.seconds
+            raise self._refuse(Refusal(408, f"the request took longer than {seconds:g} s to arrive")) from error
+        self._count += len(message.get("body", b""))
+        self._is_whole = not message.get("more_body", False)
+        if self._count > self._limit.max_bytes:
+            raise self._refuse(self._limit._too_large())
+        return message
+
+    async def send(self, message: Message) -> None:
+        """What the application makes of our refusal (a bad request) is not what the client is told."""
+        if self.refusal is not None and not self.has_begun:
+            return
+        self.has_begun = True
+        await self._send(message)
+
+    def _refuse(self, refusal: Refusal) -> Refusal:
+        self.refusal = refusal
+        return refusal
+
+
+class Around:
+    """Headers on every response; a log line and a count for every request, without what stands in its query."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, https: bool) -> None:
+        self.app, self.metrics = app, metrics
+        headers = HEADERS | ({"strict-transport-security": "max-age=31536000"} if https else {})
+        self.headers = [(key.encode(), value.encode()) for key, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        began, status = time.monotonic(), 500
+
+        async def with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                given = {key.lower() for key, _ in message["headers"]}
+                caching = [] if b"cache-control" in given else [(b"cache-control", b"no-store")]
+                message = {**message, "headers": [*message["headers"], *self.headers, *caching]}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, with_headers)
+        except Exception:
+            LOGGER.exception("a request failed", extra={"path": scope["path"][:200]})
+            await refused(Refusal(500, "this is our fault, not yours; the service's log says more"))(
+                scope, receive, with_headers
+            )
+        finally:
+            self._tell(scope, status, time.monotonic() - began)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route: Any = scope.get("route")
+        path = getattr(route, "path", "unknown")  # as it is declared: what a client invents is no label
+        self.metrics.requests.labels(path, str(status)).inc()
+        client = scope.get("client") or ("", 0)
+        about = {"method": scope["method"], "path": scope["path"][:200], "status": status}
+        about |= {"ms": round(seconds * 1000, 1), "client": client[0], "who": scope.get("sever.who", "")}
+        LOGGER.info("%(method)s %(path)s: %(status)d in %(ms)s ms", about, extra=about)

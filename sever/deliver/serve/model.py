@@ -1,0 +1,67 @@
+"""What the service must know of a model: what it takes, what it says of images, and who it is; knows no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Inspection(Protocol):
+    """What was found in one image."""
+
+    @property
+    def probs_chw(self) -> np.ndarray:
+        """Probabilities (C, H, W) float32."""
+
+    @property
+    def masks_chw(self) -> np.ndarray:
+        """Masks (C, H, W) uint8 of 0 and 1."""
+
+    @property
+    def gate_probs_c(self) -> np.ndarray | None:
+        """Probabilities (C,) of the image as a whole, where a network has an opinion of it."""
+
+
+class ServedModel(Protocol):
+    """A model that can be served; it is called from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """What people call it; may change without the answers changing."""
+
+    @property
+    def identity(self) -> str:
+        """A digest of the weights, and of every setting that its probabilities depend on."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (RGB)."""
+
+    @property
+    def significant_bits(self) -> int:
+        """How many bits of a 16-bit image carry the signal."""
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The decision rules as JSON."""
+
+    def inspect(self, images: Sequence[np.ndarray]) -> Sequence[Inspection]:
+        """What it finds in images (H, W, channels) uint8 of any sizes, in their order."""
+
+
+def rules_identity(model: ServedModel) -> str:
+    """A digest of the decision rules: the same probabilities give the same masks where it is equal."""
+    text = json.dumps([model.rules, list(model.class_names)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def describe_model(model: ServedModel) -> dict[str, Any]:
+    """Who answered, as it stands in every answer."""
+    return {"name": model.name, "identity": model.identity, "rules": rules_identity(model)}

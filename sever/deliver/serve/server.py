@@ -1,0 +1,126 @@
+"""Runs the application on uvicorn: the address, TLS, first admin, and an end that answers what was accepted."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+
+import uvicorn
+
+from sever.config.serve import ServeSettings
+from sever.deliver.serve.app import make_app
+from sever.deliver.serve.model import ServedModel
+from sever.deliver.serve.models import Models
+from sever.deliver.serve.refusal import Refusal
+from sever.deliver.serve.security import people
+from sever.deliver.serve.service import Service
+from sever.deliver.serve.storage.store import Store
+from sever.errors import InputError
+from sever.locks import one_writer
+
+LOGGER = logging.getLogger("sever.serve")
+FIRST_ADMIN = "admin"
+
+
+def serve(
+    settings: ServeSettings,
+    model: ServedModel,
+    available: Mapping[str, Callable[[], ServedModel]],
+    say: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT. `say` gets what belongs on standard output: address, first password.
+
+    Raises InputError for an address, certificate or store that can't be used.
+    """
+    raise_unless_guarded(settings)
+    with one_writer(settings.store, f"{settings.store} is in use by another service"):
+        store = Store(settings.store, settings.database, settings.durable)
+        first_admin(store, say)
+        service = Service(settings, store, Models(model, available))
+        server = uvicorn.Server(configure(settings, service))
+        listener = listen(settings)
+        scheme = "https" if settings.security.tls_certificate else "http"
+        host, port = listener.getsockname()[:2]
+        say(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
+        with listener:
+            server.run(sockets=[listener])
+
+
+def first_admin(store: Store, say: Callable[[str], None]) -> None:
+    """An admin with a random password, which is shown once and kept as a hash, where nobody can come in yet."""
+    if store.read(people.has_users):
+        return
+    password = secrets.token_urlsafe(15)
+    store.write(lambda connection: people.add_user(connection, FIRST_ADMIN, password, "admin", "first start"))
+    say(f"the first user is {FIRST_ADMIN}, password {password} (shown this once)")
+
+
+def new_password(settings: ServeSettings, name: str) -> str:
+    """A random password for a user, by whoever can write to the store. Raises InputError for an unknown one."""
+    store, password = Store(settings.store, settings.database), secrets.token_urlsafe(15)
+    try:
+        store.write(lambda connection: people.change_password(connection, name, password, "command line"))
+    except Refusal as refusal:
+        raise InputError(refusal.message) from refusal
+    finally:
+        store.close()
+    return password
+
+
+def raise_unless_guarded(settings: ServeSettings) -> None:
+    """Passwords and keys don't cross a network in plain text. Raises InputError."""
+    security = settings.security
+    if (security.tls_certificate is None) != (security.tls_key is None):
+        raise InputError("security.tls_certificate and tls_key go together; give both, or neither")
+    for path in filter(None, (security.tls_certificate, security.tls_key)):
+        if not path.is_file():
+            raise InputError(f"{path} (security.tls_certificate, tls_key) is no file")
+    if not (_is_loopback(settings.host) or security.tls_certificate or security.behind_proxy):
+        raise InputError(
+            f"--host {settings.host} is reached from other machines, and passwords would cross the network in plain "
+            "text; give --tls-certificate and --tls-key, or listen on 127.0.0.1 behind a proxy that does TLS "
+            "(security.behind_proxy)"
+        )
+
+
+def listen(settings: ServeSettings) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise InputError(f"can't listen on {settings.host}, port {settings.port}: {error.strerror}") from error
+    return listener
+
+
+def configure(settings: ServeSettings, service: Service) -> uvicorn.Config:
+    security, limits = settings.security, settings.limits
+    return uvicorn.Config(
+        make_app(service),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=security.behind_proxy,
+        forwarded_allow_ips="127.0.0.1",
+        ssl_certfile=security.tls_certificate,
+        ssl_keyfile=security.tls_key,
+        timeout_graceful_shutdown=round(limits.stop_seconds),
+        timeout_keep_alive=5,
+        h11_max_incomplete_event_size=1 << 16,
+        limit_concurrency=None,
+        backlog=128,
+        ws_max_size=limits.max_bytes,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,203 @@
+"""The service itself: bytes in, an answer that is kept out; HTTP, folders and streams all come through here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from sever.config.serve import ServeSettings
+from sever.deliver.serve.answer import find_classes, uncertainty
+from sever.deliver.serve.batcher import Batcher
+from sever.deliver.serve.metrics import Metrics
+from sever.deliver.serve.model import Inspection, ServedModel
+from sever.deliver.serve.models import Models
+from sever.deliver.serve.refusal import Refusal
+from sever.deliver.serve.room import Room
+from sever.deliver.serve.storage import answers
+from sever.deliver.serve.storage.answers import Found, Original, Source
+from sever.deliver.serve.storage.retention import sweep
+from sever.deliver.serve.storage.store import Store
+from sever.deliver.serve.uploads import RawShape, decode, for_model, media_type
+
+LOGGER = logging.getLogger("sever.serve")
+SWEEP_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An image as it came, and what its sender says of it."""
+
+    data: bytes
+    source: Source
+    raw: RawShape | None = None
+
+
+class Service:
+    """What all routes share. `start` and `stop` run in the event loop."""
+
+    def __init__(self, settings: ServeSettings, store: Store, models: Models) -> None:
+        self.settings, self.store, self.models = settings, store, models
+        self.metrics = Metrics()
+        limits = settings.limits
+        self.room = Room(limits.max_waiting, limits.max_waiting_pixels)
+        self.batcher = Batcher(settings.batch.max_images, settings.batch.wait_ms / 1000)
+        self.is_ready = False
+        self.metrics.gauge("sever_waiting_images", "Images on their way.", lambda: self.room.taken)
+        self.metrics.gauge("sever_refused_images", "Images refused for want of a place.", lambda: self.room.refused)
+
+    async def start(self) -> None:
+        """Warm the model up, and open the doors."""
+        self.batcher.after_batch.append(self._measure)
+        self.models.attach(self.batcher, self.store, self.metrics)
+        self.batcher.start()
+        await self.models.warm_up()
+        self._tasks = [asyncio.create_task(self._sweep(), name="sever-retention")]
+        self.is_ready = True
+
+    async def stop(self) -> None:
+        """The server has answered what it accepted; what is written is written to its end."""
+        self.is_ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.batcher.stop()
+        await asyncio.to_thread(self.store.close)
+
+    async def inspect(self, upload: Upload, seconds: float | None = None) -> dict[str, Any]:
+        """An answer that is in the store when it is returned. Raises Refusal; the caller holds a place in the room.
+
+        The same request key gives the stored answer again, whatever model is in service by now.
+        """
+        began = time.monotonic()
+        if known := await self._known(upload.source):
+            return known
+        model = self.models.current
+        stored, original = await asyncio.to_thread(self._take_in, upload)
+        with self.room.hold_pixels(original.height * original.width):
+            image_hwc, inspection = await self._see(model, stored, seconds)
+            found = await asyncio.to_thread(_conclude, inspection, model, image_hwc, began)
+        keep = partial(self._keep, model, original, upload.source, found)
+        uid, is_new = await self.store.write_soon(keep)
+        if is_new:
+            self.models.compare_later(uid, model, image_hwc, inspection)
+            self._count(upload.source.source, found)
+        return await asyncio.to_thread(self.answer, uid)
+
+    async def inspect_pixels(self, image: np.ndarray, seconds: float | None = None) -> tuple[ServedModel, Inspection]:
+        """What the model in service finds in stored pixels, kept nowhere."""
+        model = self.models.current
+        with self.room.hold_pixels(image.shape[0] * image.shape[1]):
+            return model, (await self._see(model, image, seconds))[1]
+
+    def answer(self, uid: str) -> dict[str, Any]:
+        """A stored answer as it is given. Raises Refusal (404)."""
+        row = self.store.read(lambda connection: answers.read_answer(connection, uid))
+        if row is None:
+            raise Refusal(404, "there is no such answer")
+        return as_given(dict(row))
+
+    def deadline(self, asked: float | None) -> float:
+        most = self.settings.limits.deadline_seconds
+        return most if asked is None else min(asked, most)
+
+    async def _sweep(self) -> None:
+        """Drop what is past its time, now and then."""
+        while True:
+            try:
+                dropped = await asyncio.to_thread(sweep, self.store, self.settings.retention)
+                LOGGER.debug("retention: %d answers, %d images dropped", dropped.answers, dropped.images)
+            except Exception:
+                LOGGER.exception("retention failed; it is tried again")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _known(self, source: Source) -> dict[str, Any] | None:
+        key = source.request_key
+        if key is None:
+            return None
+        uid = await asyncio.to_thread(self.store.read, lambda connection: answers.uid_of_request(connection, key))
+        return None if uid is None else await asyncio.to_thread(self.answer, uid)
+
+    def _take_in(self, upload: Upload) -> tuple[np.ndarray, Original]:
+        """Decode first: what is no image is not kept."""
+        limits = self.settings.limits
+        stored = decode(upload.data, upload.source.name, limits.max_pixels, upload.raw)
+        digest = self.store.pictures.keep(upload.data)
+        kind = media_type(upload.data, upload.raw)
+        return stored, Original(digest, kind, len(upload.data), *stored.shape[:2])
+
+    async def _see(
+        self, model: ServedModel, stored: np.ndarray, seconds: float | None
+    ) -> tuple[np.ndarray, Inspection]:
+        image_hwc = await asyncio.to_thread(for_model, stored, model.channels, model.significant_bits)
+        return image_hwc, await self.batcher.inspect(model, image_hwc, self.deadline(seconds))
+
+    def _keep(self, model: ServedModel, original: Original, source: Source, found: Found, connection: Any) -> Any:
+        number = answers.model_row(connection, model)
+        return answers.add_answer(connection, number, original, source, found)
+
+    def _count(self, source: str, found: Found) -> None:
+        self.metrics.images.labels(source).inc()
+        self.metrics.seconds.observe(found.seconds)
+        for each in found.classes:
+            self.metrics.defects.labels(each["class"]).inc(each["num_defects"])
+
+    def _measure(self, model: ServedModel, images: list[Any], inspections: list[Any], seconds: float) -> None:
+        self.metrics.batch_seconds.observe(seconds)
+        self.metrics.batch_images.observe(len(images))
+
+
+def take_places(service: Service, images: int = 1) -> ExitStack:
+    """Places for so many images until the `with` ends. Raises Refusal (413, 429)."""
+    if images > service.settings.limits.max_images:
+        raise Refusal(413, f"{images} images in one request; at most {service.settings.limits.max_images} are taken")
+    stack = ExitStack()
+    stack.enter_context(service.room.place(images))
+    return stack
+
+
+def as_given(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the store as the API gives it."""
+    return {
+        "id": row["uid"],
+        "name": row["name"],
+        "source": row["source"],
+        "request_key": row["request_key"],
+        "coil": row["coil"],
+        "position_m": row["position_m"],
+        "across_m": row["across_m"],
+        "created": row["created"],
+        "seconds": round(row["seconds"], 6),
+        "image": {
+            "sha256": row["image"],
+            "height": row["height"],
+            "width": row["width"],
+            "kept": row["dropped"] is None,
+        },
+        "model": {"name": row["model_name"], "identity": row["identity"], "rules": row["rules_identity"]},
+        "brightness": row["brightness"],
+        "uncertainty": row["uncertainty"],
+        "familiarity": row["familiarity"],
+        "num_defects": row["num_defects"],
+        "verdict": row["verdict"],
+        "version": row["version"],
+        "classes": row["classes"],
+    }
+
+
+def _conclude(inspection: Inspection, model: ServedModel, image_hwc: np.ndarray, began: float) -> Found:
+    classes = find_classes(inspection, model.class_names)
+    familiarity = getattr(inspection, "familiarity", None)
+    return Found(
+        classes,
+        uncertainty(inspection),
+        round(float(image_hwc.mean()), 3),
+        time.monotonic() - began,
+        None if familiarity is None else float(familiarity),
+    )

@@ -1,0 +1,156 @@
+"""A whole store as one file, and back: tables as lines of JSON and the images, in a tar that any tool opens.
+
+It is the same for SQLite and PostgreSQL, so a store can move from one to the other. A backup is taken while the service
+runs: the tables in one snapshot first, then the images that they name.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Connection, Engine, func, insert, select, text
+
+from sever import __version__
+from sever.deliver.serve.storage.database import current_revision, open_database
+from sever.deliver.serve.storage.pictures import Pictures
+from sever.deliver.serve.storage.store import DATABASE, url_of
+from sever.deliver.serve.storage.tables import METADATA, audit, sessions
+from sever.errors import InputError
+from sever.files import atomic_path
+from sever.locks import one_writer
+
+ABOUT, END, VERSION = "backup.json", "end.json", 1
+MOST_LINE_BYTES = 256 << 20
+ROWS_TOGETHER = 500
+# Who is signed in stays out of it.
+TABLES = [table for table in METADATA.sorted_tables if table is not sessions]
+
+
+def back_up(folder: Path, url: str | None, output: Path) -> dict[str, int]:
+    """Write the backup; returns the number of rows and images. Raises InputError where there is no store."""
+    if output.exists():
+        raise InputError(f"{output} exists; name a new file, or remove this one first")
+    if url is None and not (folder / DATABASE).is_file():
+        raise InputError(f"{folder} is no store of `sever serve`: it has no {DATABASE}")
+    engine = open_database(url_of(folder, url))
+    with atomic_path(output) as temporary, tarfile.open(temporary, "w") as tar:
+        counts = _write_tables(engine, tar)
+        counts["image files"] = _write_images(Pictures(folder / "images"), tar)
+        _add(tar, END, json.dumps(counts).encode())  # a tar that was cut short between two members looks whole
+    engine.dispose()
+    return counts
+
+
+def restore(source: Path, folder: Path, url: str | None) -> dict[str, int]:
+    """Fill a new store from a backup. Raises InputError for a store that holds something, and for a damaged file."""
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; a backup is restored into a new store")
+    try:
+        with one_writer(folder), tarfile.open(source, "r:") as tar:
+            about = _read_about(tar, source)
+            engine = open_database(url_of(folder, url), revision=about["revision"])
+            with engine.begin() as connection:
+                _raise_unless_empty(connection)
+                counts = _read_members(connection, Pictures(folder / "images"), tar)
+            engine.dispose()
+            open_database(url_of(folder, url)).dispose()  # on to this release's tables
+    except (tarfile.TarError, OSError, ValueError, KeyError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{source} is no whole backup of `sever serve backup`: {error}") from error
+    return counts
+
+
+def _write_tables(engine: Engine, tar: tarfile.TarFile) -> dict[str, int]:
+    level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+    counts = {}
+    with engine.connect().execution_options(**level) as connection, connection.begin():
+        about = {"version": VERSION, "sever": __version__, "revision": current_revision(connection)}
+        _add(tar, ABOUT, json.dumps(about).encode())
+        for table in TABLES:
+            rows = connection.execute(select(table)).mappings()
+            lines = [json.dumps(dict(row)) for row in rows]
+            counts[table.name] = len(lines)
+            _add(tar, f"tables/{table.name}.jsonl", "\n".join(lines).encode())
+    return counts
+
+
+def _write_images(pictures: Pictures, tar: tarfile.TarFile) -> int:
+    count = 0
+    for digest in sorted(pictures):
+        data = pictures.read(digest)
+        if data is not None:  # retention may take one away meanwhile
+            _add(tar, f"images/{digest}", data)
+            count += 1
+    return count
+
+
+def _read_about(tar: tarfile.TarFile, source: Path) -> dict[str, Any]:
+    member = tar.next()
+    if member is None or member.name != ABOUT:
+        raise InputError(f"{source} is no backup of `sever serve backup`: it does not begin with {ABOUT}")
+    about: dict[str, Any] = json.loads(_content(tar, member))
+    if about.get("version") != VERSION:
+        raise InputError(f"{source} is a backup of another release of sever ({about.get('sever')}): take that one")
+    return about
+
+
+def _read_members(connection: Connection, pictures: Pictures, tar: tarfile.TarFile) -> dict[str, int]:
+    counts, told = {"image files": 0}, None
+    while (member := tar.next()) is not None:
+        content = _content(tar, member)
+        kind, _, name = member.name.partition("/")
+        if member.name == END:
+            told = json.loads(content)
+        elif kind == "tables":
+            counts[name.removesuffix(".jsonl")] = _read_table(connection, name.removesuffix(".jsonl"), content)
+        elif pictures.keep(content) != name:
+            raise InputError(f"the image {name} is damaged: its content is not what its name says")
+        else:
+            counts["image files"] += 1
+    if counts != told:
+        raise ValueError(f"it holds {counts}, and should hold {told}")
+    return counts
+
+
+def _read_table(connection: Connection, name: str, content: bytes) -> int:
+    table, count = METADATA.tables[name], 0
+    for rows in _in_parts(content.splitlines()):
+        connection.execute(insert(table), rows)
+        count += len(rows)
+    if count and connection.dialect.name == "postgresql" and "id" in table.c:
+        highest = connection.execute(select(func.max(table.c.id))).scalar_one()
+        place = text("SELECT setval(pg_get_serial_sequence(:name, 'id'), :highest)")
+        connection.execute(place, {"name": name, "highest": highest})
+    return count
+
+
+def _in_parts(lines: list[bytes]) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(lines), ROWS_TOGETHER):
+        yield [json.loads(line) for line in lines[start : start + ROWS_TOGETHER]]
+
+
+def _raise_unless_empty(connection: Connection) -> None:
+    if connection.execute(select(audit.c.id).limit(1)).first() is not None:
+        raise InputError("the database holds something already; a backup is restored into a new one")
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file: IO[bytes] | None = tar.extractfile(member)
+    if file is None or member.size > MOST_LINE_BYTES * 16:
+        raise ValueError(f"{member.name} is no file")
+    content = file.read()
+    if len(content) != member.size:
+        raise ValueError(f"{member.name} is cut short")
+    return content
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))

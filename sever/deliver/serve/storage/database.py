@@ -1,0 +1,92 @@
+"""A database by its URL: SQLite or PostgreSQL; brought to this release's tables; knows not what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+
+from sever.errors import InputError
+
+WRITES = "writes"
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
+
+
+def open_database(url: str, durable: bool = True, revision: str = "head") -> Engine:
+    """An engine on a database whose tables are of this release, or of an older one's `revision`. Raises InputError
+    where that can't be had."""
+    engine = _engine(url, durable)
+    try:
+        _migrate(engine, revision)
+    except OperationalError as error:
+        raise InputError(f"the database {_shown(url)} can't be used: {error.orig}") from error
+    return engine
+
+
+def _engine(url: str, durable: bool) -> Engine:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if backend not in _DRIVERS:
+            raise InputError(f"--db {_shown(url)}: give sqlite:///FILE or postgresql://USER@HOST/NAME")
+        parsed = parsed.set(drivername=_DRIVERS[backend])
+        if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+            raise InputError("--db sqlite: needs a file (sqlite:///FILE): what is kept in memory alone is soon lost")
+        engine = create_engine(parsed, pool_pre_ping=backend != "sqlite")
+    except ArgumentError as error:
+        raise InputError("--db is no URL of a database; give sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise InputError("PostgreSQL needs a driver: pip install 'sever[postgresql]'") from error
+    if backend == "sqlite":
+        _set_up_sqlite(engine, durable)
+    return engine
+
+
+def _set_up_sqlite(engine: Engine, durable: bool) -> None:
+    """Readers beside one writer (WAL); transactions begin where SQLAlchemy says, so that savepoints work."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if durable else 'NORMAL'}", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}").close()
+        connection.execute("PRAGMA busy_timeout=30000").close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Any) -> None:
+        # A transaction that reads first and writes then would fail where another process wrote in between.
+        writes = connection.get_execution_options().get(WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def current_revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _migrate(engine: Engine, revision: str) -> None:
+    """Raises InputError for a database that a newer release wrote."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        current = current_revision(connection)
+        if current is not None and current not in known:
+            raise InputError(f"the database is of a newer release of sever (revision {current}): take that one")
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def _shown(url: str) -> str:
+    """Without the password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "(not a URL)"

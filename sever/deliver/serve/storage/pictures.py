@@ -1,0 +1,61 @@
+"""Original images on disk, each once, under the digest of its content; knows no answers.
+
+A name is always a digest that was computed here, so that nothing a client sends becomes a path.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sever.files import atomic_path
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Pictures:
+    """A folder of images."""
+
+    def __init__(self, folder: Path, durable: bool = True) -> None:
+        self.folder, self.durable = folder, durable
+
+    def keep(self, data: bytes) -> str:
+        """Returns the digest; the image is on the disk by then."""
+        digest = hashlib.sha256(data).hexdigest()
+        path = self._path(digest)
+        try:
+            os.utime(path)  # retention leaves alone what was used just now
+        except FileNotFoundError:
+            with atomic_path(path, self.durable) as temporary:
+                temporary.write_bytes(data)
+        return digest
+
+    def read(self, digest: str) -> bytes | None:
+        """None where it was dropped. A file that is not what its name says counts as lost, and raises OSError."""
+        path = self._path(digest)
+        if not path.is_file():
+            return None
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise OSError(f"the image {path} is damaged: its content is not what its name says")
+        return data
+
+    def drop(self, digest: str) -> None:
+        self._path(digest).unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[str]:
+        """The digests of all images that are there."""
+        for path in self.folder.glob("??/*"):
+            if _DIGEST.fullmatch(path.name):
+                yield path.name
+
+    def age(self, digest: str) -> float:
+        """When its file was last sent, in seconds since 1970."""
+        return self._path(digest).stat().st_mtime
+
+    def _path(self, digest: str) -> Path:
+        assert _DIGEST.fullmatch(digest), digest
+        return self.folder / digest[:2] / digest

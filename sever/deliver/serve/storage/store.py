@@ -1,0 +1,49 @@
+"""The database and the images of one service, opened and closed together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from sever.deliver.serve.storage.database import open_database
+from sever.deliver.serve.storage.pictures import Pictures
+from sever.deliver.serve.storage.writer import Writer
+
+T = TypeVar("T")
+DATABASE = "sever.db"
+
+
+def url_of(folder: Path, url: str | None) -> str:
+    """The database that was asked for, or the one in the store's folder."""
+    return url or f"sqlite:///{(folder / DATABASE).absolute()}"
+
+
+class Store:
+    """`url` None: SQLite in the folder. Raises InputError where the database can't be used."""
+
+    def __init__(self, folder: Path, url: str | None = None, durable: bool = True) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.url = url_of(folder, url)
+        self.engine = open_database(self.url, durable)
+        self.pictures = Pictures(folder / "images", durable)
+        self.writer = Writer(self.engine)
+
+    def read(self, call: Callable[[Connection], T]) -> T:
+        """Run a call that only reads."""
+        with self.engine.connect() as connection:
+            return call(connection)
+
+    def write(self, call: Callable[[Connection], T]) -> T:
+        """Run a call that writes, and commit it; from any thread but the event loop's."""
+        return self.writer.write(call)
+
+    async def write_soon(self, call: Callable[[Connection], T]) -> T:
+        return await self.writer.write_soon(call)
+
+    def close(self) -> None:
+        self.writer.stop()
+        self.engine.dispose()
