@@ -13,7 +13,8 @@ from sever.decide.inspector import Inspection
 from sever.deliver.serve.model import ServedModel
 from sever.deliver.serve.server import serve
 from sever.errors import InputError
-from sever.pipeline.inspection import How, LoadedModel, load_model
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import LoadedModel, load_model
 from sever.store import read_rules
 from sever.store.evidence import Evidence
 
@@ -34,7 +35,7 @@ class TrainedModel:
 
 def load_served(path: Path, device: str = "auto") -> ServedModel:
     """Raises InputError for what can't be loaded, and for what draws no masks."""
-    loaded = load_model(path, How(device))
+    loaded = load_model(path, InferenceOptions(device))
     if not loaded.draws_masks:
         raise InputError(f"{path} is a classifier: it draws no masks, so there is nothing to serve; give a segmenter")
     rules = read_rules(Evidence.find(path).rules_file if Evidence.is_at(path) else loaded.folder / "rules.json")

@@ -18,7 +18,8 @@ import uvicorn
 
 from sever.config import RuleSettings
 from sever.config.serve import ServeSettings
-from sever.decide.inspector import Inspection, Inspector, Seen
+from sever.decide.inspector import Inspection, Inspector
+from sever.decide.prediction import Prediction
 from sever.decide.rules import resolve_rules
 from sever.deliver.serve import server as serve_server
 from sever.deliver.serve.model import ServedModel
@@ -62,9 +63,9 @@ class GreyModel:
     def _rules(self) -> RuleSettings:
         return RuleSettings(pixel_threshold=self.threshold, min_pixels=0)
 
-    def _predict(self, images: Sequence[np.ndarray]) -> list[Seen]:
+    def _predict(self, images: Sequence[np.ndarray]) -> list[Prediction]:
         greys = [image.mean(axis=2).astype(np.float32) / 255 for image in images]
-        return [Seen(np.stack([grey, 1 - grey])) for grey in greys]
+        return [Prediction(np.stack([grey, 1 - grey])) for grey in greys]
 
 
 @dataclass
