@@ -22,6 +22,7 @@ WITH_RATIO = [
     "choose_submissions",
     "damage",
     "duplicates",
+    "label_doubts",
     "loader",
     "mixed_precision",
     "origins",
@@ -39,7 +40,7 @@ WITH_RATIO = [
     "tune",
 ]
 # Helpers, and a picture to look at, which is no measurement.
-OTHERS = {"common", "training", "real_vs_synthetic"}
+OTHERS = {"common", "planted_faults", "training", "real_vs_synthetic"}
 
 
 def run(name: str, *arguments: str) -> str:

@@ -86,6 +86,14 @@ FOLDERS: dict[str, tuple[Callable[[Inputs, Path], list[object]], tuple[str, ...]
         lambda given, out: ["data", "check", given.data, "-o", out],
         ("groups.csv", "duplicates.csv", "check.json", "pairs.png"),
     ),
+    "data doubts": (
+        lambda given, out: ["data", "doubts", given.evidence[0], "-o", out],
+        ("doubts.csv", "doubts.json", "doubts.png"),
+    ),
+    "data shift": (
+        lambda given, out: ["data", "shift", given.data, given.images, "-o", out, "--no-copies"],
+        ("shift.json", "shift.png", "weights.csv"),
+    ),
 }
 FILES: dict[str, tuple[Callable[[Inputs, Path], list[object]], str]] = {
     "tune": (lambda given, out: ["tune", "-r", given.evidence[0], "-o", out], "rules.json"),

@@ -99,6 +99,11 @@ def convert_(
         float | None,
         typer.Option(help="Write polygons at most this many pixels off (0: none), instead of exact masks.", min=0),
     ] = None,
+    listed: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the column image: convert only these, in this order, e.g. doubts.csv or next.csv."),
+    ] = None,
+    first: Annotated[int | None, typer.Option(help="With --listed: only the first N images.", min=1)] = None,
     link: Annotated[bool, typer.Option("--link", help="Link the images instead of copying them.")] = False,
     set_: Set = None,
     include: Include = None,
@@ -110,10 +115,13 @@ def convert_(
     Example: `sever data convert data/mine -o for-cvat --to cvat`
     """
     settings = load_data(set_, root=root, skip_bad=skip_bad or None, include=include or None)
-    from sever.pipeline.data_convert import Predicted, convert, render
+    if first is not None and listed is None:
+        raise InputError("--first says how many images of a list; name the list, too (--listed doubts.csv)")
+    from sever.pipeline.data_convert import Listed, Predicted, convert, render
 
     predicted = None if predictions is None else Predicted(predictions, run)
-    numbers = convert(settings, split.value, to.value, output, tolerance, link, predicted)
+    some = None if listed is None else Listed(listed, first)
+    numbers = convert(settings, split.value, to.value, output, tolerance, link, predicted, some)
     say(json.dumps(numbers, indent=2) if as_json else render(numbers))
 
 

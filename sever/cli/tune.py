@@ -29,6 +29,10 @@ def tune(
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.", min=20)] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.", min=0)] = 0,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="CSV image_id,weight (from `sever data shift`): how much each image counts in every score."),
+    ] = None,
     allow_worse: Annotated[
         bool, typer.Option("--allow-worse", help="Also accept rules that make some class worse beyond noise.")
     ] = False,
@@ -46,5 +50,5 @@ def tune(
     """
     from sever.pipeline.tune import TuneOptions, render, tune_candidate
 
-    report = tune_candidate(run, TuneOptions(output, draws, seed, allow_worse, apply))
+    report = tune_candidate(run, TuneOptions(output, draws, seed, allow_worse, apply, weights))
     say(json.dumps(report, indent=2) if as_json else render(report))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sever.config import MAX_PIXELS, DataSettings
 from sever.data.faults import Skipped, raise_unless
-from sever.data.formats.registry import FORMATS, WITHOUT_MASKS, find_format, raise_unless_masks
+from sever.data.formats.registry import FORMATS, WITHOUT_MASKS, find_format, has_format, raise_unless_masks
 from sever.data.groups import with_groups
 from sever.data.images import IMAGE_SUFFIXES
 from sever.data.listing import find_damaged, leave_out, list_table, measure, table_of_paths, without_labels
@@ -23,6 +23,7 @@ __all__ = [
     "WITHOUT_MASKS",
     "Skipped",
     "find_format",
+    "has_format",
     "passed_over",
     "passed_over_beside",
     "raise_unless_masks",

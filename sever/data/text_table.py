@@ -50,7 +50,7 @@ def _raise_if_parted_otherwise(path: Path, forms: Sequence[tuple[str, ...]]) -> 
     for name, separator in SEPARATORS.items():
         columns = {column.strip().strip('"') for column in header.split(separator)}
         # Where any columns will do, they are told by there being several, and no commas.
-        if any(set(form) <= columns if form else len(columns) > 1 and "," not in header for form in forms):
+        if len(columns) > 1 and any(set(form) <= columns if form else "," not in header for form in forms):
             raise InputError(
                 f"{path} lacks a column: its columns are parted by {name} ({header}), but must be parted by commas; "
                 "save it as CSV with commas"

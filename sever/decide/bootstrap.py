@@ -46,22 +46,33 @@ class Interval:
 
 
 def mean_interval(
-    scores_nc: np.ndarray, groups_n: Groups = None, draws: int = 1000, seed: int = 0, level: float = 0.95
+    scores_nc: np.ndarray,
+    groups_n: Groups = None,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    weights_n: np.ndarray | None = None,
 ) -> Interval:
     """Mean over all scores (N,) or (N, C), row n one image, and its interval; NaN means "no score" and is left out.
 
-    Raises InputError for fewer than two groups or `draws`, or a level outside 0..1.
+    `weights_n`: how much each image counts. Raises InputError for fewer than two groups or `draws`, or a level outside
+    0..1.
     """
     rows = np.asarray(scores_nc, dtype=np.float64).reshape(len(scores_nc), -1)
-    return _interval(_RowSums.of(rows.reshape(len(rows), -1, 1)), groups_n, draws, seed, level)[0]
+    return _interval(_RowSums.of(rows.reshape(len(rows), -1, 1), weights_n), groups_n, draws, seed, level)[0]
 
 
 def column_intervals(
-    scores_nc: np.ndarray, groups_n: Groups = None, draws: int = 1000, seed: int = 0, level: float = 0.95
+    scores_nc: np.ndarray,
+    groups_n: Groups = None,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+    weights_n: np.ndarray | None = None,
 ) -> list[Interval]:
     """`mean_interval` of every column (class) of (N, C), all from the same draws."""
     rows = np.asarray(scores_nc, dtype=np.float64)
-    return _interval(_RowSums.of(rows[:, None, :]), groups_n, draws, seed, level)
+    return _interval(_RowSums.of(rows[:, None, :], weights_n), groups_n, draws, seed, level)
 
 
 def paired_interval(
@@ -71,10 +82,11 @@ def paired_interval(
     draws: int = 1000,
     seed: int = 0,
     level: float = 0.95,
+    weights_n: np.ndarray | None = None,
 ) -> Interval:
     """Mean of `a - b`, scores of the same images, and its interval; equal scores give exactly 0, 0, 0."""
     assert np.shape(a_nc) == np.shape(b_nc), f"pairs differ in shape: {np.shape(a_nc)} and {np.shape(b_nc)}"
-    return mean_interval(np.subtract(a_nc, b_nc, dtype=np.float64), groups_n, draws, seed, level)
+    return mean_interval(np.subtract(a_nc, b_nc, dtype=np.float64), groups_n, draws, seed, level, weights_n)
 
 
 def group_numbers(groups_n: Groups, count: int) -> np.ndarray:
@@ -100,10 +112,15 @@ class _RowSums:
     counts_nk: np.ndarray
 
     @staticmethod
-    def of(scores_nmk: np.ndarray) -> _RowSums:
+    def of(scores_nmk: np.ndarray, weights_n: np.ndarray | None = None) -> _RowSums:
         """From (N, M, K): the mean runs over N and M."""
         there = ~np.isnan(scores_nmk)
-        return _RowSums(np.where(there, scores_nmk, 0.0).sum(axis=1), there.sum(axis=1).astype(np.float64))
+        sums, counts = np.where(there, scores_nmk, 0.0).sum(axis=1), there.sum(axis=1).astype(np.float64)
+        return (
+            _RowSums(sums, counts)
+            if weights_n is None
+            else _RowSums(sums * weights_n[:, None], counts * weights_n[:, None])
+        )
 
 
 def _interval(rows: _RowSums, groups_n: Groups, draws: int, seed: int, level: float) -> list[Interval]:

@@ -22,6 +22,7 @@ from sever.data.formats.label_studio import read_label_studio
 from sever.data.formats.registry import FORMATS
 from sever.data.formats.writers import WRITERS, Writer
 from sever.data.layouts import raise_unless_masks, read_images, read_table
+from sever.data.listed import select_listed
 from sever.data.listing import with_runs
 from sever.data.run_table import read_run_table
 from sever.data.table import ImageTable
@@ -48,6 +49,14 @@ class Predicted:
     run: Path | None = None
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Only the images that a CSV names, such as doubts.csv, in its order; the `first` of them, or all."""
+
+    file: Path
+    first: int | None = None
+
+
 @writes_to("output", whole=True)
 def convert(
     settings: DataSettings,
@@ -57,15 +66,19 @@ def convert(
     tolerance: float | None = None,
     link: bool = False,
     predicted: Predicted | None = None,
+    listed: Listed | None = None,
 ) -> dict[str, Any]:
     """Write the data set, or with `predicted` what a model found in its images, to a new folder; returns what was lost.
 
-    `tolerance`: polygons, at most so many pixels off. `link`: links to the images in place of copies.
+    `tolerance`: polygons, at most so many pixels off. `link`: links to the images in place of copies. `listed`: some
+    images only, so that the most urgent ones come first in the tool.
     """
     writer = _writer(to)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"-o {output} exists and is not empty; name a new folder, or remove this one first")
     table, skipped = _labelled(settings, split) if predicted is None else _predicted(settings, predicted)
+    if listed is not None:
+        table = select_listed(table, listed.file, listed.first)
     maps = None if predicted is None else ProbabilityStore(predicted.folder / "probs")
     if maps is not None:
         _raise_unless_of_these(maps, table)

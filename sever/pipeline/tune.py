@@ -24,6 +24,7 @@ from sever.output import OutputFolder
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.progress import meter, tell
 from sever.pipeline.tables import as_text
+from sever.pipeline.weights import read_weights
 from sever.store import read_rules
 from sever.store.evidence import TUNED_RULES, TUNING_REPORT
 
@@ -36,13 +37,15 @@ TUNED = ("pixel_threshold", "label_threshold", "min_pixels", "gate_threshold")
 class TuneOptions:
     """`output`: the file for the rules, by default rules-tuned.json in the candidate's folder, with the report
     tune.json beside it; NAME.json has NAME-report.json.
-    `apply`: the candidate's own rules and score table are replaced too."""
+    `apply`: the candidate's own rules and score table are replaced too.
+    `weights`: CSV image_id,weight: how much each image counts (`sever data shift`)."""
 
     output: Path | None = None
     draws: int = 1000
     seed: int = 0
     allow_worse: bool = False
     apply: bool = False
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class _Search:
     tuning: Tuning
     drawn: _Drawn
     verdict: Verdict
+    weights_n: np.ndarray | None = None
     refused: tuple[int, ...] = ()
 
     @property
@@ -150,13 +154,14 @@ def _search(opened: OpenEvidence, options: TuneOptions) -> _Search:
     default = resolve_rules(opened.rules, opened.num_classes)
     heights, widths = (opened.table.frame[name].to_numpy() for name in ("height", "width"))
     grid = rule_grid(default, int(np.median(heights * widths)), opened.gate_probs_nc is not None)
-    table = _table(opened, default, grid)
+    weights_n = None if options.weights is None else read_weights(options.weights, opened.table.image_ids)
+    table = _table(opened, default, grid, weights_n)
 
     def search(refused: tuple[int, ...]) -> _Search:
         tuning = tune(table, opened.folds_n, default, grid, refused)
         drawn = _draw(opened, default, tuning)
-        verdict = judge(drawn.held_out_nc, drawn.default_nc, _groups(opened), options.draws, options.seed)
-        return _Search(default, grid, table, tuning, drawn, verdict, refused)
+        verdict = judge(drawn.held_out_nc, drawn.default_nc, _groups(opened), options.draws, options.seed, weights_n)
+        return _Search(default, grid, table, tuning, drawn, verdict, weights_n, refused)
 
     found = search(())
     while found.verdict.worse and not options.allow_worse:
@@ -175,14 +180,14 @@ def _more_refused(found: _Search, class_names: Sequence[str]) -> tuple[int, ...]
     return tuple(sorted(refused))
 
 
-def _table(opened: OpenEvidence, default: Rules, grid: Grid) -> RuleTable:
+def _table(opened: OpenEvidence, default: Rules, grid: Grid, weights_n: np.ndarray | None) -> RuleTable:
     rows = []
     with meter("count pixels", len(opened.table)) as progress:
         for row, levels_chw in opened.maps():
             truth_chw = opened.table.mask(row)
             rows.append(table_row(levels_chw, truth_chw, default, grid.thresholds, opened.gate(row)))
             progress.advance()
-    return RuleTable.of(rows, grid.thresholds, opened.gate_probs_nc)
+    return RuleTable.of(rows, grid.thresholds, opened.gate_probs_nc, weights_n)
 
 
 def _draw(opened: OpenEvidence, default: Rules, tuning: Tuning) -> _Drawn:
@@ -220,7 +225,9 @@ def _report(opened: OpenEvidence, search: _Search, options: TuneOptions, output:
     names = opened.table.class_names
     verdict, found = search.verdict, search.tuning.found
     groups = _groups(opened)
-    default_score = mean_interval(search.drawn.default_nc, groups, options.draws, options.seed)
+    default_score = mean_interval(
+        search.drawn.default_nc, groups, options.draws, options.seed, weights_n=search.weights_n
+    )
     return {
         "candidate": str(opened.evidence.folder),
         "name": opened.name,
@@ -235,7 +242,8 @@ def _report(opened: OpenEvidence, search: _Search, options: TuneOptions, output:
         "rules": str(output),
         "gain": asdict(verdict.gain),
         "dice_default": asdict(default_score),
-        "dice_found_in_sample": float(search.drawn.found_nc.mean()),
+        "dice_found_in_sample": float(np.average(search.drawn.found_nc.mean(axis=1), weights=search.weights_n)),
+        "weights": None if options.weights is None else str(options.weights),
         "gate": {"default": _gate(search.default), "found": _gate(found), "chosen": _gate(search.chosen)},
         "classes": [_class_report(opened, search, index) for index in range(len(names))],
     }

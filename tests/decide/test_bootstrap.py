@@ -127,3 +127,11 @@ def test_the_seed_decides() -> None:
 def test_what_gives_no_interval_is_told(groups: Groups, draws: int, level: float, said: str) -> None:
     with pytest.raises(InputError, match=said):
         mean_interval(np.array([0.0, 0.5, 1.0]), groups, draws, level=level)
+
+
+def test_a_weight_of_two_is_a_second_copy_in_the_same_group() -> None:
+    scores, groups = np.array([0.1, 0.7, 0.4, 0.9]), ["a", "a", "b", "c"]
+    twice = mean_interval(np.append(scores, 0.4), [*groups, "b"], draws=50)
+    assert mean_interval(scores, groups, draws=50, weights_n=np.array([1.0, 1, 2, 1])) == twice
+    plain = mean_interval(scores, groups, draws=50)
+    assert mean_interval(scores, groups, draws=50, weights_n=np.ones(4)) == plain

@@ -277,6 +277,20 @@ def cross_fitted(table: RuleTable, default: Rules) -> tuple[np.ndarray, Rules]:
     return tuned_nc, tuning.found
 
 
+def test_a_weight_of_three_counts_as_three_copies() -> None:
+    default = Rules((one_class(), one_class()))
+    levels, truths, gate_nc = some_maps(4, 12, 2)
+    rows = [
+        table_row(*pair, default, PIXEL_THRESHOLDS, gate) for *pair, gate in zip(levels, truths, gate_nc, strict=True)
+    ]
+    times = np.array([3.0, 1, 1, 1, 3, 1, 1, 1, 1, 1, 1, 3])
+    copies = np.repeat(np.arange(12), times.astype(int))
+    weighted = RuleTable.of(rows, PIXEL_THRESHOLDS, gate_nc, times)
+    copied = RuleTable.of([rows[at] for at in copies], PIXEL_THRESHOLDS, gate_nc[copies])
+    grid, folds_n = plain_grid(weighted, default), np.arange(12) % FOLDS
+    assert tune(weighted, folds_n, default, grid) == tune(copied, folds_n[copies], default, grid)
+
+
 class TestVerdict:
     def test_noise_is_no_gain_though_it_looks_like_one(self) -> None:
         default, adopted, looks_better = Rules((one_class(),) * 2), 0, 0

@@ -33,8 +33,8 @@ from sever.pipeline.blend.combine import Order, make_blend
 from sever.pipeline.inspection import DatasetFacts
 from sever.pipeline.leaderboard import course, draft_submission, record_scores, record_submission
 from sever.pipeline.progress import meter
-from sever.pipeline.select.candidates import read_columns
 from sever.pipeline.story.state import StoryState
+from sever.pipeline.weights import read_columns
 from sever.seals import NOTES, read_sealed
 from sever.store import Evidence, LabelStore, ProbabilityStore, Run, read_rules
 from sever.store import records as kinds

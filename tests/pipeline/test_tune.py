@@ -317,3 +317,28 @@ def test_a_class_that_loses_by_the_others_rules_stops_them(candidate: Callable[.
     assert [each["refused"] for each in report["classes"]] == [True] * CLASSES
     assert not report["adopted"]
     assert report["gain"] == {"mean": 0, "low": 0, "high": 0}
+
+
+def test_weights_decide_which_images_rules_are_chosen_for(candidate: Callable[..., Path], tmp_path: Path) -> None:
+    """Every score in the report is a weighted mean; equal weights, whatever their size, change nothing."""
+    folder = candidate(specks)
+    opened = open_evidence(folder)
+    pairs = opened.evidence.read_pairs().groupby("image_id")["dice"].mean()
+    weights = pd.Series(np.linspace(0.2, 3, len(pairs)), pairs.index, name="weight")
+    file = tmp_path / "weights.csv"
+    weights.rename_axis("image_id").to_csv(file)
+    report = tune_candidate(folder, TuneOptions(draws=20, weights=file))
+    assert report["weights"] == str(file)
+    assert report["dice_default"]["mean"] == pytest.approx(np.average(pairs, weights=weights), abs=1e-6)
+    even = tmp_path / "even.csv"
+    (weights * 0 + 5).rename_axis("image_id").to_csv(even)
+    same, plain = (tune_candidate(folder, TuneOptions(draws=20, weights=each)) for each in (even, None))
+    assert {**same, "weights": None} == plain
+
+
+def test_weights_that_lack_an_image_are_refused(
+    candidate: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weights.csv").write_text("image_id,weight\nnowhere.jpg,1\n")
+    assert sever("tune", "-r", candidate(), "--weights", tmp_path / "weights.csv") == 2
+    assert "every image out of fold needs one" in capsys.readouterr().err

@@ -95,6 +95,11 @@ def raise_unless_masks(settings: DataSettings) -> None:
         )
 
 
+def has_format(settings: DataSettings) -> bool:
+    """Whether the folder is a data set at all, and not just images."""
+    return settings.layout != "auto" or any(each.looks_like(settings.root) for each in FORMATS.values())
+
+
 def find_format(settings: DataSettings) -> str:
     """Name of the format that the folder has. Raises InputError where it has none, or looks like several."""
     root = settings.root

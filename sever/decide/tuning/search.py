@@ -34,7 +34,8 @@ class Tuning:
 
 @dataclass(frozen=True)
 class _ClassScores:
-    """One class under one gate: sums of Dice over the images of each fold, (F, T, L, A, G), in the order of `axes`."""
+    """One class under one gate: sums of Dice, each image by its weight, over each fold, (F, T, L, A, G), in the order
+    of `axes`."""
 
     sums: np.ndarray
     axes: tuple[tuple[float, ...], ...]
@@ -53,12 +54,12 @@ def tune(
     assert len(folds) >= 2, "cross-fitting needs two folds"
     gates = tuple(gate for gate in grid.gates if not frozen or _leaves_default(gate, default))
     scores = {gate: _all_class_scores(table, folds_n, default, grid, gate) for gate in gates}
-    images_f = np.array([np.count_nonzero(folds_n == fold) for fold in folds])
+    images_f = np.array([table.counts_n[folds_n == fold].sum() for fold in folds])
     positive_fc = np.stack([(table.true_nc[folds_n == fold] > 0).sum(axis=0) for fold in folds])
 
     def choose(chosen_f: np.ndarray) -> Rules:
         stays = {*frozen, *np.flatnonzero(positive_fc[chosen_f].sum(axis=0) == 0).tolist()}
-        return _choose(scores, chosen_f, int(images_f[chosen_f].sum()), default, stays)
+        return _choose(scores, chosen_f, float(images_f[chosen_f].sum()), default, stays)
 
     everything = np.ones(len(folds), dtype=bool)
     by_fold = {int(fold): choose(folds != fold) for fold in folds}
@@ -77,7 +78,7 @@ def curves(
     """How class `index` scores when one value of `rules` is moved: (value, mean Dice, that of its plateau) by name."""
     gate = default_gate(rules)
     scores = _class_scores(table, folds_n, default, grid.classes[index], gate, index)
-    mean = scores.sums.sum(axis=0) / table.num_images
+    mean = scores.sums.sum(axis=0) / table.counts_n.sum()
     robust = plateau(mean)
     here = _place(scores.axes, start_values(rules.classes[index], rules))
     names = ("pixel_threshold", "label_threshold", "min_pixels", "gate_threshold")
@@ -97,7 +98,7 @@ def _leaves_default(gate: Gate, default: Rules) -> bool:
 def _choose(
     scores: dict[Gate, list[_ClassScores]],
     chosen_f: np.ndarray,
-    images: int,
+    images: float,
     default: Rules,
     stays: Collection[int],
 ) -> Rules:
@@ -155,13 +156,13 @@ def _class_scores(
         passed = np.searchsorted(np.asarray(veto, np.float32), table.gate_nc[:, index], side="right")
     gated = replace(default, gate_kind=gate.kind, gate_factor=gate.factor)
     required_na = np.stack([table.required_pixels(index, area, gated) for area in axes.min_pixels], axis=1)
-    empty = table.empty_dice(index)
+    empty = table.empty_dice(index) * table.counts_n
     empty_f = np.bincount(fold_numbers, empty)
     sums = np.empty((len(empty_f), *map(len, lines)))
     for at, threshold in enumerate(axes.pixel_thresholds):
         pixels = table.predicted_tnc[table.thresholds.index(threshold), :, index]
         areas = (pixels[:, None] >= required_na).sum(axis=1)
-        gain = table.drawn_dice(index, threshold) - empty
+        gain = table.drawn_dice(index, threshold) * table.counts_n - empty
         sums[:, at] = _sums_of_kept(gain, (fold_numbers, labels, areas, passed), sums[:, at].shape)
     sums += empty_f[:, None, None, None, None]
     return _ClassScores(sums, lines, _place(lines, (*start[:3], start[3] if gate.kind == "veto" else 0.0)))

@@ -33,7 +33,10 @@ class TableRow:
 
 @dataclass(frozen=True)
 class RuleTable:
-    """The rows of N images; `gate_nc` is what the image classifier said, where there is one."""
+    """The rows of N images; `gate_nc` is what the image classifier said, where there is one.
+
+    `weights_n`: how much each image counts in a mean score, 1 on average; None: all alike.
+    """
 
     thresholds: tuple[float, ...]
     predicted_tnc: np.ndarray
@@ -41,9 +44,15 @@ class RuleTable:
     true_nc: np.ndarray
     top_nc: np.ndarray
     gate_nc: np.ndarray | None = None
+    weights_n: np.ndarray | None = None
 
     @staticmethod
-    def of(rows: Sequence[TableRow], thresholds: Sequence[float], gate_nc: np.ndarray | None = None) -> RuleTable:
+    def of(
+        rows: Sequence[TableRow],
+        thresholds: Sequence[float],
+        gate_nc: np.ndarray | None = None,
+        weights_n: np.ndarray | None = None,
+    ) -> RuleTable:
         assert rows, "a table needs an image"
         return RuleTable(
             tuple(thresholds),
@@ -52,7 +61,13 @@ class RuleTable:
             np.stack([row.true_c for row in rows]),
             np.stack([row.top_c for row in rows]),
             gate_nc,
+            weights_n,
         )
+
+    @property
+    def counts_n(self) -> np.ndarray:
+        """(N,) how much each image counts."""
+        return np.ones(self.num_images) if self.weights_n is None else self.weights_n
 
     @property
     def num_images(self) -> int:

@@ -40,12 +40,19 @@ class Verdict:
         )
 
 
-def judge(tuned_nc: np.ndarray, default_nc: np.ndarray, groups_n: Groups, draws: int = 1000, seed: int = 0) -> Verdict:
+def judge(
+    tuned_nc: np.ndarray,
+    default_nc: np.ndarray,
+    groups_n: Groups,
+    draws: int = 1000,
+    seed: int = 0,
+    weights_n: np.ndarray | None = None,
+) -> Verdict:
     """Compare Dice (N, C) of held-out images by the rules that the other folds chose with those by the default."""
     difference_nc = tuned_nc - default_nc
-    by_class = tuple(column_intervals(difference_nc, groups_n, draws, seed))
+    by_class = tuple(column_intervals(difference_nc, groups_n, draws, seed, weights_n=weights_n))
     worse = tuple(index for index, interval in enumerate(by_class) if interval.is_loss)
-    return Verdict(paired_interval(tuned_nc, default_nc, groups_n, draws, seed), by_class, worse)
+    return Verdict(paired_interval(tuned_nc, default_nc, groups_n, draws, seed, weights_n=weights_n), by_class, worse)
 
 
 def _refusal(names: Collection[str]) -> str:

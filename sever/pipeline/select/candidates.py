@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from sever.errors import InputError
+from sever.pipeline.weights import read_columns
 from sever.store import Evidence
-from sever.store.tables import parse_csv
 
 NEEDED = ("image_id", "group", "class_id", "dice", "true_pixels")
 
@@ -44,21 +44,6 @@ class Candidates:
             known_m[at] = score
         return known_m
 
-    def read_weights(self, path: Path) -> np.ndarray:
-        """(N,) weights by a CSV with the columns image_id and weight. Raises InputError."""
-        frame = read_columns(path, ("image_id", "weight"))
-        weights = pd.to_numeric(frame.set_index("image_id")["weight"], errors="coerce")
-        if weights.index.has_duplicates:
-            raise InputError(f"{path} gives an image two weights: {weights.index[weights.index.duplicated()][0]}")
-        weights_n = weights.reindex(self.image_ids).to_numpy(dtype=float)
-        bad = np.flatnonzero(~(np.isfinite(weights_n) & (weights_n > 0)))
-        if bad.size:
-            raise InputError(
-                f"{path} gives no weight above 0 to {bad.size} of {len(weights_n)} images, as to "
-                f"{self.image_ids[bad[0]]}; every image out of fold needs one"
-            )
-        return weights_n
-
     def _position(self, name: str, path: Path) -> int:
         for names in (self.names, self.given):
             if name in names:
@@ -87,17 +72,6 @@ def read_candidates(paths: Sequence[Path]) -> Candidates:
         by_image["true_pixels"].sum().to_numpy() == 0,
         scores_nm,
     )
-
-
-def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    try:
-        frame = parse_csv(path.read_bytes(), path)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise InputError(f"{path} lacks the column {', '.join(missing)}; it needs {', '.join(columns)}")
-    return frame
 
 
 def _read_pairs(evidence: Evidence) -> pd.DataFrame:

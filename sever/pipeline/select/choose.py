@@ -27,6 +27,7 @@ from sever.errors import InputError
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.select.candidates import Candidates, read_candidates
 from sever.pipeline.select.image_features import clusters, folder_features, likeness_to_test
+from sever.pipeline.weights import read_weights
 
 CLUSTER_KINDS = ("features", "groups")
 # The public share of the 2019 competition: 1,801 of 5,506 test images.
@@ -165,7 +166,7 @@ def _split(settings: SelectSettings, num_images: int) -> Split:
 
 def _facts(candidates: Candidates, settings: SelectSettings) -> tuple[GroupScores, tuple[str, ...]]:
     """What the scenarios need, as far as they are wanted; and what a person should know of it."""
-    weights_n = candidates.read_weights(settings.weights) if settings.weights is not None else None
+    weights_n = read_weights(settings.weights, candidates.image_ids) if settings.weights is not None else None
     notes: list[str] = []
     features_nf = None
     if settings.test_images is not None:

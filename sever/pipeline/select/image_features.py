@@ -14,11 +14,9 @@ from sklearn.preprocessing import StandardScaler
 
 from sever.data.reader import ImageReader
 from sever.data.stats import image_features
+from sever.decide.two_samples import stand_in_weights
 from sever.pipeline.progress import meter
 from sever.pipeline.streams import read_ahead
-
-# An image may count at most this many times as much as an average one, or this many times less.
-MOST_WEIGHT = 10.0
 
 
 def folder_features(paths: Sequence[Path], read: ImageReader) -> np.ndarray:
@@ -50,6 +48,4 @@ def likeness_to_test(train_nf: np.ndarray, test_nf: np.ndarray) -> tuple[np.ndar
     is_test_n = np.repeat([0, 1], [len(train_nf), len(test_nf)])
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000))
     test_probs_n = model.fit(features_nf, is_test_n).predict_proba(features_nf)[:, 1]
-    odds_n = test_probs_n[: len(train_nf)] / (1 - test_probs_n[: len(train_nf)] + 1e-12)
-    weights_n = np.clip(odds_n / odds_n.mean(), 1 / MOST_WEIGHT, MOST_WEIGHT)
-    return weights_n / weights_n.mean(), float(roc_auc_score(is_test_n, test_probs_n))
+    return stand_in_weights(test_probs_n[: len(train_nf)]), float(roc_auc_score(is_test_n, test_probs_n))
