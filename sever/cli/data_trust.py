@@ -36,10 +36,10 @@ def doubts(
     --listed doubts/doubts.csv --first 50`
     """
     from sever.pipeline.data_doubts import default_folder, doubt_labels, render
-    from sever.pipeline.inspection import How
+    from sever.pipeline.inference.options import InferenceOptions
 
     folder = output or default_folder(candidate)
-    numbers = doubt_labels(candidate, folder, How(device, precision), sheet)
+    numbers = doubt_labels(candidate, folder, InferenceOptions(device, precision), sheet)
     say(json.dumps(numbers, indent=2) if as_json else render(numbers, folder))
 
 

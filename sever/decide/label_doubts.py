@@ -54,7 +54,7 @@ def find_doubts(levels_chw: np.ndarray, true_chw: np.ndarray) -> list[Doubt]:
     probs_chw = np.clip(dequantise(levels_chw), LEAST_PROB, 1 - LEAST_PROB)
     odds_chw = np.log(probs_chw / (1 - probs_chw))
     odds_chw[true_chw == IGNORED] = 0
-    views = _Views(odds_chw, true_chw == 1, odds_chw > 0)
+    views = _Views(odds_chw, np.asarray(true_chw == 1), np.asarray(odds_chw > 0))
     found = [*_missing(views), *_extra(views), *_swapped(views), *_moved(views)]
     return sorted(found, key=lambda doubt: -doubt.score)
 
@@ -108,7 +108,7 @@ class _Views:
 
 def _missing(views: _Views) -> Iterator[Doubt]:
     """Regions that the network draws where hardly anything is labelled."""
-    labelled_hw = views.labels_chw.any(axis=0)
+    labelled_hw = np.asarray(views.labels_chw.any(axis=0))
     for index, drawn_hw in enumerate(views.drawn_chw):
         for region_hw in _regions(drawn_hw):
             if labelled_hw[region_hw].mean() < COVERED:

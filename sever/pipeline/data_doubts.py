@@ -17,7 +17,7 @@ from sever.decide.label_doubts import KINDS, Doubt, compared, find_doubts, worst
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.inspection import How
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.progress import meter
 from sever.pipeline.report.write import Source, open_source
 from sever.store import Evidence, find_run
@@ -52,14 +52,14 @@ def default_folder(path: Path) -> Path:
 
 
 @writes_to("output")
-def doubt_labels(path: Path, output: Path, how: How, num_shown: int) -> dict[str, Any]:
+def doubt_labels(path: Path, output: Path, options: InferenceOptions, num_shown: int) -> dict[str, Any]:
     """Rank the labels of evidence, or of a run's validation images; writes RESULTS, returns doubts.json's content.
 
     Raises InputError for what can't be read, and for classifiers, which draw no masks.
     """
     home = OutputFolder(output)
     home.claim(RESULTS)
-    source = open_source(path, how)
+    source = open_source(path, options)
     found = _find(source)
     ranked = {kind: sorted((each for each in found if each.doubt.kind == kind), key=_worst_first) for kind in KINDS}
     frame = _table(source, [each for kind in KINDS for each in ranked[kind]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from sever.store.origin import image_digests
 RESULTS = ("shift.json", "shift.png", "weights.csv")
 LEAST_OVERLAP = 0.5
 STATISTICS = 10
+SIZES_SHOWN = 3
 NAMES = ("A", "B")
 NO_CLASSES = ("defect",)  # a table has at least one class; what plain images show is asked nowhere here
 
@@ -208,8 +210,8 @@ def _numbers(
 
 
 def _of_set(each: _Set) -> dict[str, Any]:
-    sizes = each.table.frame.groupby(["height", "width"]).size().sort_values(ascending=False)
-    most = [{"height": int(h), "width": int(w), "images": int(n)} for (h, w), n in sizes.head(3).items()]
+    sizes = Counter(each.table.size(row) for row in range(len(each.table))).most_common(SIZES_SHOWN)
+    most = [{"height": height, "width": width, "images": count} for (height, width), count in sizes]
     return {"root": str(each.root), "images": len(each.table), "sizes": most}
 
 
