@@ -1,0 +1,76 @@
+"""OpenVINO: a graph as a forward on the CPU, in f32, bf16 or int8; knows no bundle and no torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from sever.decide.prediction import Forward
+from sever.deliver.runtime.forward import checked
+from sever.errors import InputError
+
+_TELEMETRY = "openvino_telemetry"
+# What OpenVINO is told to compute in: int8 is in the graph itself, and what is not quantised there stays bf16.
+PRECISIONS = {"f32": "f32", "bf16": "bf16", "int8": "bf16"}
+
+
+def version() -> str:
+    """Raises InputError where it is not installed."""
+    return f"openvino {_library().__version__.split('-')[0]}"
+
+
+def openvino_forward(
+    graph: bytes, num_classes: int, precision: str = "f32", weights: bytes | None = None, threads: int | None = None
+) -> Forward:
+    """The forward of an ONNX model, or of an OpenVINO one with its `weights`. Raises InputError where it is neither."""
+    openvino = _library()
+    core = openvino.Core()
+    options: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    try:
+        compiled = core.compile_model(_read(openvino, core, graph, weights), "CPU", options)
+    except RuntimeError as error:
+        raise InputError(f"OpenVINO can't read the bundle's graph: {' '.join(str(error).split())[:160]}") from error
+    names = [output.get_any_name() for output in compiled.outputs]
+
+    def forward(pixels_nhwc: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        answers = compiled(np.ascontiguousarray(pixels_nhwc))
+        by_name = {name: np.array(answers[at], dtype=np.float32) for at, name in enumerate(names)}
+        return checked(by_name, pixels_nhwc, num_classes)
+
+    return forward
+
+
+def _read(openvino: Any, core: Any, graph: bytes, weights: bytes | None) -> Any:
+    if weights is None:
+        return core.read_model(graph)
+    return core.read_model(graph, openvino.Tensor(np.frombuffer(weights, np.uint8)))
+
+
+def _library() -> Any:
+    with no_telemetry():
+        try:
+            import openvino
+        except ModuleNotFoundError as error:
+            raise InputError("OpenVINO is not installed here: pip install 'sever[openvino]'") from error
+    return openvino
+
+
+@contextmanager
+def no_telemetry() -> Iterator[None]:
+    """Importing openvino tells a host on the internet of it, unless the package that does so can't be imported."""
+    held = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == _TELEMETRY}
+    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # which means: there is no such package
+    try:
+        yield
+    finally:
+        del sys.modules[_TELEMETRY]
+        sys.modules.update(held)
