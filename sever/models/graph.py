@@ -8,11 +8,12 @@ flips are outside (`sever.decide`).
 from __future__ import annotations
 
 import copy
-import io
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from segmentation_models_pytorch.decoders.pspnet.decoder import PSPBlock
@@ -49,9 +50,9 @@ def onnx_graph(network: PixelNetwork, loss: str, draws_masks: bool, labels_image
     names = [MAPS] * draws_masks + [LABELS] * labels_images
     axes = {INPUT: {0: "images", 1: "height", 2: "width"}, LABELS: {0: "images"}}
     axes[MAPS] = {0: "images", 2: "height", 3: "width"}
-    file = io.BytesIO()
     try:
-        with torch.inference_mode(), _quiet():
+        with torch.inference_mode(), _quiet(), tempfile.TemporaryDirectory(prefix="sever-graph-") as folder:
+            file = Path(folder) / "network.onnx"
             torch.onnx.export(
                 answers,
                 (_pixels_to_trace(network),),
@@ -63,24 +64,24 @@ def onnx_graph(network: PixelNetwork, loss: str, draws_masks: bool, labels_image
                 output_names=names,
                 dynamic_axes={name: axes[name] for name in (INPUT, *names)},
             )
+            return file.read_bytes()
     except Exception as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(
             f"this network can't be written as an ONNX graph: {reason}. All architectures but DPT can, with "
             "convolutional encoders and mit_b*"
         ) from error
-    return file.getvalue()
 
 
 class _AreaPool(nn.Module):
     """nn.AdaptiveAvgPool2d as two products of matrices: ONNX has no such pooling for images of any size."""
 
-    def __init__(self, size: int | tuple[int, int]) -> None:
+    def __init__(self, side: int) -> None:
         super().__init__()
-        self.sides = (size, size) if isinstance(size, int) else size
+        self.side = side
 
     def forward(self, features: Tensor) -> Tensor:
-        rows, columns = (_area_means(side, features.shape[axis]) for side, axis in zip(self.sides, (2, 3), strict=True))
+        rows, columns = (_area_means(self.side, features.shape[axis]) for axis in (2, 3))
         return rows @ features @ columns.transpose(0, 1)
 
 
@@ -106,12 +107,12 @@ class _PyramidBlock(nn.Module):
 
 def _exportable(network: PixelNetwork) -> PixelNetwork:
     """A copy on the CPU, in evaluation mode, without modules that ONNX lacks."""
-    own = copy.deepcopy(network).to("cpu", memory_format=torch.contiguous_format).eval()
+    own = copy.deepcopy(network).to("cpu").to(memory_format=torch.contiguous_format).eval()
     for module in list(own.modules()):
         for name, child in module.named_children():
             if isinstance(child, PSPBlock):
                 setattr(module, name, _PyramidBlock(child))
-            elif isinstance(child, nn.AdaptiveAvgPool2d) and child.output_size not in (1, (1, 1)):
+            elif isinstance(child, nn.AdaptiveAvgPool2d) and isinstance(child.output_size, int) and child.output_size > 1:
                 setattr(module, name, _AreaPool(child.output_size))
     return own
 

@@ -50,7 +50,6 @@ MANIFEST_VALUES: dict[str, Any] = {
     "networks": [NETWORK],
     "model": {"network": 0},
     "rules": {"pixel_threshold": [0.5, 0.4], "min_pixels": 7},
-    "identity": "0" * 32,
     "parts": {},
 }
 BLEND = {"kind": "mean", "weights": [1.0, 2.0], "power": 2.0}

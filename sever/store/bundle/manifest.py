@@ -13,6 +13,7 @@ from sever.decide.ensemble import Blend
 from sever.decide.rules import resolve_rules
 from sever.names import fault_of
 from sever.records import Count, Part, Probability, Record, Sha256
+from sever.store.origin import digest_of
 from sever.store.records import BlendValues, IntervalRecord, Names
 
 FORMAT: Literal["sever-bundle"] = "sever-bundle"
@@ -168,12 +169,17 @@ class BundleRecord(Record):
     rules: RuleSettings
     # Which path below torch/ `-r` means; null where the bundle has no weights for torch.
     torch: str | None = None
-    identity: str
     statistics: StatisticsRecord | None = None
     scores: ScoresRecord | None = None
     licences: tuple[LicenceRecord, ...] = ()
     certificate: CertificateRecord | None = None
     parts: dict[str, PartRecord]
+
+    @property
+    def identity(self) -> str:
+        """A digest of all that the probabilities depend on; the rules are applied to them afterwards."""
+        networks = [network.model_dump(mode="json", exclude={"graphs", "batch_size"}) for network in self.networks]
+        return digest_of({"networks": networks, "model": self.model.model_dump(mode="json")})
 
     @property
     def channels(self) -> Channels:
@@ -195,9 +201,10 @@ class BundleRecord(Record):
             raise ValueError("one of its `class_names` stands twice")
         if len(self.class_colours) != classes:
             raise ValueError(f"it has {len(self.class_colours)} `class_colours` for {classes} classes")
-        for per_class in (self.statistics and self.statistics.classes, self.scores and self.scores.dice_per_class):
-            if per_class is not None and len(per_class) != classes:
-                raise ValueError(f"it has figures of {len(per_class)} classes, and names of {classes}")
+        if self.statistics is not None and len(self.statistics.classes) != classes:
+            raise ValueError(f"it has statistics of {len(self.statistics.classes)} classes, and names of {classes}")
+        if self.scores is not None and len(self.scores.dice_per_class) != classes:
+            raise ValueError(f"it has scores of {len(self.scores.dice_per_class)} classes, and names of {classes}")
         resolve_rules(self.rules, classes)
         nodes = list(self.model.nodes())
         if {node.network for node in nodes} - {None} != set(range(len(self.networks))):

@@ -1,72 +1,39 @@
-"""A model as few files that Kaggle takes: what predicting needs, in one archive; unpacked, `load_model` reads it.
+"""A model as few files that `load_model` reads: what predicting with torch needs, and nothing that is told of home.
 
-sever.json   what is inside: kind, name, version of sever, `start` (which path in the archive -r means), and every
-             file of the archive with its size and SHA-256
-model.zip    a run with the chosen checkpoints, a cross-validation with its folds' last ones, or a blend with all
-             its members; rules and gate included; data, maps, the state of training and paths at home left out
+A run with the chosen checkpoints, a cross-validation with its folds' last ones, or a blend with all its members; rules
+and gate included; data, maps, the state of training and paths at home left out.
 """
 
 from __future__ import annotations
 
 import shutil
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import yaml
 
-from sever import __version__
 from sever.errors import InputError
-from sever.files import sha256_of, write_json, write_text
+from sever.files import write_json, write_text
 from sever.pipeline.inspection import evidence_members
 from sever.reading import read_yaml
 from sever.store import Evidence, Run, find_run
 
-ABOUT, ARCHIVE = "sever.json", "model.zip"
 _RUN_FILES = ("config.yml", "dataset.json", "rules.json")
 _CHECKPOINT_FILES = ("model.safetensors", "state.json")
 
 
-def pack_model(path: Path, folder: Path, epochs: Sequence[int] = ()) -> dict[str, Any]:
-    """Write sever.json and model.zip of what `path` means into `folder`; returns what sever.json says.
+def stage_model(path: Path, target: Path, epochs: Sequence[int] = ()) -> str:
+    """Copy what predicting needs to `target`; returns which path below it means the model.
 
-    `epochs` (from 1) choose checkpoints of a run; without, it is the one that `path` names, or the best.
+    `epochs` (from 1) choose checkpoints of a run; without, it is the one that `path` names, or the best. Raises
+    InputError where they are not there.
     """
-    staged = folder / "model"
-    kind, start = _stage(path, staged, epochs)
-    files = {file.relative_to(staged).as_posix(): file for file in sorted(staged.rglob("*")) if file.is_file()}
-    about = {
-        "format": 1,
-        "kind": kind,
-        "name": model_name(path),
-        "sever": __version__,
-        "start": start,
-        "files": {name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for name, file in files.items()},
-    }
-    with zipfile.ZipFile(folder / ARCHIVE, "w", zipfile.ZIP_STORED) as archive:  # weights don't compress
-        for name, file in files.items():
-            archive.write(file, name)
-    shutil.rmtree(staged)
-    write_json(folder / ABOUT, about)
-    return about
-
-
-def model_name(path: Path) -> str:
-    """The experiment's name, or the blend's."""
-    if Evidence.is_at(path):
-        return Evidence.find(path).about().name
-    run, _ = find_run(path)
-    return run.folder.resolve().parent.name
-
-
-def _stage(path: Path, target: Path, epochs: Sequence[int] = ()) -> tuple[str, str]:
-    """Copy what predicting needs; returns its kind, and which path under `target` means it."""
     if not Evidence.is_at(path):
         run, checkpoint = find_run(path)
         chosen = _chosen(run, checkpoint, epochs)
         _stage_run(run, chosen, target)
-        return "run", f"checkpoints/{chosen[0].name}" if len(chosen) == 1 else "."
+        return f"checkpoints/{chosen[0].name}" if len(chosen) == 1 else "."
     if epochs:
         raise InputError(f"{path} is no single run; -e chooses checkpoints of a run, all else goes as a whole")
     evidence = Evidence.find(path)
@@ -74,7 +41,7 @@ def _stage(path: Path, target: Path, epochs: Sequence[int] = ()) -> tuple[str, s
     names = [f"members/{at}-{member.resolve().name}" for at, member in enumerate(members)]
     if not about.is_blend:
         names = [f"fold-{fold}" for fold in about.folds]
-    starts = [_stage(member, target / name)[1] for name, member in zip(names, members, strict=True)]
+    starts = [stage_model(member, target / name) for name, member in zip(names, members, strict=True)]
     values = about.as_json()
     if about.is_blend:
         values |= {"members": [str(PurePosixPath(name) / start) for name, start in zip(names, starts, strict=True)]}
@@ -82,7 +49,7 @@ def _stage(path: Path, target: Path, epochs: Sequence[int] = ()) -> tuple[str, s
         if file.is_file():
             shutil.copy2(file, target)
     write_json(target / "evidence.json", without_places(values))
-    return about.kind, "."
+    return "."
 
 
 def _chosen(run: Run, named: Path | None, epochs: Sequence[int]) -> list[Path]:

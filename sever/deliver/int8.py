@@ -1,0 +1,88 @@
+"""Post-training quantisation of a graph to 8-bit integers (NNCF), held to a score; knows no bundle and no images."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sever.decide.prediction import Forward
+from sever.deliver.runtime.forward import checked
+from sever.deliver.runtime.openvino import no_telemetry
+from sever.errors import InputError
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """An OpenVINO model: its .xml and its .bin."""
+
+    graph: bytes
+    weights: bytes
+
+
+# A forward to the score of every control image.
+Score = Callable[[Forward], list[float]]
+
+
+def quantise_graph(
+    graph: bytes, calibration: Sequence[np.ndarray], score: Score, num_classes: int, max_drop: float
+) -> Quantised:
+    """The graph with as many layers in int8 as the score allows: those that cost more than `max_drop` go back.
+
+    calibration: batches of pixels (N, H, W, channels) uint8 of training images, from which the ranges come.
+    """
+    nncf, openvino = _libraries()
+    core = openvino.Core()
+    model = core.read_model(graph)
+
+    def validate(compiled: Any, _: Iterable[Any]) -> tuple[float, list[float]]:
+        scores = score(_forward(openvino, compiled, num_classes))
+        return float(np.mean(scores)), scores
+
+    with contextlib.redirect_stdout(io.StringIO()):  # its bars of progress
+        quantised = nncf.quantize_with_accuracy_control(
+            model,
+            calibration_dataset=nncf.Dataset(list(calibration)),
+            validation_dataset=nncf.Dataset([0]),
+            validation_fn=validate,
+            max_drop=max_drop,
+            drop_type=nncf.DropType.ABSOLUTE,
+            subset_size=len(calibration),
+            preset=nncf.QuantizationPreset.MIXED,
+        )
+    with tempfile.TemporaryDirectory(prefix="sever-int8-") as folder:
+        path = Path(folder) / "int8.xml"
+        openvino.save_model(quantised, path, compress_to_fp16=False)
+        return Quantised(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+
+
+def _forward(openvino: Any, compiled: Any, num_classes: int) -> Forward:
+    if not isinstance(compiled, openvino.CompiledModel):
+        compiled = openvino.Core().compile_model(compiled, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+    names = [output.get_any_name() for output in compiled.outputs]
+
+    def forward(pixels_nhwc: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        answers = compiled(np.ascontiguousarray(pixels_nhwc))
+        by_name = {name: np.array(answers[at], dtype=np.float32) for at, name in enumerate(names)}
+        return checked(by_name, pixels_nhwc, num_classes)
+
+    return forward
+
+
+def _libraries() -> tuple[Any, Any]:
+    os.environ.setdefault("NNCF_CI", "1")  # it would tell a host on the internet that it is used
+    with no_telemetry():
+        try:
+            import nncf
+            import openvino
+        except ModuleNotFoundError as error:
+            raise InputError(f"int8 needs {error.name}: pip install 'sever[export]'") from error
+    nncf.set_log_level(40)  # logging.ERROR
+    return nncf, openvino
