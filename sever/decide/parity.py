@@ -1,4 +1,4 @@
-"""Whether another runtime answers as the reference does: probabilities, masks and scores side by side; knows no runtime.
+"""Whether another runtime answers as the reference does: probabilities, masks and scores; knows no runtime.
 
 Both answers go through the same full decision rules. A network that only labels images is compared in the same way: its
 decision is a mask of one pixel a class.
@@ -18,7 +18,7 @@ from sever.decide.prediction import Prediction
 
 # Full precision: the largest difference of a probability, and how near two must be to count as a tie.
 MOST_DIFFERENCE, TIE = 1e-3, 1e-4
-# Lower precision: how far the score may be off; without labels, how far the masks' agreement may fall below that at export.
+# Lower precision: how far the score may be off; without labels, by how much the agreement at export may be missed.
 MOST_SCORE, MOST_AGREEMENT = 0.002, 0.02
 
 # From what networks say of an image to its decision, (C, H, W) uint8 of 0 and 1.
@@ -64,9 +64,7 @@ class Parity:
             self.rows_tied += int((changed & ~real).sum())
         self._agreements.append(dice_pairs(pair_counts(found, expected)))
         if true_chw is not None:
-            self._scores.append(
-                (dice_pairs(pair_counts(found, true_chw)), dice_pairs(pair_counts(expected, true_chw)))
-            )
+            self._scores.append((dice_pairs(pair_counts(found, true_chw)), dice_pairs(pair_counts(expected, true_chw))))
 
     @property
     def mean_difference(self) -> float:
@@ -109,9 +107,13 @@ def fault_of_low_precision(parity: Parity, agreement: float | None = None) -> st
     """The same of bf16 and int8; without labels by the `agreement` that there was at export."""
     score = parity.score_difference
     if score is not None:
-        return f"the score differs by {score.mean:+.4f}, more than {MOST_SCORE:g}" if abs(score.mean) > MOST_SCORE else None
+        return (
+            f"the score differs by {score.mean:+.4f}, more than {MOST_SCORE:g}"
+            if abs(score.mean) > MOST_SCORE
+            else None
+        )
     if agreement is not None and parity.agreement < agreement - MOST_AGREEMENT:
-        return f"its masks agree with the reference's by a Dice of {parity.agreement:.4f}; at export it was {agreement:.4f}"
+        return f"its masks agree with the reference's at a Dice of {parity.agreement:.4f}, at export {agreement:.4f}"
     return None
 
 

@@ -112,7 +112,9 @@ def _exportable(network: PixelNetwork) -> PixelNetwork:
         for name, child in module.named_children():
             if isinstance(child, PSPBlock):
                 setattr(module, name, _PyramidBlock(child))
-            elif isinstance(child, nn.AdaptiveAvgPool2d) and isinstance(child.output_size, int) and child.output_size > 1:
+            elif (
+                isinstance(child, nn.AdaptiveAvgPool2d) and isinstance(child.output_size, int) and child.output_size > 1
+            ):
                 setattr(module, name, _AreaPool(child.output_size))
     return own
 

@@ -24,10 +24,12 @@ from sever.config import KaggleSettings
 from sever.deliver.kaggle.kernel import Kernel, kernel_title, write_kernel
 from sever.deliver.kaggle.patience import Patience
 from sever.errors import InputError
+from sever.pipeline.export.pack import pack_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
 from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
 from sever.pipeline.predict import Source, predict_images
+from sever.store.bundle.bundle import Bundle
 
 COMPETITION = "severstal-steel-defect-detection"
 KERNEL = Kernel(USER, "sever predict tiny", f"{USER}/sever-tiny", f"{USER}/sever-wheels", COMPETITION, 55.0)
@@ -170,18 +172,16 @@ def test_inputs_are_found_wherever_kaggle_mounts_them(
 @pytest.mark.parametrize("unpacked", [True, False])
 def test_the_model_is_found_unpacked_or_not(unpacked: bool, script: ModuleType, tmp_path: Path) -> None:
     folder = tmp_path / "uploaded"
-    folder.mkdir()
-    (folder / "sever.json").write_text(json.dumps({"start": "checkpoints/epoch-0002"}))
-    with zipfile.ZipFile(folder / "model.zip", "w") as archive:
-        archive.writestr("checkpoints/epoch-0002/state.json", "{}")
+    file = folder / "model.sever"
+    pack_model(make_run(tmp_path / "tiny" / "1", tmp_path), file)
     if unpacked:
-        with zipfile.ZipFile(folder / "model.zip") as archive:
+        with zipfile.ZipFile(file) as archive:
             archive.extractall(folder / "model")
-        (folder / "model.zip").unlink()
-    (tmp_path / "scratch").mkdir()
-    assert (script.model_path(folder, tmp_path / "scratch") / "state.json").is_file()
+        file.unlink()
+    assert Bundle.open(script.model_path(folder)).manifest.name == "tiny"
+    (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit, match="no model of sever"):
-        script.model_path(tmp_path / "scratch", tmp_path)
+        script.model_path(tmp_path / "empty")
 
 
 def test_rows_come_in_the_samples_order_and_unread_images_are_clean(script: ModuleType, tmp_path: Path) -> None:

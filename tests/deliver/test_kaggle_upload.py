@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import random
 import subprocess
 import sys
@@ -29,6 +27,7 @@ from sever.errors import InputError
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inspection import load_model
 from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
+from sever.store.bundle.bundle import Bundle
 
 SETTINGS = KaggleSettings()
 
@@ -50,14 +49,14 @@ def no_meter(title: str, total: int, done: int) -> Silence:
 
 def arrived(world: World, ref: str, folder: Path) -> Path:
     """Unpack what the server has of a model, and return what `-r` takes."""
-    files = world.files(world.published[ref][-1])
-    about = json.loads(files["sever.json"])
-    with zipfile.ZipFile(io.BytesIO(files["model.zip"])) as archive:
-        archive.extractall(folder)
-    for name, facts in about["files"].items():
-        content = (folder / name).read_bytes()
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (facts["bytes"], facts["sha256"])
-    return folder / about["start"]
+    (content,) = world.files(world.published[ref][-1]).values()
+    folder.mkdir(parents=True)
+    file = folder.with_name("model.sever")
+    file.write_bytes(content)
+    bundle = Bundle.open(file)
+    bundle.check()
+    assert bundle.manifest.torch is not None
+    return bundle.unpack("torch", folder) / bundle.manifest.torch
 
 
 def answers(path: Path, data_root: Path) -> list[np.ndarray]:

@@ -7,15 +7,13 @@ Python and pip to begin with, knows neither network nor account, and keeps to th
 from __future__ import annotations
 
 import csv
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from sever.deliver.kaggle.offline_install import environment_with, install
@@ -36,20 +34,13 @@ def mounted(name: str) -> Path:
     sys.exit(f"{name} is not among the kernel's inputs in {INPUT} ({there}); add it to the kernel's data sources")
 
 
-def model_path(uploaded: Path, scratch: Path) -> Path:
-    """What `sever predict -r` takes; Kaggle unpacks archives in data sets, mostly."""
-    about = min(uploaded.rglob("sever.json"), default=None)
-    if about is None:
+def model_path(uploaded: Path) -> Path:
+    """The bundle, as `sever predict -r` takes it: one file, or the folder that Kaggle unpacked it to."""
+    files = sorted(uploaded.rglob("*.sever"))
+    found = [path for path in files if path.is_file()] or [path.parent for path in uploaded.rglob("manifest.json")]
+    if not found:
         sys.exit(f"{uploaded} holds no model of sever; upload it with: sever upload -r RUN")
-    folder = about.parent / "model"
-    if not folder.is_dir():
-        folder = scratch / "model"
-        with zipfile.ZipFile(about.parent / "model.zip") as archive:
-            archive.extractall(folder)
-    start = PurePosixPath(str(json.loads(about.read_text(encoding="utf-8"))["start"]))
-    if start.is_absolute() or ".." in start.parts:
-        sys.exit(f"{about} names {start}, which lies outside the model; upload it again")
-    return folder / start
+    return found[0]
 
 
 def form_of(sample: Path) -> str:
@@ -78,7 +69,7 @@ def main() -> None:
     scratch = Path(tempfile.mkdtemp(prefix="sever-"))
     own = environment_with(install(mounted(SETTINGS["wheels"].split("/")[1]), scratch / "site"))
     competition = mounted(SETTINGS["competition"])
-    model = model_path(mounted(SETTINGS["model"].split("/")[1]), scratch)
+    model = model_path(mounted(SETTINGS["model"].split("/")[1]))
     stated = competition / "sample_submission.csv"
     sample = stated if stated.is_file() else None
     form = form_of(sample) if sample else "combined"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from sever.decide.prediction import Forward
 from sever.deliver.runtime import onnx, openvino
 from sever.errors import InputError
-
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Backend:
     """One backend. `graph` is the kind of graph that it reads; `is_full`: whether it computes in full precision."""
 
     precision: str
-    graph: str
+    graph: Literal["onnx", "openvino-int8"]
     version: Callable[[], str]
     library: str
 

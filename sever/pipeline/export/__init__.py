@@ -1,1 +1,1 @@
-"""`sever export` and `sever verify`: a trained model as one file, and the proof that the file answers as the model does."""
+"""`sever export` and `sever verify`: a trained model as one file, and the proof that it answers as before."""

@@ -6,19 +6,20 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from sever.config import RuleSettings
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.parity import Decide, Parity, decide_labels, fault_of_full_precision, fault_of_low_precision
-from sever.decide.prediction import Prediction
-from sever.deliver.runtime.backends import BACKENDS
+from sever.decide.postprocess import draw_masks, quantise
+from sever.decide.prediction import Predict, Prediction
+from sever.decide.rules import resolve_rules
 from sever.pipeline.export.describe import as_record, today
 from sever.pipeline.progress import meter
 from sever.pipeline.streams import chunks, read_ahead
@@ -32,7 +33,7 @@ WITHIN = "within its limit"
 class Contender:
     """One backend under test; `is_full`: held to the limit of full precision."""
 
-    inspector: Inspector
+    predict: Predict
     version: str
     is_full: bool
     # How well its masks agreed with the reference's at export; None where this is the export.
@@ -56,7 +57,8 @@ class Comparison:
 
 
 def compare(
-    reference: Inspector,
+    reference: Predict,
+    decide: Decide,
     contenders: Mapping[str, Contender],
     table: ImageTable,
     read: ImageReader,
@@ -67,18 +69,17 @@ def compare(
     batch_size: int = 4,
 ) -> Comparison:
     """Put every image through the reference and all backends, in turn, so that each meets the same load."""
-    decide = _decide(reference, draws_masks)
-    measured = {name: _Measured(Parity(_decide(each.inspector, draws_masks))) for name, each in contenders.items()}
+    measured = {name: _Measured(Parity(decide)) for name in contenders}
     scores: list[np.ndarray] = []
     shown = table.has_class()
     images = read_ahead(lambda row: read(table.path(row)), range(len(table)), depth=2 * batch_size)
     with meter("compare", len(table)) as progress:
         for number, batch in enumerate(chunks(enumerate(images), batch_size)):
             pixels = [image for _, image in batch]
-            expected = reference.see(pixels)
+            expected = reference(pixels)
             truths = [_truth(table, row, shown, draws_masks) if labelled else None for row, _ in batch]
             for name, contender in contenders.items():
-                _measure(measured[name], contender.inspector, pixels, expected, truths, is_first=number == 0)
+                _measure(measured[name], contender.predict, pixels, expected, truths, is_first=number == 0)
             for prediction, true_chw in zip(expected, truths, strict=True):
                 if true_chw is not None:
                     scores.append(dice_pairs(pair_counts(decide(prediction), true_chw)))
@@ -109,14 +110,14 @@ def machine() -> str:
 
 def _measure(
     measured: _Measured,
-    inspector: Inspector,
+    predict: Predict,
     pixels: Sequence[np.ndarray],
     expected: Sequence[Prediction],
     truths: Sequence[np.ndarray | None],
     is_first: bool,
 ) -> None:
     start = time.perf_counter()
-    found = inspector.see(pixels)
+    found = predict(pixels)
     for prediction in found:
         measured.parity.decide(prediction)
     seconds = time.perf_counter() - start
@@ -133,7 +134,9 @@ def _measure(
 
 def _record(name: str, contender: Contender, measured: _Measured) -> BackendRecord:
     parity = measured.parity
-    fault = fault_of_full_precision(parity) if contender.is_full else fault_of_low_precision(parity, contender.agreement)
+    fault = (
+        fault_of_full_precision(parity) if contender.is_full else fault_of_low_precision(parity, contender.agreement)
+    )
     score = parity.score_difference
     return BackendRecord(
         backend=name,
@@ -153,13 +156,15 @@ def _record(name: str, contender: Contender, measured: _Measured) -> BackendReco
     )
 
 
-def _decide(inspector: Inspector, draws_masks: bool) -> Decide:
+def decide_by(settings: RuleSettings, num_classes: int, draws_masks: bool) -> Decide:
+    """The full decision rules; of what draws no masks, whether each label is above a half."""
     if not draws_masks:
         return decide_labels
+    rules = resolve_rules(settings, num_classes)
 
     def decide(prediction: Prediction) -> np.ndarray:
         assert prediction.probs_chw is not None
-        return inspector.masks(prediction.probs_chw, prediction.label_probs_c)
+        return draw_masks(quantise(prediction.probs_chw), rules, prediction.label_probs_c)
 
     return decide
 
@@ -171,5 +176,3 @@ def _truth(table: ImageTable, row: int, shown_nc: np.ndarray, draws_masks: bool)
 def _digest(table: ImageTable) -> str:
     digests = image_digests(table.path(row) for row in range(len(table)))
     return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-

@@ -29,7 +29,9 @@ MOST_SIZES = 5
 SAMPLE_IMAGES = 200
 
 
-def manifest_of(trained: TrainedModel, networks: Sequence[NetworkRecord], torch: str | None, licence: str) -> BundleRecord:
+def manifest_of(
+    trained: TrainedModel, networks: Sequence[NetworkRecord], torch: str | None, licence: str
+) -> BundleRecord:
     """Without statistics, scores and certificate."""
     data = trained.first.config.data
     return BundleRecord(
@@ -72,8 +74,13 @@ def statistics_of(table: ImageTable, trained: TrainedModel, brightness: Sequence
         sizes[table.size(row)] = sizes.get(table.size(row), 0) + 1
         pixels += table.mask(row).astype(bool).sum(axis=(1, 2)) if present[row].any() else 0
     common = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:MOST_SIZES]
-    classes = [ClassStatistics(images=int(images), pixels=int(count)) for images, count in zip(present.sum(0), pixels, strict=True)]
-    quantiles = np.quantile(np.asarray(brightness, np.float64), (0.01, 0.5, 0.99)).round(2).tolist() if brightness else None
+    classes = [
+        ClassStatistics(images=int(images), pixels=int(count))
+        for images, count in zip(present.sum(0), pixels, strict=True)
+    ]
+    quantiles = (
+        np.quantile(np.asarray(brightness, np.float64), (0.01, 0.5, 0.99)).round(2).tolist() if brightness else None
+    )
     return StatisticsRecord(
         images=len(table),
         clean_images=int((~present.any(axis=1)).sum()),
@@ -85,7 +92,9 @@ def statistics_of(table: ImageTable, trained: TrainedModel, brightness: Sequence
     )
 
 
-def scores_of(of: str, dice_nc: np.ndarray, empty_share: float, groups: Sequence[object] | np.ndarray | None) -> ScoresRecord:
+def scores_of(
+    of: str, dice_nc: np.ndarray, empty_share: float, groups: Sequence[object] | np.ndarray | None
+) -> ScoresRecord:
     """Mean Dice with its interval, and that of each class."""
     return ScoresRecord(
         of=of,

@@ -94,12 +94,18 @@ def read_trained(path: Path) -> TrainedModel:
             f"{', '.join(different[0].facts.class_names)}"
         )
     if not Evidence.is_at(path):
-        run = networks[0].run
-        name = run.folder.resolve().parent.name
-        return TrainedModel(path, "run", name, node, tuple(networks), read_rules(run.rules_file))
+        rules = read_rules(networks[0].run.rules_file)
+        return TrainedModel(path, "run", model_name(path), node, tuple(networks), rules)
     evidence = Evidence.find(path)
-    about = evidence.about()
-    return TrainedModel(path, about.kind, about.name, node, tuple(networks), read_rules(evidence.rules_file))
+    kind, rules = evidence.about().kind, read_rules(evidence.rules_file)
+    return TrainedModel(path, kind, model_name(path), node, tuple(networks), rules)
+
+
+def model_name(path: Path) -> str:
+    """The experiment's name, or the blend's."""
+    if Evidence.is_at(path):
+        return Evidence.find(path).about().name
+    return find_run(path)[0].folder.resolve().parent.name
 
 
 def _node(path: Path, networks: list[TrainedNetwork]) -> NodeRecord:

@@ -1,8 +1,8 @@
-"""A bundle as an Inspector: each network's graph in a runtime, and around it what the manifest says; imports no torch."""
+"""A bundle as an Inspector: each network's graph in a runtime, and around it what the manifest says; no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from sever.decide.windows import Windows
 from sever.deliver.runtime.backends import BACKENDS, Backend
 from sever.errors import InputError
 from sever.store.bundle.bundle import Bundle
-from sever.store.bundle.manifest import BundleRecord, NetworkRecord, NodeRecord
+from sever.store.bundle.manifest import BackendRecord, BundleRecord, NetworkRecord, NodeRecord
 from sever.store.records import BlendValues
 
 TORCH = "torch"
@@ -52,7 +52,7 @@ def fault_of(bundle: Bundle, name: str, with_torch: bool) -> str | None:
     has = [backend.graph in network.graphs for network in manifest.networks]
     if not any(has) or (backend.graph == "onnx" and not all(has)):
         return "it holds no such graph; `sever export` makes it"
-    stated = manifest.certificate and manifest.certificate.of_backend(name)
+    stated = _stated(manifest, name)
     if stated is None or not stated.taken:
         return stated.why if stated else "it was not compared with torch at export"
     return backend.fault()
@@ -118,8 +118,7 @@ def _in_channels(predict: Predict, channels: int, images: Sequence[np.ndarray]) 
 
 def _graph(network: NetworkRecord, backend: Backend) -> str | None:
     """The graph's part; a network that int8 does not suit stays in bf16."""
-    graphs: dict[str, str] = {**network.graphs}
-    return graphs.get(backend.graph) or graphs.get("onnx")
+    return network.graphs.get(backend.graph) or network.graphs.get("onnx")
 
 
 def _rank(name: str) -> int:
@@ -127,5 +126,10 @@ def _rank(name: str) -> int:
 
 
 def _speed(manifest: BundleRecord, name: str) -> float:
-    stated = manifest.certificate and manifest.certificate.of_backend(name)
+    stated = _stated(manifest, name)
     return stated.images_per_second if stated else 0.0
+
+
+def _stated(manifest: BundleRecord, name: str) -> BackendRecord | None:
+    """What the certificate says of a backend."""
+    return manifest.certificate.of_backend(name) if manifest.certificate else None

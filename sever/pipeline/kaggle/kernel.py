@@ -22,9 +22,9 @@ from sever.deliver.kaggle.upload import dataset_status, slug_of, wait_until_read
 from sever.errors import InputError
 from sever.locks import one_writer_of
 from sever.output import OutputFolder
+from sever.pipeline.export.trained import model_name
 from sever.pipeline.hurry import members_of
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.kaggle.pack import model_name
 from sever.pipeline.kaggle.upload import WHEELS_TITLE, model_title
 from sever.pipeline.progress import tell
 from sever.store.records import PushedRecord

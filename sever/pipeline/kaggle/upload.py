@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sever import __version__
 from sever.config import KaggleSettings
@@ -15,8 +14,10 @@ from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.upload import LONGEST_NAME, DatasetPage, Published, publish, slug_of, wait_until_ready
 from sever.deliver.kaggle.wheels import SOURCE, build_wheels
 from sever.files import write_json
-from sever.pipeline.kaggle.pack import ABOUT, model_name, pack_model
+from sever.pipeline.export.pack import BUNDLE, pack_model
+from sever.pipeline.export.trained import model_name
 from sever.pipeline.progress import meter, tell
+from sever.store.bundle.manifest import BundleRecord
 
 WHEELS_TITLE, WHEELS_LICENCE = "sever wheels", "apache-2.0"
 
@@ -41,9 +42,9 @@ def upload_model(
     """Upload what predicting with a run, a checkpoint, a cross-validation or a blend needs. Raises InputError."""
     title = names.title or model_title(path)
     with tempfile.TemporaryDirectory(prefix="sever-upload-") as temporary:
-        about = pack_model(path, Path(temporary), epochs)
+        manifest = pack_model(path, Path(temporary) / BUNDLE, epochs, settings.licence)
         with sign_in(patience) as kaggle:
-            page = _page(kaggle, settings, names, title, settings.licence, _notes(about))
+            page = _page(kaggle, settings, names, title, settings.licence, _notes(manifest))
             return _publish(kaggle, Path(temporary), page, wait_minutes)
 
 
@@ -98,5 +99,5 @@ def _publish(kaggle: Kaggle, folder: Path, page: DatasetPage, wait_minutes: floa
     return published
 
 
-def _notes(about: dict[str, Any]) -> str:
-    return f"{about['kind']} {about['name']}, {len(about['files'])} files, {ABOUT} lists them; sever {about['sever']}"
+def _notes(manifest: BundleRecord) -> str:
+    return f"{manifest.kind} {manifest.name}, {len(manifest.networks)} networks, in {BUNDLE}; sever {manifest.sever}"

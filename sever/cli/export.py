@@ -1,0 +1,70 @@
+"""`sever export`, `inspect` and `verify`: a trained model as one file, what it holds, and the proof on this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.application import app
+from sever.cli.options import AsJson
+from sever.cli.output import say
+
+
+@app.command()
+def export(
+    model: Annotated[
+        Path, typer.Argument(help="A run, a checkpoint, a cross-validation, a blend, or saved/NAME (the newest).")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, e.g. model.sever.")],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Offer only this backend: onnx, openvino-f32, openvino-bf16, openvino-int8, torch; repeatable."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Labelled images for the proof, instead of those that the model held out."),
+    ] = None,
+    images: Annotated[int, typer.Option(help="Prove it on at most this many images.", min=2)] = 100,
+    calibration: Annotated[int, typer.Option(help="Training images for int8's ranges.", min=2)] = 64,
+    licence: Annotated[str, typer.Option(help="Licence of the trained weights, for the model card.")] = "not stated",
+    as_json: AsJson = False,
+) -> None:
+    """Write a trained model as one file that runs without torch, with the proof that it answers as torch does.
+
+    Every backend is compared with torch on real images, through the full decision rules. One that is beyond its limit
+    is left out, with the reason; if none is left, nothing is written.
+
+    Example: `sever export saved/lite0-unet -o model.sever`
+    """
+    from sever.pipeline.export.card import certificate_lines
+    from sever.pipeline.export.make import ExportOptions, export_model
+
+    options = ExportOptions(data, images, calibration, licence=licence)
+    if backend:
+        options = ExportOptions(data, images, calibration, tuple(backend), licence)
+    manifest = export_model(model, output, options)
+    assert manifest.certificate is not None, "an export proves itself"
+    if as_json:
+        say(json.dumps(manifest.certificate.model_dump(mode="json"), indent=2))
+    else:
+        say("\n".join([*certificate_lines(manifest.certificate), str(output.absolute())]))
+
+
+@app.command()
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="The file, or the folder that it was unpacked to.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what a bundle holds, after checking every part of it.
+
+    Example: `sever inspect model.sever`
+    """
+    from sever.pipeline.export.show import as_text, read_whole
+
+    whole = read_whole(bundle)
+    say(json.dumps(whole.manifest.as_json(), indent=2) if as_json else as_text(whole))
