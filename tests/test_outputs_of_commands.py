@@ -96,6 +96,7 @@ FOLDERS: dict[str, tuple[Callable[[Inputs, Path], list[object]], tuple[str, ...]
     ),
 }
 FILES: dict[str, tuple[Callable[[Inputs, Path], list[object]], str]] = {
+    "export": (lambda given, out: ["export", given.run, "-o", out], "model.sever"),
     "tune": (lambda given, out: ["tune", "-r", given.evidence[0], "-o", out], "rules.json"),
     "report": (lambda given, out: ["report", given.evidence[0], "-o", out], "report.html"),
     "leaderboard draw": (lambda given, out: ["leaderboard", "draw", "-o", out, "--ledger", given.ledger], "a.svg"),

@@ -86,17 +86,17 @@ class Parity:
     def _compare(self, reference: Prediction, own: Prediction) -> None:
         if reference.probs_chw is not None and own.probs_chw is not None:
             difference = np.abs(reference.probs_chw - own.probs_chw)
-            self.largest = max(self.largest, float(difference.max()))
+            self.largest = float(np.maximum(self.largest, difference.max()))  # which NaN does not pass unseen
             self._difference += float(difference.sum(dtype=np.float64))
             self._values += difference.size
         if reference.label_probs_c is not None and own.label_probs_c is not None:
             difference = np.abs(reference.label_probs_c - own.label_probs_c)
-            self.label_largest = max(self.label_largest, float(difference.max()))
+            self.label_largest = float(np.maximum(self.label_largest, difference.max()))
 
 
 def fault_of_full_precision(parity: Parity) -> str | None:
     """Why a backend of full precision is beyond its limit; None where it is within."""
-    largest = max(parity.largest, parity.label_largest)
+    largest = float(np.maximum(parity.largest, parity.label_largest))
     if not largest <= MOST_DIFFERENCE:
         return f"a probability differs by {largest:.2g}, more than {MOST_DIFFERENCE:g}"
     real = parity.rows_changed - parity.rows_tied

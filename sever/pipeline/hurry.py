@@ -19,6 +19,7 @@ from sever.pipeline.inspection import Inspected, LoadedModel, evidence_members, 
 from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import tell
 from sever.store import Evidence, find_run
+from sever.store.bundle.unpacked import torch_path
 
 # Batches that only warm up, batches that the first decision is made by, and images between later ones.
 WARM_BATCHES, FIRST_BATCHES, MOST_IMAGES = 1, 2, 64
@@ -26,6 +27,7 @@ WARM_BATCHES, FIRST_BATCHES, MOST_IMAGES = 1, 2, 64
 
 def members_of(path: Path, how: InferenceOptions) -> list[Member]:
     """The networks that `load_model(path, how)` is made of, with their weights and flips."""
+    path = torch_path(path)
     if not Evidence.is_at(path):
         return [_member(path, how, 0)]
     members, blend = evidence_members(Evidence.find(path))

@@ -34,6 +34,7 @@ from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.pipeline.progress import detail
 from sever.pipeline.streams import chunks, read_ahead
 from sever.store import Evidence, Run, find_run, fingerprint, read_rules
+from sever.store.bundle.unpacked import torch_path
 from sever.store.checkpoints import load_weights_file
 from sever.store.origin import digest_of
 from sever.store.records import DatasetRecord
@@ -92,6 +93,7 @@ def load_model(path: Path, how: InferenceOptions) -> LoadedModel:
     The folds of a cross-validation answer as one, by their mean. Raises InputError for what can't be read or computed
     here.
     """
+    path = torch_path(path)
     if not Evidence.is_at(path):
         return _load_run(path, how)
     evidence = Evidence.find(path)
