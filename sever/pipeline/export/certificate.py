@@ -7,7 +7,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from sever.decide.parity import Decide, Parity, decide_labels, fault_of_full_pre
 from sever.decide.postprocess import draw_masks, quantise
 from sever.decide.prediction import Predict, Prediction
 from sever.decide.rules import resolve_rules
+from sever.errors import InputError
 from sever.pipeline.export.describe import as_record, today
 from sever.pipeline.progress import meter
 from sever.pipeline.streams import chunks, read_ahead
@@ -53,7 +54,6 @@ class Comparison:
 
     certificate: CertificateRecord
     dice_nc: np.ndarray | None
-    faults: Mapping[str, str] = field(default_factory=dict)
 
 
 def compare(
@@ -71,6 +71,7 @@ def compare(
     """Put every image through the reference and all backends, in turn, so that each meets the same load."""
     measured = {name: _Measured(Parity(decide)) for name in contenders}
     scores: list[np.ndarray] = []
+    faults: dict[str, str] = {}
     shown = table.has_class()
     images = read_ahead(lambda row: read(table.path(row)), range(len(table)), depth=2 * batch_size)
     with meter("compare", len(table)) as progress:
@@ -79,12 +80,16 @@ def compare(
             expected = reference(pixels)
             truths = [_truth(table, row, shown, draws_masks) if labelled else None for row, _ in batch]
             for name, contender in contenders.items():
-                _measure(measured[name], contender.predict, pixels, expected, truths, is_first=number == 0)
+                if name not in faults:
+                    try:
+                        _measure(measured[name], contender.predict, pixels, expected, truths, is_first=number == 0)
+                    except InputError as error:  # what it answers are no probabilities, or of another shape
+                        faults[name] = str(error)
             for prediction, true_chw in zip(expected, truths, strict=True):
                 if true_chw is not None:
                     scores.append(dice_pairs(pair_counts(decide(prediction), true_chw)))
                 progress.advance()
-    records = [_record(name, contenders[name], measured[name]) for name in contenders]
+    records = [_record(name, contenders[name], measured[name], faults.get(name)) for name in contenders]
     certificate = CertificateRecord(
         reference=reference_name,
         images=len(table),
@@ -132,11 +137,9 @@ def _measure(
         measured.parity.add(theirs, own, true_chw)
 
 
-def _record(name: str, contender: Contender, measured: _Measured) -> BackendRecord:
+def _record(name: str, contender: Contender, measured: _Measured, fault: str | None) -> BackendRecord:
     parity = measured.parity
-    fault = (
-        fault_of_full_precision(parity) if contender.is_full else fault_of_low_precision(parity, contender.agreement)
-    )
+    fault = fault or _fault(contender, parity)
     score = parity.score_difference
     return BackendRecord(
         backend=name,
@@ -154,6 +157,12 @@ def _record(name: str, contender: Contender, measured: _Measured) -> BackendReco
         score=None if score is None else as_record(score),
         images_per_second=measured.images / max(measured.seconds, 1e-9),
     )
+
+
+def _fault(contender: Contender, parity: Parity) -> str | None:
+    if contender.is_full:
+        return fault_of_full_precision(parity)
+    return fault_of_low_precision(parity, contender.agreement)
 
 
 def decide_by(settings: RuleSettings, num_classes: int, draws_masks: bool) -> Decide:
