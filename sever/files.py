@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from typing import Any
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Above so many files, asking for the whole disk at once is quicker than for each.
 MANY_FILES = 64
+_ASIDE = ".old.tmp"
 
 
 def is_temporary(path: Path) -> bool:
@@ -50,12 +52,13 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; it takes the name `path` only when the block succeeds.
 
-    An existing folder `path` is replaced whole: moved aside first, deleted last.
+    An existing folder `path` is replaced whole: moved aside first, deleted last. What killed processes left of `path`
+    is cleared first, so whoever calls this holds a lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _recover(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    replaced = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    replaced = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
     temporary.mkdir()
     try:
         with naming(path):
@@ -68,6 +71,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _recover(path: Path) -> None:
+    """Clear what killed processes left; what one had moved aside, and put nothing in its place, comes back."""
+    ours = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+(\.old)?\.tmp")
+    left = [each for each in path.parent.iterdir() if ours.fullmatch(each.name) and each.is_dir()]
+    aside = [each for each in left if each.name.endswith(_ASIDE)]
+    if aside and not path.exists():
+        aside[0].replace(path)
+        left.remove(aside[0])
+    for each in left:
+        shutil.rmtree(each, ignore_errors=True)
 
 
 @contextmanager

@@ -91,7 +91,10 @@ def writes_to(parameter: str, whole: bool = False) -> Callable[[Callable[P, R]],
 
 
 def _beside(place: Path) -> Path:
-    return place.with_name(f".{place.name}.lock")
+    name = place.absolute().name
+    if name in ("", ".."):
+        raise InputError(f"{place} can't be written as a whole; give a name in it")
+    return place.absolute().with_name(f".{name}.lock")
 
 
 @contextmanager

@@ -81,6 +81,20 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_after(
     assert events == ["rename"]  # thousands of them: made again where they are lost
 
 
+def test_what_killed_processes_left_of_a_folder_is_cleared_and_what_they_moved_aside_comes_back(tmp_path: Path) -> None:
+    """Killed while the folder was filled, and between the two renames: no folder then has its name."""
+    for name in (".c.77.tmp", ".c.78.old.tmp", ".d.77.tmp", ".c.mine.tmp", ".cc.77.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "w").write_text(name)
+    with pytest.raises(OSError, match="No space left"), atomic_folder(tmp_path / "c"):
+        full()
+    assert (tmp_path / "c" / "w").read_text() == ".c.78.old.tmp"
+    with atomic_folder(tmp_path / "c") as folder:
+        (folder / "w").write_text("new")
+    assert (tmp_path / "c" / "w").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"c", ".d.77.tmp", ".c.mine.tmp", ".cc.77.tmp"}
+
+
 def test_a_map_that_a_power_cut_left_empty_is_made_again(tmp_path: Path) -> None:
     store = ProbabilityStore(tmp_path)
     store.write("a", torch.zeros(1, 2, 2, dtype=torch.uint8).numpy())

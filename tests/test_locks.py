@@ -4,50 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from command_line import sever
+from lock_holder import another
 
 from sever.errors import InputError
 from sever.locks import LOCK, one_writer, one_writer_of, taking_turns, writes_to
-
-HOLD = """
-import sys, time, subprocess
-from pathlib import Path
-from sever.locks import one_writer, one_writer_of
-which = one_writer_of if sys.argv[1] == "file" else one_writer
-with which(Path(sys.argv[2])):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) if "child" in sys.argv else None
-    pid = __import__("os").fork() if "fork" in sys.argv else -1
-    if pid == 0:
-        time.sleep(60)
-    print(child.pid if child else pid, flush=True)
-    time.sleep(60)
-"""
-
-
-@contextmanager
-def another(place: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Another process that holds the lock of a place, and the process that it started."""
-    command = [sys.executable, "-c", HOLD, words[0] if words else "folder", str(place), *words[1:]]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    child = int(process.stdout.readline())
-    try:
-        yield process, child
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        if child > 0:
-            os.kill(child, signal.SIGKILL)
 
 
 def test_the_other_process_is_named(tmp_path: Path) -> None:
@@ -73,6 +39,15 @@ def test_the_lock_of_a_file_and_of_a_folder_to_come_lies_beside_it(tmp_path: Pat
         assert [path.name for path in tmp_path.iterdir()] == [".v1.2.lock"]
         with pytest.raises(InputError, match=r"v1.2 is being written"):
             one_writer_of(tmp_path / "v1.2").__enter__()
+
+
+def test_a_place_without_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with one_writer_of(Path()):
+        assert (tmp_path.parent / f".{tmp_path.name}.lock").is_file()
+    for place in (Path("/"), Path("..")):
+        with pytest.raises(InputError, match="can't be written as a whole"):
+            one_writer_of(place).__enter__()
 
 
 def test_nothing_is_left_where_nothing_was_written(tmp_path: Path) -> None:
@@ -102,11 +77,13 @@ def test_processes_that_train_together_count_as_one(tmp_path: Path, monkeypatch:
 def test_a_short_write_waits_for_the_one_before(tmp_path: Path) -> None:
     held = "import sys, time\nfrom pathlib import Path\nfrom sever.locks import taking_turns\n"
     held += "with taking_turns(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(0.7)\n"
+    held += "    Path(sys.argv[1]).write_text('first')\n"
     process = subprocess.Popen([sys.executable, "-c", held, str(tmp_path / "x")], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.readline()
     with taking_turns(tmp_path / "x"):
-        assert process.wait(60) == 0 or time.monotonic()
+        assert (tmp_path / "x").read_text() == "first"
+    assert process.wait() == 0
     process.stdout.close()
 
 

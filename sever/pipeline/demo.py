@@ -12,6 +12,7 @@ from sever.config import ExperimentConfig
 from sever.data.synthetic import SynthSettings
 from sever.decide.pseudo_labels import Sureness
 from sever.errors import InputError
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline import leaderboard as board
 from sever.pipeline import pseudo, tune
@@ -30,9 +31,10 @@ from sever.pipeline.synth import synthesize
 
 # Half the competition's height and width, to learn something in minutes; classes as often as there.
 STRIP = SynthSettings(train=400, test=120, height=128, width=800, seed=2019)
-MARKER = ".sever-demo"
+MARKER, UNFINISHED_MARKER = ".sever-demo", ".sever-demo.part"
 
 
+@writes_to("output", whole=True)
 def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> str:
     """Make strip, cross-validate a model or several on it, blend, tune, choose, predict the held-out images, score.
 
@@ -44,8 +46,9 @@ def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> 
     try:
         return _run(configs, output, device, started)
     finally:  # from now on all that lies there is known to be the demo's; only a kill leaves it unknown
-        home = OutputFolder(output, MARKER)
-        home.adopt(home.everything())
+        home = OutputFolder(output, UNFINISHED_MARKER)
+        home.adopt(name for name in home.everything() if name != MARKER)
+        home.list_file.replace(output / MARKER)
 
 
 def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started: float) -> str:
@@ -120,7 +123,7 @@ def _clear(output: Path) -> None:
             raise InputError(f"{output} holds files that no demo made; give another folder with -o")
         if home.list_file.stat().st_size:
             home.claim(home.everything())
-            for child in output.iterdir():
+            for child in sorted(output.iterdir(), key=lambda child: child == home.list_file):  # it, by name, last
                 shutil.rmtree(child) if child.is_dir() else child.unlink()
         else:
             tell(f"an unfinished demo was moved from {output} to {_moved_aside(output)}")

@@ -15,6 +15,7 @@ import sever
 from sever.config import RuleSettings, dump_config
 from sever.errors import InputError
 from sever.files import sha256_of, write_json, write_text
+from sever.locks import one_writer
 from sever.models.layout_2019 import fit_weights
 from sever.models.pickled import read_pickled
 from sever.models.train import Position
@@ -31,6 +32,7 @@ LOSSES = (
     "Which images validated is not known, so `sever evaluate` needs --data.",
 )
 CONFIGS = ("config.yml", "config.yaml")
+MOST_EPOCHS = 100_000
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,15 @@ def _write(
     """The folder of a run; its configuration last, since a folder with one is a run."""
     config = translated.config
     given = content.get("epoch")
-    epoch = given if isinstance(given, int) and given > 0 else 1
+    epoch = given if type(given) is int and 0 < given <= MOST_EPOCHS else 1
     run = Run.create(saved, config.name)
     origin = {"file": file.name, "sha256": sha256_of(file), "epoch": given if isinstance(given, int) else None}
     position = vars(Position(epoch=epoch, best_epoch=epoch - 1))
-    save_weights(run.epoch_folder(epoch), weights, {"position": position, "history": [], "imported": origin})
-    rules = RuleSettings(min_pixels=config.rules.min_pixels)
-    write_rules(run.rules_file, rules)
-    facts.write(run.dataset_file)
-    about = {"imported": origin, "sever": sever.__version__, "cannot be had": [*LOSSES, *translated.losses]}
-    write_json(run.folder / "environment.json", about)
-    write_text(run.config_file, dump_config(config))
+    with one_writer(run.folder):
+        save_weights(run.epoch_folder(epoch), weights, {"position": position, "history": [], "imported": origin})
+        write_rules(run.rules_file, RuleSettings(min_pixels=config.rules.min_pixels))
+        facts.write(run.dataset_file)
+        about = {"imported": origin, "sever": sever.__version__, "cannot be had": [*LOSSES, *translated.losses]}
+        write_json(run.folder / "environment.json", about)
+        write_text(run.config_file, dump_config(config))
     return run

@@ -18,6 +18,10 @@ from sever.models.layout_2019 import FEATURE_BLOCKS
 MEAN, STD = 0.3439, 0.0383
 MIN_PIXELS = (600, 600, 1000, 2000)  # of the four classes, on 256x1600
 ARCHITECTURES = ("Unet", "FPN")
+# BCE + Dice, by weights whose default was this; with smoothed labels, by his default.
+PLAIN_LOSS, SMOOTH_LOSS = "BCEDiceLoss", "SmoothBCEDiceLoss"
+LOSS_WEIGHTS, EQUAL_WEIGHT, SMOOTHING = {"bce_weight": "pixel_weight", "dice_weight": "dice_weight"}, 0.5, 1e-6
+MOST, MOST_CLASSES = 1e9, 1000
 # His names of the first layer's colours; a number of channels took that many of red, green and blue in turn.
 CHANNELS = {"r": "r", "g": "g", "b": "b", "rgb": "rgb", "1": "r", "3": "rgb"}
 # Arguments of a network that change nothing once it is trained, and those that must be what they always were.
@@ -53,7 +57,7 @@ def translate(values: Mapping[str, Any], name: str | None, source: str) -> Trans
         "folds": _folds(values),
         "augment": _augment(values),
         "model": model,
-        "loss": _loss(_section(values, "loss", "args")),
+        "loss": _loss(_section(values, "loss")),
         "optim": _optim(values),
         "train": _train(values),
         "rules": {"min_pixels": MIN_PIXELS if num_classes == len(MIN_PIXELS) else 0},
@@ -82,16 +86,19 @@ def _model(arch: Mapping[str, Any], source: str) -> tuple[dict[str, Any], int]:
         raise InputError(f"{source}: arch.args.in_channels is {channels}; allowed are {', '.join(CHANNELS)}")
     encoder = str(args.get("encoder_name", "resnet34"))
     model: dict[str, Any] = {"architecture": kind, "encoder": encoder, "in_channels": CHANNELS[channels]}
-    model |= {"decoder_dropout": float(args.get("dropout", 0.2 if kind == "FPN" else 0.0))}
+    model |= {"decoder_dropout": _number(args, "dropout", 0.2 if kind == "FPN" else 0.0)}
     if kind == "Unet" and model["decoder_dropout"] > 0:
         model["decoder_dropout_at"] = "blocks"
     if kind == "FPN" and args.get("decoder_merge_policy", "add") != "add":
         model["fpn_merge"] = args["decoder_merge_policy"]
     if kind == "Unet" and "decoder_channels" in args:
-        model["decoder_channels"] = list(args["decoder_channels"])
+        model["decoder_channels"] = args["decoder_channels"]
     if encoder in FEATURE_BLOCKS:
         model["encoder_layout"] = "2019"
-    return model, int(args.get("classes", 1))
+    classes = _number(args, "classes", 1)
+    if not 1 <= classes <= MOST_CLASSES or classes % 1:
+        raise InputError(f"{source}: arch.args.classes is {classes:g}; allowed are 1 to {MOST_CLASSES}")
+    return model, int(classes)
 
 
 def _name(values: Mapping[str, Any]) -> str:
@@ -110,9 +117,14 @@ def _augment(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"recipe": "severstal-2019", "crop": crop}
 
 
-def _loss(args: Mapping[str, Any]) -> dict[str, Any]:
-    names = {"bce_weight": "pixel_weight", "dice_weight": "dice_weight"}
-    return {now: args[old] for old, now in names.items() if old in args} | {"dice_over": "all"}
+def _loss(loss: Mapping[str, Any]) -> dict[str, Any]:
+    args = _section(loss, "args")
+    found: dict[str, Any] = {"dice_over": "all"}
+    if loss.get("type") in (PLAIN_LOSS, SMOOTH_LOSS):
+        found |= {now: args.get(old, EQUAL_WEIGHT) for old, now in LOSS_WEIGHTS.items()}
+    if loss.get("type") == SMOOTH_LOSS:  # `eps` in its first version
+        found["label_smoothing"] = args.get("smooth", args.get("eps", SMOOTHING))
+    return found
 
 
 def _optim(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +135,8 @@ def _optim(values: Mapping[str, Any]) -> dict[str, Any]:
         found |= {f"{part}_{now}": given[old] for old, now in names.items() if old in given}
     schedule = _section(values, "lr_scheduler", "args")
     if {"start_anneal", "n_epochs"} <= set(schedule):
-        found["flat_share"] = round(schedule["start_anneal"] / max(1, schedule["n_epochs"]), 4)
+        flat, epochs = (_number(schedule, key, 0) for key in ("start_anneal", "n_epochs"))
+        found["flat_share"] = round(flat / max(1, epochs), 4)
     return found
 
 
@@ -138,10 +151,17 @@ def _losses(values: Mapping[str, Any]) -> list[str]:
     told = []
     if "alpha" in _section(values, "data_loader", "args"):
         told.append("The pseudo-labels can't be imported: set the section `pseudo` to train with some again.")
-    kind = _section(values, "loss").get("type", "BCEDiceLoss")
-    if kind != "BCEDiceLoss":
+    kind = _section(values, "loss").get("type", PLAIN_LOSS)
+    if kind not in (PLAIN_LOSS, SMOOTH_LOSS):
         told.append(f"The loss {kind} can't be imported: new training uses BCE + Dice.")
     return told
+
+
+def _number(values: Mapping[str, Any], key: str, default: float) -> float:
+    value = values.get(key, default)
+    if type(value) not in (int, float) or not abs(value) < MOST:
+        raise InputError(f"the configuration of 2019 has {key}: {str(value)[:40]}, where a number should be")
+    return float(value)
 
 
 def _section(values: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:

@@ -53,6 +53,7 @@ def _numbers(names: tuple[str, ...] = (NASTY, "2"), clean: bool = False) -> tupl
         "members": [],
         "data": "data/x",
         "made": "2026-11-23",
+        "rules": rules.model_dump(mode="json"),
         "tuned_on_these_images": False,
         "rules_in_words": rules_in_words(rules, names),
         "verdict": verdict_in_words(numbers),

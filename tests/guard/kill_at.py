@@ -1,7 +1,7 @@
 """A process that kills itself with SIGKILL just before its N-th change of a folder; knows not what is changed.
 
-A change is a rename, a deletion, a new folder, or a file opened to be written, anywhere below the folder. The hook
-is Python's own (`sys.addaudithook`), so that the code under test has nothing of it.
+A change is a rename, a deletion, a new folder, or a file opened to be written, anywhere below the folder, and whatever
+is sent by HTTP. The hook is Python's own (`sys.addaudithook`), so that the code under test has nothing of it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ _TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_APPEND
 class Counter:
     """Counts the changes; `at` is the one that is not made any more, 0 for none."""
 
-    def __init__(self, below: str, at: int, count_file: str | None = None) -> None:
-        self.below, self.at, self.count_file, self.count = str(Path(below).resolve()), at, count_file, 0
+    def __init__(self, below: str, at: int, group: bool = True) -> None:
+        self.below, self.at, self.group, self.count = str(Path(below).resolve()), at, group, 0
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _CHANGES:
             path = arguments[_CHANGES[event]]
         elif event == "open" and isinstance(arguments[2], int) and arguments[2] & _TO_WRITE:
             path = arguments[0]
+        elif event == "http.client.send":
+            self._count_one()
+            return
         else:
             return
         if not isinstance(path, str | bytes | os.PathLike):
@@ -36,9 +39,13 @@ class Counter:
         text = name.decode(errors="replace") if isinstance(name, bytes) else name
         if not str(Path(text).absolute()).startswith(self.below) or text.endswith(".lock"):
             return
+        self._count_one()
+
+    def _count_one(self) -> None:
         self.count += 1
         if self.count == self.at:
-            os.killpg(os.getpgid(0), signal.SIGKILL)  # with its children, as a power cut would
+            # With its children, as a power cut would.
+            os.killpg(os.getpgid(0), signal.SIGKILL) if self.group else os.kill(os.getpid(), signal.SIGKILL)
 
 
 def install() -> None:

@@ -13,112 +13,14 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import kill_at
-import yaml
-from evidence_maker import make_evidence
-from run_maker import make_run
 
+from kills.cases import CASES, Case, Words
 from kills.fingerprint import fingerprint
 from sever.cli import main
 from sever.data.synthetic import SynthSettings, write_dataset
-
-Words = list[str]
-
-
-@dataclass(frozen=True)
-class Case:
-    """`prepare` fills the folder in which the command works; `words` is what is typed there, also after a kill."""
-
-    prepare: Callable[[Path, Path], None]
-    words: Callable[[Path, Path], Words]
-    result: Callable[[Path], Path] = lambda work: work
-
-
-def _experiment(work: Path, data: Path) -> None:
-    settings = {
-        "name": "tiny",
-        "data": {"root": str(data)},
-        "folds": {"share": 0.25, "count": 2},
-        "model": {"encoder": "resnet18", "weights": "none", "decoder_channels": [16, 16, 8, 8, 8]},
-        "augment": {"recipe": "light", "crop": [32, 64]},
-        "train": {"epochs": 2, "batch_size": 4, "workers": 0, "checkpoint_steps": 1, "precision": "no"},
-        "rules": {"min_pixels": 0},
-    }
-    (work / "tiny.yml").write_text(yaml.safe_dump(settings))
-
-
-def _go_on(command: str, marker: str, *more: str) -> Callable[[Path, Path], Words]:
-    """Begin anew, or go on where a folder is there that can be gone on with."""
-
-    def words(work: Path, data: Path) -> Words:
-        begun = any((work / "saved" / "tiny").glob(f"*/{marker}"))
-        how = (
-            ["-r", str(work / "saved" / "tiny")]
-            if begun
-            else ["-c", str(work / "tiny.yml"), "--saved", f"{work}/saved"]
-        )
-        return [command, *how, "--device", "cpu", *more]
-
-    return words
-
-
-def _newest(work: Path) -> Path:
-    from sever.store.order import in_order
-
-    return in_order(work / "saved" / "tiny", "config.yml")[-1]
-
-
-def _run(work: Path, data: Path) -> None:
-    make_run(work / "run" / "20260101-000000", data)
-
-
-def _two(work: Path, data: Path) -> None:
-    for seed, name in enumerate(("a", "b")):
-        make_evidence(work / name, data, seed, noise=0.4 + seed, gate=seed == 0)
-
-
-CASES: dict[str, Case] = {
-    "train": Case(_experiment, _go_on("train", "config.yml"), _newest),
-    "crossval": Case(_experiment, _go_on("crossval", "evidence.json", "--jobs", "1"), _newest),
-    "folds": Case(_experiment, _go_on("crossval", "evidence.json", "--jobs", "2"), _newest),
-    "predict": Case(
-        _run,
-        lambda work, data: [
-            "predict",
-            "-r",
-            f"{work}/run",
-            "--data",
-            f"{data}",
-            "-o",
-            f"{work}/out",
-            "--device",
-            "cpu",
-        ],
-    ),
-    "pseudo": Case(
-        _run,
-        lambda work, data: [
-            *("pseudo", "-r", f"{work}/run", "--data", f"{data}", "-o", f"{work}/out", "--device", "cpu"),
-            *("--min-present", "0", "--min-empty", "0"),
-        ],
-    ),
-    "blend": Case(
-        _two, lambda work, data: ["blend", "-m", f"{work}/a", "-m", f"{work}/b", "-o", f"{work}/out", "--kind", "rank"]
-    ),
-    "tune": Case(_two, lambda work, data: ["tune", "-r", f"{work}/a", "--apply", "--draws", "20"]),
-    "evaluate": Case(
-        _two,
-        lambda work, data: [
-            *("evaluate", "-s", f"{data}/sample_submission.csv", "--data", f"{data}"),
-            *("--labels", f"{data}/test_labels.csv", "-o", f"{work}/out"),
-        ],
-    ),
-    "select": Case(_two, lambda work, data: ["select", f"{work}/a", f"{work}/b", "--draws", "20", "-o", f"{work}/out"]),
-}
 
 
 def sweep(name: str, points: int, folder: Path) -> str:
@@ -131,7 +33,9 @@ def sweep(name: str, points: int, folder: Path) -> str:
     work.mkdir()
     case.prepare(work, data)
     shutil.copytree(work, before)
-    count = _type(case.words(work, data), work, 0)
+    with case.around(work) as collect:
+        count = _type(case.words(work, data), work, 0)
+        collect()
     whole = fingerprint(case.result(work))
     assert whole, "nothing was written"
     chosen = (
@@ -142,14 +46,20 @@ def sweep(name: str, points: int, folder: Path) -> str:
     for point in chosen:
         shutil.rmtree(work)
         shutil.copytree(before, work)
-        killed = _type(case.words(work, data), work, point)
-        assert killed == -signal.SIGKILL, f"{name}, write {point} of {count}: ended with {killed}"
-        code = _type(case.words(work, data), work, None)
-        assert code == 0, f"{name}, killed at write {point} of {count}: typed again it ends with {code}"
+        _kill_and_type_again(case, data, work, point, f"{name}, killed at write {point} of {count}")
         now = fingerprint(case.result(work))
         differ = sorted(key for key in whole.keys() | now.keys() if whole.get(key) != now.get(key))
         assert not differ, f"{name}, killed at write {point} of {count}: {', '.join(differ[:5])} differ"
     return f"{name}: killed at {len(chosen)} of {count} writes, {len(whole)} files equal each time"
+
+
+def _kill_and_type_again(case: Case, data: Path, work: Path, point: int, what: str) -> None:
+    with case.around(work) as collect:
+        killed = _type(case.words(work, data), work, point)
+        assert killed == -signal.SIGKILL, f"{what}: it was not, but ended with {killed}"
+        code = _type(case.words(work, data), work, None)
+        assert code == 0, f"{what}: typed again it ends with {code}"
+        collect()
 
 
 def _type(words: Words, work: Path, kill_at_change: int | None) -> int:

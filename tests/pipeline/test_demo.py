@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
+import kill_at
 import numpy as np
 import pytest
 import yaml
 from command_line import sever
+from lock_holder import another
 
 from sever.data.synthetic import SynthSettings
 from sever.decide.metrics import ScoreSheet, pair_counts
+from sever.errors import InputError
 from sever.pipeline import demo
 from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.leaderboard import course
@@ -62,6 +67,48 @@ def test_files_of_others_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert sever("demo", "-o", tmp_path) == 2
     assert "no demo made" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def _left_of_a_demo(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a demo that came to its end leaves, without its hours."""
+
+    def work(configs: object, output: Path, *more: object) -> str:
+        for name in ("a.txt", "data/b.txt", ".sever-tables.json"):
+            (output / name).parent.mkdir(exist_ok=True)
+            (output / name).write_text(name)
+        return ""
+
+    monkeypatch.setattr(demo, "_run", work)
+    demo.run_demo([], out, "cpu")
+
+
+def test_a_demo_killed_at_any_change_can_be_typed_again_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the one before is deleted, while it works, and while what it made is listed."""
+    for at in range(1, 60):
+        out = tmp_path / str(at) / "demo"
+        _left_of_a_demo(out, monkeypatch)
+        child = os.fork()
+        if child == 0:
+            sys.addaudithook(kill_at.Counter(str(out), at, group=False))
+            _left_of_a_demo(out, monkeypatch)
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        _left_of_a_demo(out, monkeypatch)
+        assert {path.name for path in out.iterdir()} == {"a.txt", "data", ".sever-tables.json", demo.MARKER}
+        (out / "a.txt").write_text("mine now")
+        with pytest.raises(InputError, match="which sever did not write there"):
+            demo.run_demo([], out, "cpu")
+        if status == 0:
+            break
+    assert 10 < at < 59
+
+
+def test_two_demos_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with another(tmp_path / "demo", "file") as (process, _):
+        assert sever("demo", "-o", tmp_path / "demo") == 2
+    assert f"process {process.pid}" in capsys.readouterr().err
 
 
 def masks(*shown: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sever.models.segmenter import build_segmenter
 from sever.pipeline.import_2019 import find_checkpoint, import_run
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inspection import load_model
+from sever.pipeline.settings_2019 import translate
 from sever.store import read_json
 
 KINDS = [
@@ -151,6 +153,56 @@ def test_a_configuration_alone_is_printed_and_named_where_it_stops(
     assert (config.loss.dice_over, config.augment.recipe) == ("all", "severstal-2019")
     assert sever("train", "-c", path) == 2
     assert f"{path} is a configuration of the 2019 solution; `sever import-2019 {path}`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("loss", "imported", "said"),
+    [
+        ({"type": "BCEDiceLoss", "args": {"bce_weight": 0.6, "dice_weight": 0.4}}, (0.6, 0.4, 0.0), ""),
+        ({"type": "BCEDiceLoss", "args": {}}, (0.5, 0.5, 0.0), ""),
+        ({"type": "SmoothBCEDiceLoss", "args": {"bce_weight": 0.7, "dice_weight": 0.3}}, (0.7, 0.3, 1e-6), ""),
+        ({"type": "SmoothBCEDiceLoss", "args": {"smooth": 1e-3}}, (0.5, 0.5, 1e-3), ""),
+        ({"type": "SmoothBCEDiceLoss", "args": {"eps": 1e-7}}, (0.5, 0.5, 1e-7), ""),
+        ({"type": "IoULoss", "args": {}}, (0.6, 0.4, 0.0), "The loss IoULoss can't be imported"),
+    ],
+)
+def test_the_loss_comes_with_its_weights_and_smoothed_labels(
+    loss: dict[str, Any], imported: tuple[float, ...], said: str
+) -> None:
+    """His own defaults where the configuration leaves a weight out: equal ones, and 1e-6."""
+    translated = translate(config_2019("Unet", "resnet18") | {"loss": loss}, None, "x.yml")
+    settings = translated.config.loss
+    assert (settings.pixel_weight, settings.dice_weight, settings.label_smoothing) == imported
+    assert settings.dice_over == "all"
+    told = [sentence for sentence in translated.losses if "loss" in sentence]
+    assert told == ([f"{said}: new training uses BCE + Dice."] if said else [])
+
+
+@pytest.mark.parametrize("value", [None, "many", [1], {"a": 1}, float("nan"), 1e300, -1, True])
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("arch", "args", "dropout"),
+        ("arch", "args", "classes"),
+        ("arch", "args", "decoder_channels"),
+        ("lr_scheduler", "args", "start_anneal"),
+        ("lr_scheduler", "args", "n_epochs"),
+        ("loss", "args", "smooth"),
+        ("optimizer", "encoder", "lr"),
+        ("augmentation", "args", "height"),
+        ("training", "epochs"),
+        ("seed",),
+    ],
+)
+def test_a_strange_value_is_refused_or_read_and_never_more(place: tuple[str, ...], value: Any) -> None:
+    config = config_2019("Unet", "resnet18")
+    config["loss"]["type"] = "SmoothBCEDiceLoss"
+    inner = config
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with contextlib.suppress(InputError):
+        translate(config, None, "x.yml")
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [

@@ -23,6 +23,7 @@ from sever.pipeline.evaluate import evaluate_run
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.report.write import write_report
+from sever.store import write_rules
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CPU = InferenceOptions("cpu")
@@ -206,12 +207,58 @@ def test_report_of_other_images_has_plain_differences(page: Path, evidence: Path
     assert {row["verdict"] for row in changes["rows"]} == {"not tested"}
 
 
-def test_second_report_at_the_same_place_compares_with_the_first(evidence: Path, tmp_path: Path) -> None:
-    output = tmp_path / "r.html"
-    assert write_report(evidence, output, None, CPU, images=1).numbers["changes"] is None
-    again = write_report(evidence, output, None, CPU, images=1).numbers["changes"]
-    assert {row["verdict"] for row in again["rows"]} == {"the same"}
-    assert again["rules"] == []
+def test_a_report_at_the_same_place_compares_with_the_one_before(evidence: Path, tmp_path: Path) -> None:
+    """The same evidence makes the same page, whenever it is made; so what it was compared with stays, too."""
+    folder, output = tmp_path / "copy", tmp_path / "r.html"
+    shutil.copytree(evidence, folder)
+
+    def report() -> tuple[bytes, bytes]:
+        write_report(folder, output, None, CPU, images=1)
+        return output.read_bytes(), output.with_suffix(".json").read_bytes()
+
+    first = report()
+    assert json.loads(first[1])["changes"] is None
+    assert report() == first
+    write_rules(folder / "rules.json", RuleSettings(min_pixels=0, pixel_threshold=0.9))
+    second = report()
+    changes = json.loads(second[1])["changes"]
+    assert {row["name"] for row in changes["rules"]} >= {"pixel_threshold", "gate.kind"}
+    assert report() == second
+
+
+def test_an_older_report_compared_with_itself_says_the_same(evidence: Path, tmp_path: Path) -> None:
+    older = write_report(evidence, tmp_path / "r.html", None, CPU, images=1).page
+    changes = write_report(evidence, tmp_path / "r2.html", older, CPU, images=1).numbers["changes"]
+    assert {row["verdict"] for row in changes["rows"]} == {"the same"}
+    assert changes["rules"] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("pairs",), {}, "`pairs.image_ids`"),
+        (("pairs", "dice", 0), [0.5], "not one Dice for each class"),
+        (("pairs", "dice", 0, 0), "much", "`pairs.dice.0.0`"),
+        (("about",), None, "`about`"),
+        (("about", "rules", "gate"), [], "`about.rules.gate`"),
+        (("classes", 1, "dice"), {"mean": 2}, "`classes.1.dice.mean`"),
+        (("scores",), [], "`scores`"),
+        (("changes",), 3, "`changes`"),
+    ],
+)
+def test_damage_of_an_older_report_is_named(
+    place: tuple[Any, ...], value: Any, told: str, page: Path, evidence: Path, tmp_path: Path
+) -> None:
+    older = json.loads(page.with_suffix(".json").read_text())
+    inner = older
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = value
+    path = tmp_path / "older.json"
+    path.write_text(json.dumps(older))
+    with pytest.raises(InputError, match=r"older\.json is damaged") as caught:
+        write_report(evidence, tmp_path / "r.html", path, CPU, images=0)
+    assert told in str(caught.value)
 
 
 def test_plain_run_is_predicted_and_scored_as_evaluate_does(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,15 @@ def changes(before: Numbers, now: Numbers, groups: Sequence[Any]) -> Numbers:
         "rows": rows,
         "rules": _rules(before["about"]["rules"], now["about"]["rules"]),
     }
+
+
+def shows_the_same(before: Numbers, now: Numbers) -> bool:
+    """Whether two reports differ in nothing but what they were compared with, and which images they picture."""
+    return _without_comparison(before) == _without_comparison(json.loads(json.dumps(now)))
+
+
+def _without_comparison(numbers: Numbers) -> Numbers:
+    return {name: value for name, value in numbers.items() if name not in ("changes", "galleries")}
 
 
 def _same_images(before: Numbers, now: Numbers) -> bool:

@@ -6,9 +6,9 @@ Every map is looked at once; what is kept of an image are counts and run lengths
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ from sever.locks import one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.progress import meter
-from sever.pipeline.report.changes import changes
+from sever.pipeline.report.changes import changes, shows_the_same
 from sever.pipeline.report.images import choose_images, gallery_numbers
 from sever.pipeline.report.numbers import Numbers, report_numbers
 from sever.pipeline.report.tally import Seen, Tally
@@ -66,7 +66,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a report's images come from; `seen` goes over them once, in the order of `table`."""
+    """Where a report's images come from; `seen` goes over them once, in the order of `table`.
+
+    `made_from`: the files whose times tell of when what it shows is, so that a report holds no time of its own: the
+    same evidence makes the same page.
+    """
 
     folder: Path
     kind: str
@@ -78,6 +82,7 @@ class Source:
     is_tuned: bool
     checkpoints: tuple[Path, ...]
     members: tuple[str, ...]
+    made_from: tuple[Path, ...]
     seen: Callable[[], Iterator[Seen]]
 
 
@@ -86,7 +91,8 @@ def write_report(
 ) -> Report:
     """Write the page and its numbers; by default report.html in the folder that `path` means.
 
-    `against`: an older report, by default the one that is about to be replaced. `images`: how many a gallery shows.
+    `against`: an older report, by default the one that is about to be replaced; where that shows the same numbers, what
+    it was compared with itself. `images`: how many a gallery shows.
     Raises InputError for what can't be read, before anything is computed.
     """
     source = open_source(path, how)
@@ -98,16 +104,17 @@ def write_report(
     older = against or (page if page.exists() else None)
     before = read_numbers(older) if older else None
     with one_writer_of(page):
-        return _write(source, page, before, images)
+        return _write(source, page, before, against is None, images)
 
 
-def _write(source: Source, page: Path, before: Numbers | None, images: int) -> Report:
+def _write(source: Source, page: Path, before: Numbers | None, is_replaced: bool, images: int) -> Report:
     tally = Tally(resolve_rules(source.rules, source.table.num_classes))
     with meter("report", len(source.table)) as progress:
         for seen in source.seen():
             tally.add(seen)
             progress.advance()
-    numbers = _numbers(source, tally, before, images)
+    numbers = _numbers(source, tally, images)
+    numbers["changes"] = _changes(source, numbers, before, is_replaced)
     text = render_page(numbers, _pictures(source, tally, numbers))
     home = OutputFolder(page.parent)
     home.write_json(page.with_suffix(".json").name, numbers)
@@ -147,6 +154,7 @@ def _from_evidence(path: Path) -> Source:
         is_tuned=evidence.is_tuned,
         checkpoints=tuple(_checkpoints(evidence)),
         members=about.members,
+        made_from=(evidence.about_file, evidence.pairs_file, evidence.rules_file, evidence.labels_file),
         seen=seen,
     )
 
@@ -193,19 +201,27 @@ def _from_run(path: Path, how: InferenceOptions) -> Source:
         is_tuned=False,
         checkpoints=loaded.checkpoints,
         members=(),
+        made_from=(*(checkpoint / "state.json" for checkpoint in loaded.checkpoints), run.rules_file),
         seen=seen,
     )
 
 
-def _numbers(source: Source, tally: Tally, before: Numbers | None, images: int) -> Numbers:
+def _numbers(source: Source, tally: Tally, images: int) -> Numbers:
     table, groups = source.table, source.table.frame["group"].tolist()
     numbers: Numbers = {"form": FORM, "about": _about(source)}
     numbers |= report_numbers(tally, table.class_names, groups, source.folds_n)
     numbers["galleries"] = gallery_numbers(choose_images(tally, images), tally, table.class_names)
     numbers["pairs"] = {"image_ids": tally.sheet.image_ids, "dice": tally.sheet.dice().round(6).tolist()}
-    numbers["changes"] = changes(before, numbers, groups) if before else None
     numbers["about"]["verdict"] = verdict_in_words(numbers)
     return numbers
+
+
+def _changes(source: Source, numbers: Numbers, before: Numbers | None, is_replaced: bool) -> Numbers | None:
+    if before is None:
+        return None
+    if is_replaced and shows_the_same(before, numbers):  # typed again: it stays as it is
+        return before["changes"]
+    return changes(before, numbers, source.table.frame["group"].tolist())
 
 
 def _about(source: Source) -> dict[str, Any]:
@@ -215,7 +231,7 @@ def _about(source: Source) -> dict[str, Any]:
         "source": str(source.folder),
         "members": list(source.members),
         "data": str(source.data.root),
-        "made": time.strftime("%Y-%m-%d %H:%M"),
+        "made": _last_change(source.made_from),
         "rules": source.rules.model_dump(mode="json"),
         "tuned_on_these_images": source.is_tuned,
         "rules_in_words": rules_in_words(source.rules, source.table.class_names),
@@ -235,6 +251,11 @@ def _version(library: str) -> str:
         return version(library)
     except PackageNotFoundError:
         return "not there"
+
+
+def _last_change(files: tuple[Path, ...]) -> str:
+    newest = max(file.stat().st_mtime for file in files if file.is_file())
+    return f"{datetime.fromtimestamp(newest).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _pictures(source: Source, tally: Tally, numbers: Numbers) -> dict[str, Picture]:
