@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from evidence_maker import make_evidence
-from kaggle_server import World, forget_account, signed_in_server
+from kaggle_server import KEY, USER, World, forget_account, signed_in_server
 from run_maker import make_run
 
 Words = list[str]
@@ -100,6 +100,8 @@ def _kaggle(work: Path) -> Iterator[Collect]:
         home = work.parent / "home"
         home.mkdir(exist_ok=True)
         forget_account(patch, home)
+        patch.setenv("KAGGLE_USERNAME", USER)  # the client signs in when it is imported, and prints where it can't
+        patch.setenv("KAGGLE_KEY", KEY)
         patch.setenv("TMPDIR", str(work / "tmp"))
         patch.setattr("tempfile.tempdir", None)
         with signed_in_server(patch, home) as world:
