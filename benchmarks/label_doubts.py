@@ -31,11 +31,16 @@ from common import QUICK_ENCODER, describe_machine, make_parser, parse, print_ra
 from planted_faults import DROPPED, EXTRA, MOVED, NONE, SWAPPED, Planted, mend, plant
 from sklearn.metrics import average_precision_score
 
+from sever.config import DataSettings, load_config
+from sever.data.layouts import read_table
 from sever.data.synthetic import make_strip
+from sever.data.table import ImageTable
 from sever.decide import label_doubts
 from sever.decide.label_doubts import compared, find_doubts
 from sever.decide.levels import dequantise
-from sever.pipeline.evidence import OpenEvidence, open_evidence
+from sever.pipeline.crossval import PREDICTED, run_fold, start
+from sever.store import Evidence
+from sever.store.maps import ProbabilityStore
 
 KIND_OF = {
     DROPPED: label_doubts.MISSING,
@@ -46,6 +51,13 @@ KIND_OF = {
 LEAST_PROB = 1 / 510
 DOWNSAMPLE = 4  # cleanlab's count of pixels takes a factor that divides both sides; its default 16 doesn't divide 200
 OWN, ANY = "sever, own kind", "sever, any kind"
+
+
+class Maps(NamedTuple):
+    """The images of the folds that were trained, with their labels, faults and all, and where their maps lie."""
+
+    store: ProbabilityStore
+    table: ImageTable
 
 
 class Answers(NamedTuple):
@@ -79,14 +91,19 @@ def experiment(root: Path, epochs: int, encoder: str, weights: str, seed: int) -
     }
 
 
-def crossvalidated(planted: Planted, work: Path, options: Any) -> OpenEvidence:
-    """The evidence of a cross-validation on the copy with faults; one that is there is gone on with."""
+def crossvalidated(planted: Planted, work: Path, options: Any) -> Maps:
+    """The maps of a cross-validation on the copy with faults; one that is there is gone on with."""
     found = sorted((work / "saved" / planted.root.name).glob("*/evidence.json"))
-    words = ["-r", found[-1].parent] if found else ["-c", config_file(planted.root, work, options, options.seed)]
-    words += [] if found else ["--folds", options.folds, "--saved", work / "saved"]
-    sever("crossval", *words, "--jobs", 1)
-    (evidence,) = (work / "saved" / planted.root.name).glob("*/evidence.json")
-    return open_evidence(evidence)
+    if found:
+        evidence = Evidence.find(found[-1])
+    else:
+        config = load_config(config_file(planted.root, work, options, options.seed), {"folds.count": options.folds})
+        evidence = start(config, work / "saved")
+    for fold in range(options.trained_folds or options.folds):
+        if not (evidence.fold_folder(fold) / PREDICTED).is_file():
+            run_fold(evidence, fold, "cpu")
+    table, _ = read_table(DataSettings(root=planted.root))
+    return Maps(evidence.maps, table.take([row for row, name in enumerate(table.image_ids) if name in evidence.maps]))
 
 
 def config_file(root: Path, work: Path, options: Any, seed: int) -> Path:
@@ -101,11 +118,11 @@ def sever(*words: object) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def ask(opened: OpenEvidence, planted: Planted, seed: int) -> Answers:
+def ask(maps: Maps, planted: Planted, seed: int) -> Answers:
     """Every method, on the same maps and labels."""
     doubts, labels, probs = [], [], []
-    for row, levels_chw in opened.maps():
-        true_chw = opened.table.mask(row)
+    for row, image_id in enumerate(maps.table.image_ids):
+        levels_chw, true_chw = maps.store.read(image_id, maps.table.num_classes), maps.table.mask(row)
         doubts.append(find_doubts(levels_chw, true_chw))
         labels.append(np.where(true_chw.any(axis=0), true_chw.argmax(axis=0) + 1, 0))
         probs.append(with_background(levels_chw))
@@ -121,7 +138,7 @@ def ask(opened: OpenEvidence, planted: Planted, seed: int) -> Answers:
         **cleanlab_scores(labels_nhw, probs_nkhw),
         "random": np.random.default_rng(seed).random(len(doubts)),
     }
-    faults = np.array([planted.fault_of[image_id] for image_id in opened.table.image_ids])
+    faults = np.array([planted.fault_of[image_id] for image_id in maps.table.image_ids])
     return Answers(faults, {fault: worst((kind,)) for fault, kind in KIND_OF.items()}, whole)
 
 
@@ -219,6 +236,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="NEU-Seg with its groups.csv; without it strip is drawn")
     parser.add_argument("--images", type=int, default=720)
     parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--trained-folds", type=int, help="only so many of the folds: fewer images are judged")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--share", type=float, default=0.05, help="of the images, for each of the four faults")
     parser.add_argument("--pixels", type=int, default=10, help="by which masks are moved")
@@ -241,8 +259,8 @@ def main() -> None:
             source, options.work / "spoiled", options.images, dict.fromkeys(KIND_OF, options.share), options.pixels,
             options.seed,
         )  # fmt: skip
-        opened = crossvalidated(planted, options.work, options)
-        answers = ask(opened, planted, options.seed)
+        maps = crossvalidated(planted, options.work, options)
+        answers = ask(maps, planted, options.seed)
         table = precisions(answers)
         counts = ", ".join(f"{np.sum(answers.faults == fault)} {fault}" for fault in (*KIND_OF, NONE))
         print(f"\naverage precision over {len(answers.faults)} images: {counts}")
@@ -250,7 +268,7 @@ def main() -> None:
         rows = [(name, *(f"{value:.3f}" for value in row)) for name, row in table.items()]
         print_table(heads, [row if len(row) == len(heads) else (*row, "-") for row in rows])
         if options.mend:
-            gain_of_mending(planted, answers, opened.table.image_ids, source, options)
+            gain_of_mending(planted, answers, maps.table.image_ids, source, options)
         print_ratio(table[ANY][-1] / table["loss"][-1], "average precision over all kinds, ours over the loss alone")
 
 

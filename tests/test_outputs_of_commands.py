@@ -90,6 +90,10 @@ FOLDERS: dict[str, tuple[Callable[[Inputs, Path], list[object]], tuple[str, ...]
         lambda given, out: ["data", "doubts", given.evidence[0], "-o", out],
         ("doubts.csv", "doubts.json", "doubts.png"),
     ),
+    "data next": (
+        lambda given, out: ["data", "next", given.run, "--images", given.images, "-o", out, "--device", "cpu"],
+        ("next.csv", "next.json", "next.png"),
+    ),
     "data shift": (
         lambda given, out: ["data", "shift", given.data, given.images, "-o", out, "--no-copies"],
         ("shift.json", "shift.png", "weights.csv"),

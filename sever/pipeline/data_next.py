@@ -1,0 +1,147 @@
+"""`sever data next`: which images of a pool a person should label next, by what a model says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sever.data.layouts import read_images, read_table
+from sever.data.stats import describe
+from sever.data.table import ImageTable
+from sever.decide.evidence_curves import certainty
+from sever.decide.next_images import choose_next
+from sever.decide.postprocess import quantise
+from sever.deliver.pictures import Sample, picture_sheet
+from sever.errors import InputError
+from sever.locks import writes_to
+from sever.output import OutputFolder
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inspection import LoadedModel, image_reader, inspect_table, load_model
+from sever.pipeline.progress import meter, warn
+from sever.store.origin import image_digests
+
+RESULTS = ("next.csv", "next.json", "next.png")
+ONE_CELL = (1, 1)
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """Of each image of the pool: 1 less the Dice that the model may expect of its masks, and what it looks like."""
+
+    uncertainties_n: np.ndarray
+    features_nf: np.ndarray
+
+
+@writes_to("output")
+def choose_images(
+    run: Path, pool: Path, output: Path, count: int, options: InferenceOptions, num_shown: int, seed: int
+) -> dict[str, Any]:
+    """Choose `count` images of a folder; writes RESULTS, returns next.json's content.
+
+    Images whose file the model's data set holds already are left out. Raises InputError for what can't be read, for
+    classifiers, and where nothing is left.
+    """
+    home = OutputFolder(output)
+    home.claim(RESULTS)
+    loaded = load_model(run, options)
+    if not loaded.draws_masks:
+        raise InputError(f"{run} is an image classifier, which draws no masks; images are chosen by a segmenter")
+    everything, _ = read_images(pool, loaded.facts.class_names, max_pixels=loaded.config.data.max_pixels)
+    table = _unlabelled(loaded, everything)
+    looks = _look(loaded, table)
+    rows = choose_next(looks.uncertainties_n, looks.features_nf, count, seed)
+    frame = pd.DataFrame(
+        {
+            "image": [table.image_id(row) for row in rows],
+            "uncertainty": looks.uncertainties_n[rows].round(4),
+        }
+    )
+    numbers = _numbers(loaded, pool, everything, table, looks, frame)
+    with home.new("next.csv") as temporary:
+        frame.to_csv(temporary, index=False)
+    home.write_json("next.json", numbers)
+    if num_shown:
+        with home.new("next.png") as temporary:
+            picture_sheet(temporary, _samples(loaded, table.take(rows[:num_shown])), table.class_names)
+    return numbers
+
+
+def render(numbers: dict[str, Any], output: Path) -> str:
+    """What was chosen, and what to do with it."""
+    chosen, of_all = numbers["uncertainty_chosen"], numbers["uncertainty_pool"]
+    images, run = numbers["images"], numbers["run"]
+    return "\n".join(
+        [
+            f"{numbers['chosen']} of {numbers['pool']} images are chosen ({numbers['known']} more are labelled "
+            f"already); their mean uncertainty is {chosen:.3f}, that of the pool {of_all:.3f}.",
+            f"First: {', '.join(numbers['first'])}",
+            f"To correct the model's masks: sever predict -r {run} --images {images} -o predicted, then",
+            f"sever data convert {images} -o task --to cvat --predictions predicted -r {run} "
+            f"--listed {output / 'next.csv'}",
+        ]
+    )
+
+
+def _unlabelled(loaded: LoadedModel, pool: ImageTable) -> ImageTable:
+    """The pool without files that the model's data set holds, as far as that is still there."""
+    known = _known_digests(loaded)
+    digests = image_digests(pool.path(row) for row in range(len(pool)))
+    table = pool.take([row for row, digest in enumerate(digests) if digest not in known])
+    if not len(table):
+        raise InputError("every image of the pool is in the model's data set already: nothing is left to label")
+    return table
+
+
+def _known_digests(loaded: LoadedModel) -> set[str]:
+    if not loaded.config.data.root.is_dir():
+        warn(f"{loaded.config.data.root} is not there, so images that are labelled already may be chosen again")
+        return set()
+    labelled, _ = read_table(loaded.config.data, thorough=False)
+    return set(image_digests(labelled.path(row) for row in range(len(labelled))))
+
+
+def _look(loaded: LoadedModel, table: ImageTable) -> _Looks:
+    read, rules = image_reader(loaded.config, loaded.facts), loaded.inspector.rules
+    uncertainties, features = [], []
+    with meter("look at the pool", len(table)) as progress:
+        for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
+            found = seen.inspection
+            certain_c = certainty(quantise(found.probs_chw), found.masks_chw, rules, found.gate_probs_c)
+            uncertainties.append(1 - float(certain_c.mean()))
+            looks_like = describe(seen.image_hwc[..., 0], ONE_CELL).whole
+            features.append(np.concatenate([looks_like, _drawn(found.probs_chw)]))
+            progress.advance()
+    return _Looks(np.array(uncertainties), np.stack(features))
+
+
+def _drawn(probs_chw: np.ndarray) -> np.ndarray:
+    """(2C,) how much of each class the model sees, and how surely: images with the same defect are alike."""
+    flat_cp = probs_chw.reshape(len(probs_chw), -1)
+    return np.concatenate([np.sqrt(flat_cp.mean(axis=1)), flat_cp.max(axis=1)])
+
+
+def _numbers(
+    loaded: LoadedModel, pool: Path, everything: ImageTable, table: ImageTable, looks: _Looks, frame: pd.DataFrame
+) -> dict[str, Any]:
+    return {
+        "form": "next",
+        "run": str(loaded.folder),
+        "images": str(pool),
+        "pool": len(table),
+        "known": len(everything) - len(table),
+        "chosen": len(frame),
+        "uncertainty_chosen": float(frame["uncertainty"].mean()),
+        "uncertainty_pool": float(looks.uncertainties_n.mean()),
+        "first": frame["image"].head(SHOWN).tolist(),
+    }
+
+
+def _samples(loaded: LoadedModel, table: ImageTable) -> list[Sample]:
+    read = image_reader(loaded.config, loaded.facts)
+    seen = inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size)
+    return [Sample(table.image_id(each.row), each.image_hwc, None, each.inspection.masks_chw) for each in seen]
