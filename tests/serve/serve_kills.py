@@ -61,7 +61,7 @@ class Sender:
 
         store = Store(self.store)
         self._key = store.write(lambda connection: people.add_key(connection, "load", "reviewer", "test"))
-        store.write(lambda connection: people.add_user(connection, "admin", "a long password", "admin", "test"))
+        store.write(lambda connection: people.add_user(connection, "admin", "", "admin", "test"))
         store.close()
 
     def _start(self) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -126,8 +127,13 @@ def _people(connection: Any) -> dict[str, str]:
     if people.has_users(connection):
         return {}
     for name in ("admin", "reviewer", "viewer"):
-        people.add_user(connection, name, PASSWORD, name, "test")  # type: ignore[arg-type]
+        people.add_user(connection, name, _hashed(), name, "test")  # type: ignore[arg-type]
     return {role: people.add_key(connection, f"{role}-key", role, "test") for role in people.ROLES}
+
+
+@cache
+def _hashed() -> str:
+    return people.hash_password(PASSWORD)
 
 
 def wait_for(condition: Any, seconds: float = 20) -> None:

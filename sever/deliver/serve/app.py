@@ -81,16 +81,16 @@ def _hosts(service: Service) -> list[str]:
 
 def _tell_faults(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
-    def refuse(_: Request, refusal: Refusal) -> Response:
-        return refused(refusal)
+    def refuse(request: Request, refusal: Refusal) -> Response:
+        return refused(refusal, request.url.path)
 
     @app.exception_handler(HTTPException)
-    def refuse_plainly(_: Request, error: HTTPException) -> Response:
-        response = refused(Refusal(error.status_code, str(error.detail)))
+    def refuse_plainly(request: Request, error: HTTPException) -> Response:
+        response = refused(Refusal(error.status_code, str(error.detail)), request.url.path)
         response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(RequestValidationError)
-    def refuse_form(_: Request, error: RequestValidationError) -> Response:
+    def refuse_form(request: Request, error: RequestValidationError) -> Response:
         faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:10]]
-        return refused(Refusal(422, "; ".join(faults)))
+        return refused(Refusal(422, "; ".join(faults)), request.url.path)

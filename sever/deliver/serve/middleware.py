@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sever.deliver.serve.metrics import Metrics
 from sever.deliver.serve.refusal import Refusal
+from sever.names import one_line
 
 LOGGER = logging.getLogger("sever.serve")
 # No inline scripts or styles, nothing from elsewhere, not in a frame.
@@ -30,12 +31,13 @@ HEADERS = {
 }
 
 
-def refused(refusal: Refusal) -> JSONResponse:
-    """What a request that can't be served gets, always in this form."""
+def refused(refusal: Refusal, path: str = "") -> JSONResponse:
+    """What a request that can't be served gets, always in this form; the Open Inference Protocol wants a plain text."""
     headers = {"retry-after": str(refusal.retry_after)} if refusal.retry_after is not None else {}
     if refusal.status == 401:
         headers["www-authenticate"] = "Bearer"
-    body = {"error": {"status": refusal.status, "message": refusal.message}}
+    message = {"status": refusal.status, "message": refusal.message}
+    body = {"error": refusal.message if path.startswith("/v2") else message}
     return JSONResponse(body, refusal.status, headers)
 
 
@@ -51,7 +53,7 @@ class BodyLimit:
             return
         told = dict(scope["headers"]).get(b"content-length", b"0")
         if told.isdigit() and int(told) > self.max_bytes:
-            await refused(self._too_large())(scope, receive, send)
+            await refused(self._too_large(), scope["path"])(scope, receive, send)
             return
         body = _Body(self, receive, send)
         try:
@@ -60,7 +62,7 @@ class BodyLimit:
             if body.refusal is not refusal:
                 raise
         if body.refusal is not None and not body.has_begun:
-            await refused(body.refusal)(scope, receive, send)
+            await refused(body.refusal, scope["path"])(scope, receive, send)
 
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the request is larger than {self.max_bytes:,} bytes (limits.max_bytes)")
@@ -129,7 +131,7 @@ class Around:
         try:
             await self.app(scope, receive, with_headers)
         except Exception:
-            LOGGER.exception("a request failed", extra={"path": scope["path"][:200]})
+            LOGGER.exception("a request failed", extra={"path": one_line(scope["path"][:200])})
             await refused(Refusal(500, "this is our fault, not yours; the service's log says more"))(
                 scope, receive, with_headers
             )
@@ -141,6 +143,6 @@ class Around:
         path = getattr(route, "path", "unknown")  # as it is declared: what a client invents is no label
         self.metrics.requests.labels(path, str(status)).inc()
         client = scope.get("client") or ("", 0)
-        about = {"method": scope["method"], "path": scope["path"][:200], "status": status}
+        about = {"method": scope["method"], "path": one_line(scope["path"][:200]), "status": status}
         about |= {"ms": round(seconds * 1000, 1), "client": client[0], "who": scope.get("sever.who", "")}
         LOGGER.info("%(method)s %(path)s: %(status)d in %(ms)s ms", about, extra=about)

@@ -31,6 +31,10 @@ class Fault(BaseModel):
     error: FaultText
 
 
+class OipFault(BaseModel):
+    error: str
+
+
 class Defect(BaseModel):
     box: Box
     area: int = Field(description="pixels")

@@ -54,7 +54,8 @@ def first_admin(store: Store, say: Callable[[str], None]) -> None:
     if store.read(people.has_users):
         return
     password = secrets.token_urlsafe(15)
-    store.write(lambda connection: people.add_user(connection, FIRST_ADMIN, password, "admin", "first start"))
+    hashed = people.hash_password(password)
+    store.write(lambda connection: people.add_user(connection, FIRST_ADMIN, hashed, "admin", "first start"))
     say(f"the first user is {FIRST_ADMIN}, password {password} (shown this once)")
 
 
@@ -62,7 +63,8 @@ def new_password(settings: ServeSettings, name: str) -> str:
     """A random password for a user, by whoever can write to the store. Raises InputError for an unknown one."""
     store, password = Store(settings.store, settings.database), secrets.token_urlsafe(15)
     try:
-        store.write(lambda connection: people.change_password(connection, name, password, "command line"))
+        hashed = people.hash_password(password)
+        store.write(lambda connection: people.change_password(connection, name, hashed, "command line"))
     except Refusal as refusal:
         raise InputError(refusal.message) from refusal
     finally:

@@ -75,9 +75,14 @@ class Service:
 
         The same request key gives the stored answer again, whatever model is in service by now.
         """
-        began = time.monotonic()
         if known := await self._known(upload.source):
             return known
+        uid, _ = await self.inspect_fully(upload, seconds)
+        return await asyncio.to_thread(self.answer, uid)
+
+    async def inspect_fully(self, upload: Upload, seconds: float | None = None) -> tuple[str, Inspection]:
+        """The answer's id, and all that the model said of it."""
+        began = time.monotonic()
         model = self.models.current
         stored, original = await asyncio.to_thread(self._take_in, upload)
         with self.room.hold_pixels(original.height * original.width):
@@ -88,7 +93,7 @@ class Service:
         if is_new:
             self.models.compare_later(uid, model, image_hwc, inspection)
             self._count(upload.source.source, found)
-        return await asyncio.to_thread(self.answer, uid)
+        return uid, inspection
 
     async def inspect_pixels(self, image: np.ndarray, seconds: float | None = None) -> tuple[ServedModel, Inspection]:
         """What the model in service finds in stored pixels, kept nowhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -25,13 +26,15 @@ def list_users(service: TheService, _: Admin) -> list[dict[str, Any]]:
 
 @router.post("/v1/users", status_code=204)
 async def add_user(new: NewUser, service: TheService, admin: Admin) -> Response:
-    await service.store.write_soon(lambda c: people.add_user(c, new.name, new.password, new.role, admin.name))
+    hashed = await asyncio.to_thread(people.hash_password, new.password)
+    await service.store.write_soon(lambda c: people.add_user(c, new.name, hashed, new.role, admin.name))
     return Response(status_code=204)
 
 
 @router.put("/v1/users/{name}/password", status_code=204)
 async def set_password(name: Whose, new: NewPassword, service: TheService, admin: Admin) -> Response:
-    await service.store.write_soon(lambda c: people.change_password(c, name, new.password, admin.name))
+    hashed = await asyncio.to_thread(people.hash_password, new.password)
+    await service.store.write_soon(lambda c: people.change_password(c, name, hashed, admin.name))
     return Response(status_code=204)
 
 

@@ -62,7 +62,8 @@ async def change_own_password(new: NewPassword, service: TheService, who: Viewer
     """Of whoever is signed in; all of his sessions end."""
     if who.csrf is None:
         raise Refusal(409, "a key has no password")
-    await service.store.write_soon(lambda c: people.change_password(c, who.name, new.password, who.name))
+    hashed = await asyncio.to_thread(people.hash_password, new.password)
+    await service.store.write_soon(lambda c: people.change_password(c, who.name, hashed, who.name))
     return Response(status_code=204)
 
 
