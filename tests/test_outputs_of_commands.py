@@ -75,6 +75,10 @@ FOLDERS: dict[str, tuple[Callable[[Inputs, Path], list[object]], tuple[str, ...]
         lambda given, out: ["kernel", "-r", given.run, "-o", out, "--owner", "somebody"],
         ("kernel-metadata.json", "main.py", "pushed.json"),
     ),
+    "serve export": (
+        lambda given, out: ["serve", "export", "--store", given.store, "-o", out],
+        ("train.csv", "mine.txt"),
+    ),
     "synth": (lambda given, out: ["synth", "-o", out, "--train", 1, "--test", 1], ("train.csv", "mine.txt")),
     "demo": (lambda given, out: ["demo", "-o", out], ("report.html", "mine.txt")),
     "download": (lambda given, out: ["download", "some-competition", "-o", out], ("train.csv",)),

@@ -122,6 +122,26 @@ def restore(
 
 
 @service.command()
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The data set's folder, a new one.")],
+    config: Config = None,
+    store: StoreFolder = None,
+    db: Database = None,
+) -> None:
+    """Write what people accepted, rejected or corrected as a data set for `sever train`, with groups by coil.
+
+    Example: `sever serve export --store served -o data/corrected`
+    """
+    settings = _settings(config, None, store=store, database=db)
+    from sever.deliver.serve.storage.export import export as write
+    from sever.deliver.serve.storage.store import open_existing
+
+    with open_existing(settings.store, settings.database) as found:
+        images, lost = write(found, output)
+    say(f"{images:,} images" + (f"; {lost:,} more are kept no longer" if lost else ""))
+
+
+@service.command()
 def password(
     name: Annotated[str, typer.Argument(help="The user.")] = "admin",
     config: Config = None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from sever.config.base import Settings
 from sever.config.data import MAX_PIXELS
@@ -67,6 +69,88 @@ class RetentionSettings(Settings):
     answer_days: float | None = Field(None, gt=0, description="Days after which an answer without a correction goes.")
 
 
+class StripSettings(Settings):
+    """How images lie on the strip: what makes pixels metres."""
+
+    along: Literal["width", "height"] = Field("width", description="The side of an image that runs along the strip.")
+    mm_per_pixel_along: float = Field(1.0, gt=0, description="Millimetres of strip in one pixel along it.")
+    mm_per_pixel_across: float = Field(1.0, gt=0, description="The same across it.")
+
+
+class WatchSettings(Settings):
+    """A folder whose new images are inspected, or one file that a camera writes again and again."""
+
+    path: Path = Field(description="The folder (with those below it), or the camera's file.")
+    name_pattern: str | None = Field(
+        None,
+        description="Regular expression for a file's path below the folder; its groups `coil`, `position_m` and "
+        r"`across_m` say where the image lies, as (?P<coil>\w+)_(?P<position_m>[\d.]+)\.png.",
+    )
+    poll_seconds: float = Field(0.5, gt=0, description="How often to look, in seconds.")
+    settle_seconds: float = Field(
+        1.0, ge=0, description="A file is read when it has not changed for so long, so never while it is being written."
+    )
+    after: Literal["keep", "delete"] = Field("keep", description="What becomes of a file that was answered.")
+
+    @field_validator("name_pattern")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            groups = set(re.compile(pattern or "").groupindex)
+        except re.error as error:
+            raise ValueError(f"this is no regular expression: {error}") from error
+        if unknown := groups - {"coil", "position_m", "across_m"}:
+            raise ValueError(f"the group {min(unknown)} is unknown; known are coil, position_m and across_m")
+        return pattern
+
+
+class WebhookSettings(Settings):
+    """Answers and alarms go to another system by HTTP POST."""
+
+    url: str = Field(pattern=r"^https?://", description="Where to.")
+    secret_file: Path | None = Field(
+        None, description="File with a secret; requests are then signed: X-Sever-Signature is HMAC-SHA256 of the body."
+    )
+    send: Literal["all", "defects", "alarms"] = Field("defects", description="Which answers; alarms always go.")
+    timeout_seconds: float = Field(10.0, gt=0, description="How long one try may take.")
+
+
+class MqttSettings(Settings):
+    """Answers and alarms go to an MQTT broker, with quality of service 1; needs sever[plant]."""
+
+    host: str = Field(description="The broker.")
+    port: int = Field(1883, ge=1, le=65535, description="Its port.")
+    topic: str = Field("sever", min_length=1, description="Messages go to TOPIC/answers and TOPIC/alarms.")
+    user: str | None = Field(None, description="Name to sign in with.")
+    password_file: Path | None = Field(None, description="File with the password.")
+    tls: bool = Field(False, description="Whether to use TLS, with the certificates of this system.")
+    send: Literal["all", "defects", "alarms"] = Field("defects", description="Which answers; alarms always go.")
+    timeout_seconds: float = Field(10.0, gt=0, description="How long one try may take.")
+
+
+class RollSettings(Settings):
+    """A roll that the strip passes, known by its circumference."""
+
+    name: str = Field(description="What people call it.")
+    circumference_m: float = Field(gt=0, description="Its circumference in metres, as it shows on this strip.")
+
+
+class AlarmSettings(Settings):
+    """When to raise an alarm."""
+
+    name: str = Field(min_length=1, max_length=100, description="What people call it.")
+    kind: Literal["count", "share", "periodic"] = Field(
+        description="`count`: so many defects within so many metres of a coil; `share`: of one image's area; "
+        "`periodic`: marks of one spacing at one place across, which is the circumference of the roll that makes them."
+    )
+    class_name: str | None = Field(None, description="The class; null counts all of them.")
+    defects: int = Field(5, ge=1, description="`count`: number of defects. `periodic`: marks in a row, at least 3.")
+    metres: float = Field(10.0, gt=0, description="`count`: length of strip. `periodic`: the largest spacing.")
+    share: float = Field(0.05, gt=0, le=1, description="`share`: part of the image's area.")
+    tolerance_m: float = Field(0.02, gt=0, description="`periodic`: how far a mark may lie off, along and across.")
+    rolls: tuple[RollSettings, ...] = Field((), description="`periodic`: known rolls, to name the one that marks.")
+
+
 class ServeSettings(Settings):
     """`sever serve` reads these from the YAML of its option --config; its other options win over them."""
 
@@ -83,4 +167,9 @@ class ServeSettings(Settings):
     limits: LimitSettings = Field(LimitSettings(), description="What is taken on at once.")
     batch: BatchSettings = Field(BatchSettings(), description="How images are put together for the network.")
     security: SecuritySettings = Field(SecuritySettings(), description="Who may come in.")
+    strip: StripSettings = Field(StripSettings(), description="How images lie on the strip.")
+    watch: tuple[WatchSettings, ...] = Field((), description="Folders and cameras' files to inspect.")
+    webhooks: tuple[WebhookSettings, ...] = Field((), description="Systems that are told by HTTP.")
+    mqtt: tuple[MqttSettings, ...] = Field((), description="Brokers that are told by MQTT.")
+    alarms: tuple[AlarmSettings, ...] = Field((), description="When to raise an alarm.")
     retention: RetentionSettings = Field(RetentionSettings(), description="How long things are kept.")

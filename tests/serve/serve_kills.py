@@ -24,8 +24,42 @@ from pathlib import Path
 from serve_maker import GreyModel
 from sever.config.serve import ServeSettings
 from sever.deliver.serve.server import serve
-serve(ServeSettings(store=Path(sys.argv[1]), port=0), GreyModel(), {}, lambda text: print(text, flush=True))
+settings = {"store": sys.argv[1], "port": 0}
+if len(sys.argv) > 3:
+    quick = {"poll_seconds": 0.02, "settle_seconds": 0.05, "after": "delete"}
+    settings["watch"] = [{"path": sys.argv[3], **quick}]
+serve(ServeSettings.model_validate(settings), GreyModel(), {}, lambda text: print(text, flush=True))
 """
+
+
+def start(store: Path, watched: Path | None = None) -> tuple[subprocess.Popen[str], str]:
+    """A service in a process of its own, and its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(store), str(HERE), *([str(watched)] if watched else [])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    url = next((line.strip() for line in lines if line.startswith("http")), "")
+    assert url, "the service did not start"
+    process.stdout.close()
+    return process, url
+
+
+def kill_while_watching(store: Path, folder: Path, kills: int, wanted: int) -> None:
+    """Kill a service in the midst of a folder, so many times; then let it come to the end."""
+    for turn in range(kills + 1):
+        process, _ = start(store, folder)
+        share = wanted * (turn + 1) // (kills + 1)
+        until = time.monotonic() + 60
+        while len(list(folder.iterdir())) > wanted - share:
+            assert time.monotonic() < until, "the folder is not worked off"
+            time.sleep(0.005)
+        process.kill() if turn < kills else process.send_signal(signal.SIGTERM)
+        process.wait(30)
 
 
 class Sender:
@@ -65,17 +99,7 @@ class Sender:
         store.close()
 
     def _start(self) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, str(self.store), str(HERE)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-        assert process.stdout is not None
-        self._url = process.stdout.readline().strip()
-        assert self._url.startswith("http"), "the service did not start"
-        process.stdout.close()
+        process, self._url = start(self.store)
         return process
 
     def _send(self, client: int) -> None:

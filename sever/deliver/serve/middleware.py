@@ -55,6 +55,9 @@ class BodyLimit:
         if told.isdigit() and int(told) > self.max_bytes:
             await refused(self._too_large(), scope["path"])(scope, receive, send)
             return
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:  # which no database takes as text
+            await refused(Refusal(400, "an address holds no NUL character"), scope["path"])(scope, receive, send)
+            return
         body = _Body(self, receive, send)
         try:
             await self.app(scope, body.receive, body.send)

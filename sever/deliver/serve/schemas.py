@@ -109,7 +109,7 @@ class Page(BaseModel):
 
 
 class Login(Given):
-    name: Annotated[str, Field(max_length=100)]
+    name: Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")]
     password: Annotated[str, Field(max_length=200)]
 
 

@@ -17,7 +17,7 @@ from sever.deliver.serve.models import Models
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.security import people
 from sever.deliver.serve.service import Service
-from sever.deliver.serve.storage.store import Store
+from sever.deliver.serve.storage.store import Store, open_existing
 from sever.errors import InputError
 from sever.locks import one_writer
 
@@ -61,14 +61,13 @@ def first_admin(store: Store, say: Callable[[str], None]) -> None:
 
 def new_password(settings: ServeSettings, name: str) -> str:
     """A random password for a user, by whoever can write to the store. Raises InputError for an unknown one."""
-    store, password = Store(settings.store, settings.database), secrets.token_urlsafe(15)
-    try:
-        hashed = people.hash_password(password)
-        store.write(lambda connection: people.change_password(connection, name, hashed, "command line"))
-    except Refusal as refusal:
-        raise InputError(refusal.message) from refusal
-    finally:
-        store.close()
+    password = secrets.token_urlsafe(15)
+    hashed = people.hash_password(password)
+    with open_existing(settings.store, settings.database) as store:
+        try:
+            store.write(lambda connection: people.change_password(connection, name, hashed, "command line"))
+        except Refusal as refusal:
+            raise InputError(refusal.message) from refusal
     return password
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from sqlalchemy import Connection
 
 from sever.config.serve import ServeSettings
 from sever.deliver.serve.answer import find_classes, uncertainty
@@ -18,6 +20,10 @@ from sever.deliver.serve.batcher import Batcher
 from sever.deliver.serve.metrics import Metrics
 from sever.deliver.serve.model import Inspection, ServedModel
 from sever.deliver.serve.models import Models
+from sever.deliver.serve.plant.alarms import raise_alarms
+from sever.deliver.serve.plant.outbox import Sender, post
+from sever.deliver.serve.plant.sinks import make_sinks
+from sever.deliver.serve.plant.watch import Watch
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.room import Room
 from sever.deliver.serve.storage import answers
@@ -28,6 +34,7 @@ from sever.deliver.serve.uploads import RawShape, decode, for_model, media_type
 
 LOGGER = logging.getLogger("sever.serve")
 SWEEP_SECONDS = 600.0
+Done: TypeAlias = Callable[[Connection, str], None]
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,8 @@ class Service:
     def __init__(self, settings: ServeSettings, store: Store, models: Models) -> None:
         self.settings, self.store, self.models = settings, store, models
         self.metrics = Metrics()
+        self.sinks = make_sinks(settings)
+        self.sender = Sender(store, self.sinks, self.metrics)
         limits = settings.limits
         self.room = Room(limits.max_waiting, limits.max_waiting_pixels)
         self.batcher = Batcher(settings.batch.max_images, settings.batch.wait_ms / 1000)
@@ -58,8 +67,10 @@ class Service:
         self.models.attach(self.batcher, self.store, self.metrics)
         self.batcher.start()
         await self.models.warm_up()
-        self._tasks = [asyncio.create_task(self._sweep(), name="sever-retention")]
         self.is_ready = True
+        watches = [Watch(each, self.store, self._inspect_file) for each in self.settings.watch]
+        jobs = [self._sweep(), self.sender.run(), *(watch.run() for watch in watches)]
+        self._tasks = [asyncio.create_task(job) for job in jobs]
 
     async def stop(self) -> None:
         """The server has answered what it accepted; what is written is written to its end."""
@@ -80,17 +91,20 @@ class Service:
         uid, _ = await self.inspect_fully(upload, seconds)
         return await asyncio.to_thread(self.answer, uid)
 
-    async def inspect_fully(self, upload: Upload, seconds: float | None = None) -> tuple[str, Inspection]:
-        """The answer's id, and all that the model said of it."""
+    async def inspect_fully(
+        self, upload: Upload, seconds: float | None = None, done: Done | None = None
+    ) -> tuple[str, Inspection]:
+        """The answer's id, and all that the model said. `done` runs in the transaction that keeps a new answer."""
         began = time.monotonic()
         model = self.models.current
         stored, original = await asyncio.to_thread(self._take_in, upload)
         with self.room.hold_pixels(original.height * original.width):
             image_hwc, inspection = await self._see(model, stored, seconds)
             found = await asyncio.to_thread(_conclude, inspection, model, image_hwc, began)
-        keep = partial(self._keep, model, original, upload.source, found)
-        uid, is_new = await self.store.write_soon(keep)
+        keep = partial(self._keep, model, original, upload.source, found, done)
+        uid, is_new, raised = await self.store.write_soon(keep)
         if is_new:
+            self._tell(raised)
             self.models.compare_later(uid, model, image_hwc, inspection)
             self._count(upload.source.source, found)
         return uid, inspection
@@ -107,6 +121,12 @@ class Service:
         if row is None:
             raise Refusal(404, "there is no such answer")
         return as_given(dict(row))
+
+    def kind_of(self, uid: str) -> str:
+        """The media type of an answer's original."""
+        row = self.store.read(lambda connection: answers.read_answer(connection, uid))
+        assert row is not None
+        return str(row["kind"])
 
     def deadline(self, asked: float | None) -> float:
         most = self.settings.limits.deadline_seconds
@@ -143,9 +163,40 @@ class Service:
         image_hwc = await asyncio.to_thread(for_model, stored, model.channels, model.significant_bits)
         return image_hwc, await self.batcher.inspect(model, image_hwc, self.deadline(seconds))
 
-    def _keep(self, model: ServedModel, original: Original, source: Source, found: Found, connection: Any) -> Any:
+    def _keep(
+        self,
+        model: ServedModel,
+        original: Original,
+        source: Source,
+        found: Found,
+        done: Done | None,
+        connection: Connection,
+    ) -> tuple[str, bool, list[dict[str, Any]]]:
+        """The answer, its alarms and what others are to be told of it: all of it, or nothing."""
         number = answers.model_row(connection, model)
-        return answers.add_answer(connection, number, original, source, found)
+        uid, is_new = answers.add_answer(connection, number, original, source, found)
+        if not is_new:
+            return uid, False, []
+        raised = raise_alarms(connection, uid, self.settings.alarms, self.settings.strip)
+        if self.sinks:
+            row = answers.read_answer(connection, uid)
+            assert row is not None
+            post(connection, self.sinks, as_given(dict(row)), raised)
+        if done is not None:
+            done(connection, uid)
+        return uid, True, raised
+
+    async def _inspect_file(self, data: bytes, source: Source, done: Done) -> None:
+        if len(data) > self.settings.limits.max_bytes:
+            raise Refusal(413, f"it is larger than {self.settings.limits.max_bytes:,} bytes (limits.max_bytes)")
+        with self.room.place():
+            await self.inspect_fully(Upload(data, source), done=done)
+
+    def _tell(self, raised: list[dict[str, Any]]) -> None:
+        for alarm in raised:
+            self.metrics.alarms.labels(alarm["rule"]).inc()
+            LOGGER.warning("alarm %s on coil %s: %s", alarm["rule"], alarm["coil"], alarm["about"])
+        self.sender.wake()
 
     def _count(self, source: str, found: Found) -> None:
         self.metrics.images.labels(source).inc()

@@ -20,7 +20,7 @@ from sever.deliver.serve.storage.answers import Source
 from sever.deliver.serve.uploads import RAW_TYPE, decode, for_model, read_raw_shape
 
 router = APIRouter()
-Text = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 _PICTURES = {
     kind: {"schema": {"type": "string", "format": "binary"}}
     for kind in ("image/jpeg", "image/png", "image/tiff", "image/bmp", "image/webp", RAW_TYPE)
@@ -127,7 +127,7 @@ def shown(answer: dict[str, Any], form: MaskForm) -> dict[str, Any]:
 async def _one_of_batch(
     service: Service, file: UploadFile, index: int, words: Words, key: str | None
 ) -> dict[str, Any]:
-    name = (file.filename or "")[:200]
+    name = (file.filename or "")[:200].replace("\0", "")
     own_key = None if key is None else f"{key}:{index}"
     source = Source("http", name, own_key, words.coil, words.position_m, words.across_m)
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 from sever.deliver.serve.storage.database import open_database
 from sever.deliver.serve.storage.pictures import Pictures
 from sever.deliver.serve.storage.writer import Writer
+from sever.errors import InputError
 
 T = TypeVar("T")
 DATABASE = "sever.db"
@@ -19,6 +21,18 @@ DATABASE = "sever.db"
 def url_of(folder: Path, url: str | None) -> str:
     """The database that was asked for, or the one in the store's folder."""
     return url or f"sqlite:///{(folder / DATABASE).absolute()}"
+
+
+@contextmanager
+def open_existing(folder: Path, url: str | None) -> Iterator[Store]:
+    """Raises InputError where there is none: a mistyped folder is not made into a store."""
+    if url is None and not (folder / DATABASE).is_file():
+        raise InputError(f"{folder} is no store of `sever serve`: it has no {DATABASE}")
+    store = Store(folder, url)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 class Store:

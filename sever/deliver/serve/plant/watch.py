@@ -1,0 +1,176 @@
+"""A folder of images, or a camera's one file, inspected as they come: each content once, and none half-written.
+
+A file is read when its size and time have not changed for a while, and counts only if they are the same after reading.
+What was done is noted in the transaction that keeps the answer, so that a kill at any moment neither loses nor repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from sever.config.serve import WatchSettings
+from sever.data.images import IMAGE_SUFFIXES
+from sever.deliver.serve.refusal import Refusal
+from sever.deliver.serve.storage import tables
+from sever.deliver.serve.storage.answers import Source
+from sever.deliver.serve.storage.store import Store
+
+LOGGER = logging.getLogger("sever.serve")
+# A refusal for want of a place, or of time, says nothing of the file.
+LATER = (408, 429, 503)
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Look:
+    """A file as it was at one moment."""
+
+    path: Path
+    name: str
+    size: int
+    changed_ns: int
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(f"{self.path}\0{self.size}\0{self.changed_ns}".encode()).hexdigest()
+
+
+class Watch:
+    """`inspect(data, source, done)` answers, and runs `done(connection, uid)` in the transaction that keeps it."""
+
+    def __init__(
+        self,
+        settings: WatchSettings,
+        store: Store,
+        inspect: Callable[[bytes, Source, Callable[[Connection, str], None]], Awaitable[object]],
+    ) -> None:
+        self._settings, self._store, self._inspect = settings, store, inspect
+        self._pattern = re.compile(settings.name_pattern) if settings.name_pattern else None
+        self._seen: dict[Path, tuple[Look, float]] = {}
+        self._done: dict[Path, Look] = {}
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except OSError as error:
+                LOGGER.warning("%s can't be watched now: %s", self._settings.path, error)
+            except Exception:
+                LOGGER.exception("watching %s failed; it is tried again", self._settings.path)
+            await asyncio.sleep(self._settings.poll_seconds)
+
+    async def look(self) -> None:
+        """Inspect what is new and at rest."""
+        looks = await asyncio.to_thread(lambda: list(self._find()))
+        there = {look.path for look in looks}
+        self._seen = {path: seen for path, seen in self._seen.items() if path in there}
+        self._done = {path: done for path, done in self._done.items() if path in there}
+        due = [look for look in looks if self._done.get(look.path) != look and self._is_at_rest(look)]
+        for start in range(0, len(due), AT_ONCE):
+            await asyncio.gather(*(self._take(look) for look in due[start : start + AT_ONCE]))
+
+    def _find(self) -> Iterator[Look]:
+        top = self._settings.path
+        if not top.is_dir():
+            if top.is_file():
+                yield _look(top, top.name)
+            return
+        for current, folders, names in os.walk(top):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(current) / name
+                if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".") and path.is_file():
+                    yield _look(path, path.relative_to(top).as_posix())
+
+    def _is_at_rest(self, look: Look) -> bool:
+        before, since = self._seen.get(look.path, (None, 0.0))
+        now = time.monotonic()
+        if before != look:
+            self._seen[look.path] = (look, now)
+            return self._settings.settle_seconds == 0
+        return now - since >= self._settings.settle_seconds
+
+    async def _take(self, look: Look) -> None:
+        known = await asyncio.to_thread(self._store.read, partial(_read_done, look.key))
+        if known is not None:
+            self._finish(look, is_answered=known)
+            return
+        data = await asyncio.to_thread(_read_unchanged, look)
+        if data is None:
+            return
+        try:
+            await self._inspect(data, self._source(look), partial(_note_done, look))
+        except Refusal as refusal:
+            if refusal.status in LATER:
+                return
+            LOGGER.warning("%s: %s", look.name, refusal.message)
+            await self._store.write_soon(partial(_note_fault, look, refusal.message))
+            self._finish(look, is_answered=False)
+            return
+        self._finish(look, is_answered=True)
+
+    def _finish(self, look: Look, is_answered: bool) -> None:
+        """What was answered may go; what can't be read stays, for a person to look at."""
+        self._done[look.path] = look
+        if is_answered and self._settings.after == "delete" and _same(look):
+            look.path.unlink(missing_ok=True)
+
+    def _source(self, look: Look) -> Source:
+        found = self._pattern.search(look.name) if self._pattern else None
+        values = found.groupdict() if found else {}
+        along, across = _number(values.get("position_m")), _number(values.get("across_m"))
+        return Source("watch", look.name[:200], f"file:{look.key}", values.get("coil"), along, across)
+
+
+def _look(path: Path, name: str) -> Look:
+    about = path.stat()
+    return Look(path, name, about.st_size, about.st_mtime_ns)
+
+
+def _same(look: Look) -> bool:
+    try:
+        return _look(look.path, look.name) == look
+    except OSError:
+        return False
+
+
+def _read_unchanged(look: Look) -> bytes | None:
+    try:
+        data = look.path.read_bytes()
+    except OSError:
+        return None
+    return data if _same(look) and len(data) == look.size else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _read_done(key: str, connection: Connection) -> bool | None:
+    """Whether a file that was done was answered; None for one that was not."""
+    row = connection.execute(select(tables.files.c.answer).where(tables.files.c.key == key)).first()
+    return None if row is None else row.answer is not None
+
+
+def _note_done(look: Look, connection: Connection, uid: str) -> None:
+    values = {"key": look.key, "path": str(look.path), "answer": uid, "done": time.time()}
+    connection.execute(tables.files.insert().values(values))
+
+
+def _note_fault(look: Look, fault: str, connection: Connection) -> None:
+    values = {"key": look.key, "path": str(look.path), "fault": fault, "done": time.time()}
+    connection.execute(tables.files.insert().values(values))
