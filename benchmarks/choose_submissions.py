@@ -30,8 +30,8 @@ from scipy.stats import rankdata
 
 from sever.data.reader import ImageReader
 from sever.decide.bootstrap import group_numbers, mean_interval
-from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
+from sever.decide.postprocess import draw_masks
 from sever.decide.rules import ClassRules, Rules, resolve_rules
 from sever.decide.select import choose_pair, look_ahead
 from sever.decide.shakeup import Split, draw_outcomes, group_scores, impossible, score_covariance
@@ -126,7 +126,7 @@ def _moved(rules: Rules, step: float, factor: float) -> Rules:
 
 
 def _image_dice(levels_chw: np.ndarray, gate_c: np.ndarray | None, rules: Rules, true_chw: np.ndarray) -> float:
-    return float(dice_pairs(pair_counts(Inspector((), rules).masks(levels_chw, gate_c), true_chw)).mean())
+    return float(dice_pairs(pair_counts(draw_masks(levels_chw, rules, gate_c), true_chw)).mean())
 
 
 def hold(world: World, shift: str, generator: np.random.Generator) -> Competition:

@@ -45,7 +45,7 @@ from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.models.train import StepReport, Trainer
-from sever.pipeline.inspection import DatasetFacts
+from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.train import build_trainer
 
 Batch = tuple[Tensor, Tensor]

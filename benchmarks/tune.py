@@ -14,9 +14,8 @@ import numpy as np
 from common import Clock, describe_machine, make_parser, parse, print_ratio, print_table
 
 from sever.config import RuleSettings
-from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
-from sever.decide.postprocess import quantise
+from sever.decide.postprocess import draw_masks, quantise
 from sever.decide.rules import Rules, resolve_rules
 from sever.decide.tuning import Grid, RuleTable, rule_grid, table_row, tune
 
@@ -44,8 +43,7 @@ def _pair(shows: np.ndarray, generator: np.random.Generator) -> Pair:
 
 
 def by_drawing(pairs: list[Pair], rules: Rules) -> np.ndarray:
-    inspector = Inspector((), rules)
-    return np.stack([dice_pairs(pair_counts(inspector.masks(levels), truth)) for levels, truth in pairs])
+    return np.stack([dice_pairs(pair_counts(draw_masks(levels, rules), truth)) for levels, truth in pairs])
 
 
 def some_rules(default: Rules, grid: Grid, count: int) -> list[Rules]:

@@ -30,7 +30,7 @@ def blend(
         str | None, typer.Option(help="mean (default), rms, power, geometric, median, maximum, vote, rank.")
     ] = None,
     weight: Annotated[
-        list[float] | None, typer.Option(help="Weight of a member: one for each member with maps, in order.")
+        list[float] | None, typer.Option(help="Weight of a member: one for each member with maps, in request.")
     ] = None,
     power: Annotated[
         float | None, typer.Option(help="For --kind power: 1 is the mean, 2 the root mean square.")
@@ -58,14 +58,14 @@ def blend(
     given = [member, kind, weight, power, select]
     if (recipe is None) == (not member) or (recipe is not None and any(given)):
         raise InputError("give either -m MEMBER (two or more) with --kind, --weight, --power, --select, or --recipe")
-    from sever.pipeline.blend.combine import Order, make_blend, order_blend
+    from sever.pipeline.blend.combine import BlendRequest, make_blend, order_blend
     from sever.pipeline.blend.recipe import read_recipe
     from sever.pipeline.blend.scores import compare, render
 
     if recipe is not None:
-        order = read_recipe(recipe, saved, seed)
+        request = read_recipe(recipe, saved, seed)
     else:
         combined = order_blend(kind or "mean", weight or [], power)
-        order = Order(tuple(member or ()), combined, select or "none", seed=seed)
-    comparison = compare(make_blend(order, output, overwrite))
+        request = BlendRequest(tuple(member or ()), combined, select or "none", seed=seed)
+    comparison = compare(make_blend(request, output, overwrite))
     say(json.dumps(comparison, indent=2) if as_json else render(comparison))

@@ -83,7 +83,7 @@ def upload(
         raise InputError("--with-dependencies, --python and --source go with --wheel")
     chosen = _settings(settings, owner=owner, licence=licence, public=public)
     from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
-    from sever.pipeline.progress import tell
+    from sever.progress import tell
 
     names = Names(title, slug, notes)
     if wheel:

@@ -33,8 +33,8 @@ def import_2019(
     Example: `sever import-2019 2019/saved/sever-unet/1014_093000 --name unet-2019`
     """
     from sever.pipeline.import_2019 import experiment_of, import_run
-    from sever.pipeline.progress import warn
     from sever.pipeline.settings_2019 import MEAN, STD
+    from sever.progress import warn
 
     if run.suffix in (".yml", ".yaml"):
         translated = experiment_of(run, name)

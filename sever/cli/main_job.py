@@ -103,8 +103,8 @@ def train(
             raise InputError(
                 "a resumed run keeps its own settings: leave --data, --set, --seed, --precision and --skip-bad out"
             )
-        from sever.pipeline.progress import give
         from sever.pipeline.train import resume
+        from sever.progress import give
         from sever.store import find_run
 
         logs.use_those_of(find_run(run)[0].folder)
@@ -120,8 +120,8 @@ def train(
         train__seed=seed,
         train__precision=precision,
     )
-    from sever.pipeline.progress import give
     from sever.pipeline.train import train_experiment
+    from sever.progress import give
 
     for experiment in experiments:
         logs.use(experiment.log)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -18,14 +17,13 @@ from torch.utils.data import Dataset
 
 from sever.config import MAX_PIXELS
 from sever.data.batch import Batch
-from sever.data.images import read_image
+from sever.data.images import Channels, read_image
 from sever.data.reader import ImageReader
 from sever.data.samplers import SampleKey
 from sever.data.table import ImageTable
 from sever.data.transforms import Augmentation
 from sever.errors import InputError
 
-Channels = Literal[1, 3]
 GREY_LEVELS = 256
 # OpenCV counts in float32, which holds every integer up to here.
 COUNTABLE_PIXELS = 2**24

@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from sever.data.passed_over import is_passed_over
 from sever.errors import InputError
 from sever.output import WRITTEN, written_below
 
+Channels = Literal[1, 3]  # one grey channel, or red, green and blue
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
@@ -136,6 +137,14 @@ def decode_stored(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.nd
 def to_grey(image_hwc: np.ndarray) -> np.ndarray:
     """(H, W, 3) RGB to (H, W, 1), by the luminance that `read_image` uses too."""
     return cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY)[..., None]
+
+
+def to_channels(image_hwc: np.ndarray, channels: int, significant_bits: int = 16) -> np.ndarray:
+    """An array (H, W, 1 or 3), RGB, uint8 or uint16, as `read_image` would give it from a file that stores it."""
+    pixels, _ = _to_8_bit(image_hwc, significant_bits)
+    if pixels.shape[2] == channels:
+        return np.ascontiguousarray(pixels)
+    return to_grey(np.ascontiguousarray(pixels)) if channels == 1 else np.repeat(pixels, 3, axis=2)
 
 
 def read_label_map(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -68,6 +68,12 @@ class Blend:
         if len(weights) != num_members:
             raise InputError(f"the blend has {len(weights)} weights for {num_members} members; give one a member")
         return weights / weights.sum()
+
+    def of_members(self, kept: Sequence[int]) -> Blend:
+        """The blend of some of the members, by their places; weights and ranks are theirs."""
+        weights = tuple(self.weights[at] for at in kept if at < len(self.weights))
+        ranks = tuple(self.ranks[at] for at in kept if at < len(self.ranks))
+        return replace(self, weights=weights, ranks=ranks)
 
     def as_dict(self) -> dict[str, Any]:
         """The blend as JSON has it; `from_dict` reads it back, and without the long `ranks`, too."""

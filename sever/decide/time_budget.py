@@ -7,13 +7,12 @@ slow, the images that the time does not reach are called clean, which is still a
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from sever.decide.ensemble import Blend
 
 # Share of the whole time that is kept in hand.
 SPARE = 0.05
@@ -21,22 +20,13 @@ SPARE = 0.05
 
 @dataclass(frozen=True)
 class Effort:
-    """What is left out; paths are of members as `evidence_members` gives them, at any depth."""
+    """What is left out; paths are those of members (`Network.path`), at any depth."""
 
     without_flips: tuple[str, ...] = ()
     without: tuple[Path, ...] = ()
 
     def flips(self, flips: Sequence[str]) -> tuple[str, ...]:
         return tuple(flip for flip in flips if flip not in self.without_flips)
-
-    def keep(self, members: list[Path], blend: Blend) -> tuple[list[Path], Blend]:
-        """The members that remain of a blend, and their blend; its weights and ranks are the first members'."""
-        kept = [at for at, member in enumerate(members) if member not in self.without]
-        if len(kept) == len(members):
-            return members, blend
-        weights = tuple(blend.weights[at] for at in kept if at < len(blend.weights))
-        ranks = tuple(blend.ranks[at] for at in kept if at < len(blend.ranks))
-        return [members[at] for at in kept], replace(blend, weights=weights, ranks=ranks)
 
     def describe(self) -> list[str]:
         """What is left out, a line each; none for the full effort."""
@@ -46,7 +36,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Member:
-    """One network. `part`: which predictor of the whole Inspector it belongs to; `weight`: its share of the blend;
+    """One network. `part`: which member of the whole model it belongs to; `weight`: its share of the blend;
     `parents`: the folders that are left out when their last network is."""
 
     path: Path
@@ -79,12 +69,13 @@ def efforts(members: Sequence[Member]) -> list[Effort]:
 class Budget:
     """Watches the clock, measures how long an image takes, and says what effort the rest can have.
 
-    seconds: for everything, from now on. members: of the full effort.
+    seconds: for everything, from `start` on (on the clock; by default now). members: of the full effort.
     """
 
     seconds: float
     members: Sequence[Member]
     clock: Callable[[], float] = time.monotonic
+    start: float = math.nan
     rung: int = 0
     measured: bool = False
     # Seconds an image: of one pass through each network, of reading and writing, and of masks and CSV afterwards.
@@ -93,7 +84,7 @@ class Budget:
     after_seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        self.start = self.clock()
+        self.start = self.clock() if math.isnan(self.start) else self.start
         self.ladder = efforts(self.members)
 
     @property

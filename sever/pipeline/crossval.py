@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from rich.table import Table
 
 from sever.config import ExperimentConfig, dump_config, load_config
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
 from sever.data.layouts import raise_unless_masks, read_table
-from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
-from sever.decide.postprocess import quantise
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.locks import one_writer
 from sever.pipeline.evaluate_labels import render_labels
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.fold_processes import default_jobs, run_side_by_side
+from sever.pipeline.inference.identity import identity_of_run
+from sever.pipeline.inference.load import fold_checkpoint, load_model
+from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import (
-    LoadedModel,
-    fold_checkpoint,
-    identity_of_run,
-    image_reader,
-    inspect_table,
-    label_table,
-    load_model,
-)
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import origins_of
-from sever.pipeline.progress import meter, tell
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
 from sever.pipeline.train import resume, train_run
+from sever.progress import meter, tell
 from sever.store import Evidence, LabelStore, Run
 from sever.store.labels import Label
 from sever.store.records import EvidenceRecord, PredictedRecord
@@ -139,9 +130,9 @@ def _run_fold(evidence: Evidence, fold: int, device: str) -> None:
         config = load_config(evidence.folder / "config.yml")
         config = config.model_copy(update={"folds": config.folds.model_copy(update={"fold": fold})})
         train_run(config, lambda: _made(run), device, evidence.label_digests())
-    loaded = load_model(fold_checkpoint(evidence, fold), InferenceOptions(device))
-    everything, _ = read_table(loaded.config.data)
-    _predict(evidence, fold, loaded, everything.select(held_out(evidence, fold), evidence.folder))
+    model = load_model(fold_checkpoint(evidence, fold), InferenceOptions(device))
+    everything, _ = read_table(model.config.data)
+    _predict(evidence, fold, model, everything.select(held_out(evidence, fold), evidence.folder))
 
 
 def held_out(evidence: Evidence, fold: int) -> list[str]:
@@ -230,22 +221,22 @@ def _made(run: Run) -> Run:
     return run
 
 
-def _predict(evidence: Evidence, fold: int, loaded: LoadedModel, table: ImageTable) -> None:
-    read, image_ids, maps = image_reader(loaded.config, loaded.facts), table.image_ids, evidence.maps
+def _predict(evidence: Evidence, fold: int, model: Model, table: ImageTable) -> None:
+    """Keep what the fold's network says of every image, as far as it has an answer: a map, or labels, or both."""
     labels: dict[str, Label] = {}
-    origins = origins_of(table, loaded.identity)
+    origins = origins_of(table, model.identity)
     with meter(f"fold {fold + 1}: out-of-fold answers", len(table)) as progress:
-        for row, levels_chw, label_probs_c in _answers(loaded, table, read):
-            if levels_chw is not None:
-                maps.write(image_ids[row], levels_chw, origins[image_ids[row]])
-            if label_probs_c is not None:
-                labels[image_ids[row]] = Label(label_probs_c, origins[image_ids[row]])
+        for _, found in model.inspect_table(table):
+            if found.levels is not None:
+                evidence.maps.write(found.name, found.levels, origins[found.name])
+            if found.label_probabilities is not None:
+                labels[found.name] = Label(found.label_probabilities, origins[found.name])
             progress.advance()
     if labels:
         LabelStore(evidence.fold_folder(fold)).write(labels, table.num_classes)
-    left: list[Literal["maps", "labels"]] = ["maps"] if loaded.draws_masks else []
+    left: list[Literal["maps", "labels"]] = ["maps"] if model.draws_masks else []
     left += ["labels"] if labels else []
-    record = PredictedRecord(checkpoint=loaded.checkpoints[0].name, left=tuple(left), model=loaded.identity)
+    record = PredictedRecord(checkpoint=model.checkpoints[0].name, left=tuple(left), model=model.identity)
     record.write(evidence.fold_folder(fold) / PREDICTED)
 
 
@@ -265,19 +256,6 @@ def _adopt_older(evidence: Evidence) -> None:
         maps = [evidence.maps.name(image_id) for image_id in evidence.maps]
         tables = [file.name for file in (evidence.pairs_file, evidence.labels_file) if file.is_file()]
         evidence.output.adopt([*maps, *tables])
-
-
-def _answers(
-    loaded: LoadedModel, table: ImageTable, read: ImageReader
-) -> Iterator[tuple[int, np.ndarray | None, np.ndarray | None]]:
-    """(row, levels (C, H, W) uint8, label probabilities (C,)) of every image, as far as the network has them."""
-    batch_size = loaded.config.predict.batch_size
-    if not loaded.draws_masks:
-        for row, label_probs_c in label_table(loaded.inspector, table, read, batch_size):
-            yield row, None, label_probs_c
-        return
-    for seen in inspect_table(loaded.inspector, table, read, batch_size):
-        yield seen.row, quantise(seen.inspection.probs_chw), seen.inspection.gate_probs_c
 
 
 def _gather_labels(evidence: Evidence, folds: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ from sever.deliver.pair_sheet import Pair, pair_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.progress import Stages, tell
+from sever.progress import Stages, tell
 
 # Pairs that overlap less than this are not looked for: too little of the steel is the same.
 LEAST_SHOWN_OVERLAP = 0.5

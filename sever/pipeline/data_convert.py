@@ -32,9 +32,9 @@ from sever.files import atomic_folder, write_text
 from sever.locks import writes_to
 from sever.names import inside
 from sever.output import OutputFolder
-from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.tables import as_text
+from sever.progress import meter
 from sever.store import find_run
 from sever.store.maps import ProbabilityStore
 from sever.store.origin import Origin, image_digests

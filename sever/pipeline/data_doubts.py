@@ -18,8 +18,8 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.progress import meter
 from sever.pipeline.report.write import Source, open_source
+from sever.progress import meter
 from sever.store import Evidence, find_run
 
 DOUBTS = "doubts"

@@ -19,9 +19,10 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
+from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import LoadedModel, image_reader, inspect_table, load_model
-from sever.pipeline.progress import meter, warn
+from sever.progress import meter, warn
 from sever.store.origin import image_digests
 
 RESULTS = ("next.csv", "next.json", "next.png")
@@ -51,7 +52,7 @@ def choose_images(
     loaded = load_model(run, options)
     if not loaded.draws_masks:
         raise InputError(f"{run} is an image classifier, which draws no masks; images are chosen by a segmenter")
-    everything, _ = read_images(pool, loaded.facts.class_names, max_pixels=loaded.config.data.max_pixels)
+    everything, _ = read_images(pool, loaded.classes, max_pixels=loaded.config.data.max_pixels)
     table = _unlabelled(loaded, everything)
     looks = _look(loaded, table)
     rows = choose_next(looks.uncertainties_n, looks.features_nf, count, seed)
@@ -87,7 +88,7 @@ def render(numbers: dict[str, Any], output: Path) -> str:
     )
 
 
-def _unlabelled(loaded: LoadedModel, pool: ImageTable) -> ImageTable:
+def _unlabelled(loaded: Model, pool: ImageTable) -> ImageTable:
     """The pool without files that the model's data set holds, as far as that is still there."""
     known = _known_digests(loaded)
     digests = image_digests(pool.path(row) for row in range(len(pool)))
@@ -97,7 +98,7 @@ def _unlabelled(loaded: LoadedModel, pool: ImageTable) -> ImageTable:
     return table
 
 
-def _known_digests(loaded: LoadedModel) -> set[str]:
+def _known_digests(loaded: Model) -> set[str]:
     if not loaded.config.data.root.is_dir():
         warn(f"{loaded.config.data.root} is not there, so images that are labelled already may be chosen again")
         return set()
@@ -105,16 +106,15 @@ def _known_digests(loaded: LoadedModel) -> set[str]:
     return set(image_digests(labelled.path(row) for row in range(len(labelled))))
 
 
-def _look(loaded: LoadedModel, table: ImageTable) -> _Looks:
-    read, rules = image_reader(loaded.config, loaded.facts), loaded.inspector.rules
+def _look(loaded: Model, table: ImageTable) -> _Looks:
+    rules = loaded.rules
     uncertainties, features = [], []
     with meter("look at the pool", len(table)) as progress:
-        for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
-            found = seen.inspection
-            certain_c = certainty(quantise(found.probs_chw), found.masks_chw, rules, found.gate_probs_c)
+        for _, found in loaded.inspect_table(table):
+            certain_c = certainty(quantise(found.probabilities), found.masks, rules, found.label_probabilities)
             uncertainties.append(1 - float(certain_c.mean()))
-            looks_like = describe(seen.image_hwc[..., 0], ONE_CELL).whole
-            features.append(np.concatenate([looks_like, _drawn(found.probs_chw)]))
+            looks_like = describe(found.image[..., 0], ONE_CELL).whole
+            features.append(np.concatenate([looks_like, _drawn(found.probabilities)]))
             progress.advance()
     return _Looks(np.array(uncertainties), np.stack(features))
 
@@ -126,7 +126,7 @@ def _drawn(probs_chw: np.ndarray) -> np.ndarray:
 
 
 def _numbers(
-    loaded: LoadedModel, pool: Path, everything: ImageTable, table: ImageTable, looks: _Looks, frame: pd.DataFrame
+    loaded: Model, pool: Path, everything: ImageTable, table: ImageTable, looks: _Looks, frame: pd.DataFrame
 ) -> dict[str, Any]:
     return {
         "form": "next",
@@ -141,7 +141,5 @@ def _numbers(
     }
 
 
-def _samples(loaded: LoadedModel, table: ImageTable) -> list[Sample]:
-    read = image_reader(loaded.config, loaded.facts)
-    seen = inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size)
-    return [Sample(table.image_id(each.row), each.image_hwc, None, each.inspection.masks_chw) for each in seen]
+def _samples(loaded: Model, table: ImageTable) -> list[Sample]:
+    return [Sample(found.name, found.image, None, found.masks) for _, found in loaded.inspect_table(table)]

@@ -21,8 +21,8 @@ from sever.decide.two_samples import Apart, effective_number, feature_areas, sta
 from sever.deliver.shift_sheet import Gallery, shift_sheet
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.progress import Stages, meter, tell
-from sever.pipeline.streams import read_ahead
+from sever.prefetch import read_ahead
+from sever.progress import Stages, meter, tell
 from sever.store.origin import image_digests
 
 RESULTS = ("shift.json", "shift.png", "weights.csv")

@@ -17,7 +17,7 @@ from sever.data.layouts import read_table
 from sever.data.stats import QUANTILES, PixelStats, label_stats, pixel_stats, propose
 from sever.deliver.stats_page import render_stats_page
 from sever.output import OutputFolder
-from sever.pipeline.progress import meter, warn
+from sever.progress import meter, warn
 
 PIXEL_QUANTILES = tuple(step / 20 for step in range(21))
 SIZES_SHOWN = 8

@@ -17,17 +17,17 @@ from sever.output import OutputFolder
 from sever.pipeline import leaderboard as board
 from sever.pipeline import pseudo, tune
 from sever.pipeline.blend import scores
-from sever.pipeline.blend.combine import Order, make_blend
+from sever.pipeline.blend.combine import BlendRequest, make_blend
 from sever.pipeline.crossval import crossvalidate, start
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
 from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.predict import Source, predict_images
-from sever.pipeline.progress import tell
 from sever.pipeline.report.write import write_report
 from sever.pipeline.select import words
 from sever.pipeline.select.choose import SelectSettings, select_submissions
 from sever.pipeline.synth import synthesize
+from sever.progress import tell
 
 # Half the competition's height and width, to learn something in minutes; classes as often as there.
 STRIP = SynthSettings(train=400, test=120, height=128, width=800, seed=2019)
@@ -63,7 +63,7 @@ def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": data})})
         candidates.append(crossvalidate(start(config, output / "saved"), device, jobs=1).folder)
     _headline(3, "blending the models' out-of-fold maps")
-    blend = make_blend(Order(tuple(candidates)), output / "saved" / "demo-blend")
+    blend = make_blend(BlendRequest(tuple(candidates)), output / "saved" / "demo-blend")
     candidates.append(blend.folder)
     compared = scores.render(scores.compare(blend))
     _headline(4, "choosing thresholds, smallest areas and the gate on some folds, judging them on the others")

@@ -25,11 +25,11 @@ from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.evaluate_labels import RESULTS, evaluate_labels, render_labels
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import image_reader, inspect_table, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
-from sever.pipeline.progress import meter
 from sever.pipeline.tables import as_text
+from sever.progress import meter
 from sever.store import Evidence, Run
 
 SHEET_IMAGES = 3
@@ -127,11 +127,11 @@ def evaluate_run(
     labels = LabelSheet(table.num_classes) if loaded.labels_images else None
 
     def predicted() -> Predicted:
-        read, image_ids, shown = image_reader(loaded.config, loaded.facts), table.image_ids, table.has_class()
-        for seen in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
-            if labels is not None and seen.inspection.gate_probs_c is not None:
-                labels.add(image_ids[seen.row], seen.inspection.gate_probs_c, shown[seen.row])
-            yield image_ids[seen.row], seen.inspection.masks_chw
+        shown = table.has_class()
+        for row, found in loaded.inspect_table(table):
+            if labels is not None and found.label_probabilities is not None:
+                labels.add(found.name, found.label_probabilities, shown[row])
+            yield found.name, found.masks
 
     return _evaluate(table, predicted(), output, source, ImageReader.of(loaded.config.data, 3), labels)
 

@@ -12,27 +12,25 @@ from rich.table import Table
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LABEL_THRESHOLD, LabelSheet
 from sever.output import OutputFolder
-from sever.pipeline.inspection import LoadedModel, image_reader, label_table
-from sever.pipeline.progress import meter
+from sever.pipeline.inference.model import Model
 from sever.pipeline.tables import as_text
+from sever.progress import meter
 
 # What `sever evaluate -o` leaves; a classifier's scores have no picture.
 RESULTS = ("scores.json", "images.csv", "sheet.png")
 
 
-def evaluate_labels(
-    loaded: LoadedModel, table: ImageTable, output: Path | None, source: dict[str, str]
-) -> dict[str, Any]:
+def evaluate_labels(loaded: Model, table: ImageTable, output: Path | None, source: dict[str, str]) -> dict[str, Any]:
     """Score a model that draws no masks; with `output` also write scores.json and images.csv there."""
     if output is not None:
         OutputFolder(output).claim(RESULTS)
         output.mkdir(parents=True, exist_ok=True)  # told before the work, not after it, where that can't be
     sheet = LabelSheet(table.num_classes)
-    image_ids, shown = table.image_ids, table.has_class()
-    read = image_reader(loaded.config, loaded.facts)
+    shown = table.has_class()
     with meter("evaluate", len(table)) as progress:
-        for row, probs_c in label_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
-            sheet.add(image_ids[row], probs_c, shown[row])
+        for row, found in loaded.inspect_table(table):
+            assert found.label_probabilities is not None, "what neither draws nor labels is no model"
+            sheet.add(found.name, found.label_probabilities, shown[row])
             progress.advance()
     evaluation = source | {"classes": list(table.class_names)} | sheet.as_dict()
     if output is not None:

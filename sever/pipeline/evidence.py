@@ -16,12 +16,12 @@ import pandas as pd
 from sever.config import DataSettings, RuleSettings
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
+from sever.decide.postprocess import draw_masks
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
-from sever.pipeline.progress import meter
-from sever.pipeline.streams import read_ahead
+from sever.prefetch import read_ahead
+from sever.progress import meter
 from sever.store import Evidence, read_rules
 from sever.store.origin import image_digests
 from sever.store.tables import PAIRS
@@ -94,9 +94,9 @@ class OpenEvidence:
 
     def masks(self, rules: RuleSettings | None = None) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """(row, levels, masks (C, H, W) uint8) of every image, drawn by `rules`, by default those of the folder."""
-        inspector = Inspector((), resolve_rules(rules or self.rules, self.num_classes))
+        resolved = resolve_rules(rules or self.rules, self.num_classes)
         for row, levels_chw in self.maps():
-            yield row, levels_chw, inspector.masks(levels_chw, self.gate(row))
+            yield row, levels_chw, draw_masks(levels_chw, resolved, self.gate(row))
 
 
 def open_evidence(path: Path) -> OpenEvidence:

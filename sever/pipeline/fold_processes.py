@@ -17,7 +17,7 @@ from types import FrameType
 import torch
 
 from sever.errors import InputError, worker_died
-from sever.pipeline.progress import meter
+from sever.progress import meter
 from sever.store import Evidence
 
 # A fold trained beside another on the same CPU needs a few cores of its own; below that they only get in each other's

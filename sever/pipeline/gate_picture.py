@@ -10,10 +10,10 @@ from sever.decide.rules import resolve_rules
 from sever.deliver.charts import GatePanel, draw_gate
 from sever.errors import InputError
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.progress import meter
+from sever.pipeline.report.counts import ReportCounts
 from sever.pipeline.report.numbers import GATE_FACTORS, gate_numbers
-from sever.pipeline.report.tally import Tally
 from sever.pipeline.report.write import open_source
+from sever.progress import meter
 
 AREAS_2019 = (600, 1000, 2000)  # of classes 1 and 2, of 3 and of 4, as in experiments/severstal-2019-*.yml
 
@@ -31,18 +31,18 @@ def draw_gate_of(path: Path, output: Path, factors: Sequence[float], how: Infere
     Raises InputError for what has no gate.
     """
     source = open_source(path, how)
-    tally = Tally(resolve_rules(source.rules, source.table.num_classes))
+    counted = ReportCounts(resolve_rules(source.rules, source.table.num_classes))
     with meter("gate", len(source.table)) as progress:
         for seen in source.seen():
-            tally.add(seen)
+            counted.add(seen)
             progress.advance()
     panels = []
-    positive_nc = tally.sheet.is_positive()
+    positive_nc = counted.sheet.is_positive()
     for index, name in enumerate(source.table.class_names):
-        numbers = gate_numbers(tally, index, positive_nc[:, index])
+        numbers = gate_numbers(counted, index, positive_nc[:, index])
         if numbers is None:
             raise InputError(f"{path} has no gate: nothing in it labels images; blend it with a classifier")
         area = max(1, numbers["min_pixels"])
         panels.append(GatePanel(f"{name}, t0 = {area} pixels", area, numbers["dots"]))
-    given = [tally.rules.gate_factor] if tally.rules.gate_kind == "soft" else []
+    given = [counted.rules.gate_factor] if counted.rules.gate_kind == "soft" else []
     draw_gate(output, panels, factors or sorted({*GATE_FACTORS, *given}), soft_min_pixels)

@@ -19,7 +19,8 @@ from sever.locks import one_writer
 from sever.models.layout_2019 import fit_weights
 from sever.models.pickled import read_pickled
 from sever.models.train import Position
-from sever.pipeline.inspection import DatasetFacts, new_network
+from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.trained import new_network
 from sever.pipeline.settings_2019 import MEAN, STD, Translated, translate
 from sever.reading import read_yaml
 from sever.store import Run, write_rules

@@ -9,7 +9,7 @@ from sever.data.label_doubts import like_background, overlapping_images
 from sever.data.layouts import WITHOUT_MASKS, find_format
 from sever.data.table import ImageTable
 from sever.errors import InputError
-from sever.pipeline.progress import warn
+from sever.progress import warn
 
 SHOWN = 3
 

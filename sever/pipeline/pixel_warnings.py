@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sever.data.codecs import UPRIGHT
 from sever.data.reader import CLIPPED_SHARE, ImageReader
 from sever.data.table import ImageTable
-from sever.pipeline.progress import warn
+from sever.progress import warn
 
 # Training images whose mean lies outside are nearly black or white: of 12 bits that were read as 16, say.
 DARK, BRIGHT = 0.03, 0.97

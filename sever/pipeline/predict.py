@@ -1,7 +1,8 @@
-"""`sever predict`: images through the Inspector into maps, labels, a submission and a picture; resumable."""
+"""`sever predict`: images through a model into maps, labels, a submission and a picture; resumable."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,22 +15,22 @@ from sever.config import DataSettings
 from sever.data import rle
 from sever.data.layouts import Skipped, passed_over, read_images, read_table
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspector
 from sever.decide.label_metrics import LABEL_THRESHOLD
-from sever.decide.postprocess import quantise
 from sever.decide.time_budget import Budget
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.hurry import inspect_within, members_of
+from sever.pipeline.inference.inspection import Inspection
+from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import Inspected, LoadedModel, image_reader, inspect_table, label_table, load_model
+from sever.pipeline.inference.time_limit import inspect_within, members_of
 from sever.pipeline.pixel_warnings import warn_of_headers
-from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped, warn_of
-from sever.pipeline.streams import read_ahead
+from sever.prefetch import read_ahead
+from sever.progress import meter
 from sever.reading import read_json
 from sever.store import LabelStore, ProbabilityStore, fingerprint
 from sever.store.labels import LABELS
@@ -39,6 +40,8 @@ MANIFEST = "predict.json"  # what the maps in a folder depend on
 RESULTS = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
 # Label probabilities (C,) float32 by image id; empty where no network labels images.
 Gate: TypeAlias = dict[str, np.ndarray]
+# A way through the images of a table.
+Inspect: TypeAlias = Callable[[ImageTable], Iterator[tuple[int, Inspection]]]
 
 
 @dataclass(frozen=True)
@@ -59,26 +62,26 @@ class Source:
         """The place of the images, whatever folder the command is typed in."""
         return str(self.images.resolve()) if self.images else f"{self.split} of {self.data and self.data.resolve()}"
 
-    def read(self, loaded: LoadedModel) -> tuple[ImageTable, list[Skipped]]:
-        max_pixels = loaded.config.data.max_pixels
+    def read(self, model: Model) -> tuple[ImageTable, list[Skipped]]:
+        max_pixels = model.config.data.max_pixels
         if self.images is not None:
             if self.images.is_dir():
                 warn_of(passed_over(self.images))
-            return read_images(self.images, loaded.facts.class_names, self.skip_bad, self.include, max_pixels)
+            return read_images(self.images, model.classes, self.skip_bad, self.include, max_pixels)
         assert self.data is not None
         settings = DataSettings(
             root=self.data,
             include=self.include,
             skip_bad=self.skip_bad,
-            num_classes=loaded.facts.num_classes,
-            significant_bits=loaded.config.data.significant_bits,
+            num_classes=model.facts.num_classes,
+            significant_bits=model.config.data.significant_bits,
             max_pixels=max_pixels,
         )
-        return read_table(settings.meant_as(loaded.config.data), self.split)
+        return read_table(settings.meant_as(model.config.data), self.split)
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictedImages:
     """What `predict` left on disk, and how often it found each class (images)."""
 
     folder: Path
@@ -103,41 +106,40 @@ def predict_images(
     sheet_images: int = 0,
     overwrite: bool = False,
     minutes: float | None = None,
-) -> Prediction:
+) -> PredictedImages:
     """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again.
 
     Segmenters leave probs/ and submission.csv, and what labels images labels.csv: a classifier alone, or the gate with
     which the masks are drawn. `minutes` is how long all of it may take: see `sever.decide.time_budget` for what is left
     out then.
     """
-    budget = Budget(60 * minutes, members_of(run, how)) if minutes is not None else None
-    loaded = load_model(run, how)
-    table, skipped = source.read(loaded)
+    began = time.monotonic()
+    model = load_model(run, how)
+    budget = Budget(60 * minutes, members_of(model.network), start=began) if minutes is not None else None
+    table, skipped = source.read(model)
     warn_of_headers(table)
     home = OutputFolder(output)
     maps, labels = ProbabilityStore(output / "probs", home), LabelStore(output)
     # How much was left out for want of time is not known afterwards, so such maps count for such predictions alone.
     in_time = {"within_minutes": True} if budget else {}
-    claim(
-        home, manifest_of(loaded, source) | in_time, overwrite, RESULTS, [maps.name(name) for name in table.image_ids]
-    )
+    claim(home, manifest_of(model, source) | in_time, overwrite, RESULTS, [maps.name(name) for name in table.image_ids])
     report_skipped(skipped, home)
-    if budget and not loaded.draws_masks:
+    if budget and not model.draws_masks:
         raise InputError("--minutes is for what draws masks; networks that only label images are predicted whole")
-    if not loaded.draws_masks:
-        return _predict_labels(labels, loaded, table)
-    see = partial(inspect_within, budget, run, how, loaded, images=len(table)) if budget else None
-    origins = origins_of(table, digest_of([loaded.identity, "within minutes"]) if budget else loaded.identity)
-    gate = fill_maps(maps, labels, loaded, table, origins, see)
+    if not model.draws_masks:
+        return _predict_labels(maps, labels, model, table)
+    within = partial(inspect_within, budget, model, images=len(table)) if budget else None
+    origins = origins_of(table, digest_of([model.identity, "within minutes"]) if budget else model.identity)
+    gate = fill_maps(maps, labels, model, table, origins, within)
     reached = table.take([at for at, name in enumerate(table.image_ids) if maps.holds(name, origins[name])])
     left_out = _left_out(budget, len(table) - len(reached))
     if left_out:
         home.write_json("left_out.json", left_out)
-    found = np.zeros(loaded.facts.num_classes, dtype=np.int64)
+    found = np.zeros(model.facts.num_classes, dtype=np.int64)
     areas: dict[str, int] = {}
 
     def rows() -> Iterator[tuple[str, list[str]]]:
-        for image_id, masks_chw in _in_order(table.image_ids, _masks(maps, gate, loaded.inspector, reached)):
+        for image_id, masks_chw in _in_order(table.image_ids, _masks(maps, gate, model, reached)):
             if masks_chw is None:
                 yield image_id, [""] * len(found)
                 continue
@@ -149,20 +151,20 @@ def predict_images(
         write_submission(temporary, rows(), form)
     if sheet_images:
         most = sorted((area, image_id) for image_id, area in areas.items() if area)[::-1][:sheet_images]
-        _draw(home, maps, gate, loaded, table.select(image_id for _, image_id in most))
-    counts = {name: int(count) for name, count in zip(loaded.facts.class_names, found, strict=True)}
-    return Prediction(output, len(table), counts, output / "submission.csv", tuple(left_out))
+        _draw(home, maps, gate, model, table.select(image_id for _, image_id in most))
+    counts = {name: int(count) for name, count in zip(model.classes, found, strict=True)}
+    return PredictedImages(output, len(table), counts, output / "submission.csv", tuple(left_out))
 
 
-def manifest_of(loaded: LoadedModel, source: Source) -> dict[str, Any]:
+def manifest_of(model: Model, source: Source) -> dict[str, Any]:
     """What the maps in an output folder depend on; the rules are applied afterwards, so they are not part of it."""
-    settings = loaded.config.predict.model_dump(mode="json", exclude={"batch_size"})
+    settings = model.config.predict.model_dump(mode="json", exclude={"batch_size"})
     return {
         "images": source.describe(),
-        "model": loaded.identity,
-        "checkpoints_sha256": [fingerprint(checkpoint) for checkpoint in loaded.checkpoints],
-        "blend": loaded.inspector.blend.as_dict(),
-        "precision": loaded.config.train.precision,
+        "model": model.identity,
+        "checkpoints_sha256": [fingerprint(checkpoint) for checkpoint in model.checkpoints],
+        "blend": model.blend.as_dict(),
+        "precision": model.config.train.precision,
         "predict": settings,
     }
 
@@ -217,59 +219,55 @@ def _left_out(budget: Budget | None, unreached: int) -> list[str]:
 def fill_maps(
     maps: ProbabilityStore,
     labels: LabelStore,
-    loaded: LoadedModel,
+    model: Model,
     table: ImageTable,
     origins: Mapping[str, str],
-    see: Callable[[ImageTable], Iterator[Inspected]] | None = None,
+    inspect: Inspect | None = None,
+    keep: Callable[[Inspection, str], None] | None = None,
 ) -> Gate:
-    """Predict what is missing, or of another origin; returns every image's gate where the networks label images."""
-    classes = loaded.facts.num_classes
-    labelled = labels.read(classes, origins) if loaded.labels_images else None
+    """Predict what is missing, or of another origin; returns every image's gate where the networks label images.
+
+    `inspect`: another way through the images than all of them, whole. `keep`: another way to store what was found, of
+    the origin that is given with it, than its map alone.
+    """
+    classes = len(model.classes)
+    labelled = labels.read(classes, origins) if model.labels_images else None
     ready = [
-        maps.holds(image_id, origins[image_id]) and (labelled is None or image_id in labelled)
+        (not model.draws_masks or maps.holds(image_id, origins[image_id]))
+        and (labelled is None or image_id in labelled)
         for image_id in table.image_ids
     ]
     todo = table.take(np.flatnonzero(~np.array(ready)))
-    read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
-    stream = see(todo) if see else inspect_table(loaded.inspector, todo, read, loaded.config.predict.batch_size)
     with meter("predict", len(table), done=len(table) - len(todo)) as progress:
-        for seen in stream:
-            image_id = image_ids[seen.row]
-            maps.write(image_id, quantise(seen.inspection.probs_chw), origins[image_id])
-            if seen.inspection.gate_probs_c is not None:
-                labels.add(image_id, seen.inspection.gate_probs_c, origins[image_id])
+        for _, found in (inspect or model.inspect_table)(todo):
+            if keep is not None:
+                keep(found, origins[found.name])
+            elif found.levels is not None:
+                maps.write(found.name, found.levels, origins[found.name])
+            if found.label_probabilities is not None:
+                labels.add(found.name, found.label_probabilities, origins[found.name])
             progress.advance()
     if labelled is None:
         return {}
-    labels.finish([name for name in table.image_ids if maps.holds(name, origins[name])], classes)
+    done = [name for name in table.image_ids if not model.draws_masks or maps.holds(name, origins[name])]
+    labels.finish(done, classes)
     return labels.read(classes, origins)
 
 
-def _predict_labels(labels: LabelStore, loaded: LoadedModel, table: ImageTable) -> Prediction:
+def _predict_labels(maps: ProbabilityStore, labels: LabelStore, model: Model, table: ImageTable) -> PredictedImages:
     """What networks that draw no masks say of every image."""
-    origins = origins_of(table, loaded.identity)
-    ready = labels.read(loaded.facts.num_classes, origins)
-    todo = table.take([row for row, image_id in enumerate(table.image_ids) if image_id not in ready])
-    read, image_ids = image_reader(loaded.config, loaded.facts), todo.image_ids
-    with meter("predict", len(table), done=len(table) - len(todo)) as progress:
-        for row, probs_c in label_table(loaded.inspector, todo, read, loaded.config.predict.batch_size):
-            labels.add(image_ids[row], probs_c, origins[image_ids[row]])
-            progress.advance()
-    labels.finish(table.image_ids, loaded.facts.num_classes)
-    probs_nc = np.stack(list(labels.read(loaded.facts.num_classes).values()))
-    found = (probs_nc >= LABEL_THRESHOLD).sum(axis=0)
-    counts = {name: int(count) for name, count in zip(loaded.facts.class_names, found, strict=True)}
-    return Prediction(labels.folder, len(table), counts, labels.file)
+    gate = fill_maps(maps, labels, model, table, origins_of(table, model.identity))
+    found = (np.stack(list(gate.values())) >= LABEL_THRESHOLD).sum(axis=0)
+    counts = {name: int(count) for name, count in zip(model.classes, found, strict=True)}
+    return PredictedImages(labels.folder, len(table), counts, labels.file)
 
 
-def _masks(
-    maps: ProbabilityStore, gate: Gate, inspector: Inspector, table: ImageTable
-) -> Iterator[tuple[str, np.ndarray]]:
-    classes, image_ids = inspector.rules.num_classes, table.image_ids
+def _masks(maps: ProbabilityStore, gate: Gate, model: Model, table: ImageTable) -> Iterator[tuple[str, np.ndarray]]:
+    classes, image_ids = len(model.classes), table.image_ids
 
     def read(row: int) -> tuple[str, np.ndarray]:
         image_id = image_ids[row]
-        return image_id, inspector.masks(read_levels(maps, table, row, classes), gate.get(image_id))
+        return image_id, model.masks(read_levels(maps, table, row, classes), gate.get(image_id))
 
     return read_ahead(read, range(len(table)), depth=8)
 
@@ -286,12 +284,12 @@ def read_levels(maps: ProbabilityStore, table: ImageTable, row: int, num_classes
     return levels_chw
 
 
-def _draw(home: OutputFolder, maps: ProbabilityStore, gate: Gate, loaded: LoadedModel, table: ImageTable) -> None:
-    read = image_reader(loaded.config, loaded.facts)
+def _draw(home: OutputFolder, maps: ProbabilityStore, gate: Gate, model: Model, table: ImageTable) -> None:
+    read = model.reader()
     samples = [
         Sample(image_id, read(table.path(row)), None, masks_chw)
-        for row, (image_id, masks_chw) in enumerate(_masks(maps, gate, loaded.inspector, table))
+        for row, (image_id, masks_chw) in enumerate(_masks(maps, gate, model, table))
     ]
     if samples:
         with home.new("sheet.png") as temporary:
-            picture_sheet(temporary, samples, loaded.facts.class_names)
+            picture_sheet(temporary, samples, model.classes)

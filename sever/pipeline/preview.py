@@ -18,9 +18,9 @@ from sever.decide.metrics import judged
 from sever.deliver.preview_sheet import Labelled, Preview, preview_sheet
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.progress import meter
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.training_images import channels_of, training_dataset
+from sever.progress import meter
 
 VARIANTS = 8
 

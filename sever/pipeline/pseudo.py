@@ -6,9 +6,9 @@ same images runs no network.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +20,23 @@ from sever.data import rle
 from sever.data.mixing import write_pseudo_labels
 from sever.data.table import ImageTable
 from sever.decide.postprocess import dequantise, quantise
-from sever.decide.prediction import Predict, Prediction
 from sever.decide.pseudo_labels import Guess, Sureness, Verdict
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
+from sever.pipeline.inference.inspection import Inspection
+from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.model import Model
+from sever.pipeline.inference.network import Ensemble
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import LoadedModel, image_reader, load_model
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, origins_of, read_levels
-from sever.pipeline.progress import meter, tell
 from sever.pipeline.skipped import report_skipped
-from sever.pipeline.streams import read_ahead
 from sever.pipeline.tables import as_text
+from sever.prefetch import read_ahead
+from sever.progress import meter, tell
 from sever.store import LabelStore, ProbabilityStore
-from sever.store.origin import UNKNOWN
 
 CLEAN = "clean"
 RESULTS = ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png")
@@ -53,28 +54,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class MapsWithMembers(ProbabilityStore):
-    """Maps of several networks as one, kept together with each network's own.
+    """Maps of several networks as one, kept together with each network's own, so that none runs twice.
 
-    What a network says is overheard (`listen`) on its way into the blend, so that none runs twice. The blend's map is
-    written last: where it is, the others are.
+    The blend's map is written last: where it is, the others are.
     """
 
     members: tuple[ProbabilityStore, ...] = ()
-    heard: tuple[deque[np.ndarray], ...] = field(default=(), compare=False)
 
     @staticmethod
     def of(home: OutputFolder, num_members: int) -> MapsWithMembers:
         folders = (home.folder / "members" / str(index) for index in range(num_members))
-        members = tuple(ProbabilityStore(folder, home) for folder in folders)
-        return MapsWithMembers(home.folder / "probs", home, members, tuple(deque[np.ndarray]() for _ in members))
-
-    def listen(self, predict: Predict, index: int) -> Predict:
-        def overheard(images: Sequence[np.ndarray]) -> list[Prediction]:
-            answers = predict(images)
-            self.heard[index].extend(quantise(seen.probs_chw) for seen in answers if seen.probs_chw is not None)
-            return answers
-
-        return overheard
+        return MapsWithMembers(home.folder / "probs", home, tuple(ProbabilityStore(folder, home) for folder in folders))
 
     def __contains__(self, image_id: str) -> bool:
         return super().__contains__(image_id) and all(image_id in member for member in self.members)
@@ -83,10 +73,12 @@ class MapsWithMembers(ProbabilityStore):
         own = (member.holds(image_id, _own(origin, index)) for index, member in enumerate(self.members))
         return super().holds(image_id, origin) and all(own)
 
-    def write(self, image_id: str, levels_chw: np.ndarray, origin: str = UNKNOWN) -> None:
-        for index, (member, heard) in enumerate(zip(self.members, self.heard, strict=True)):
-            member.write(image_id, heard.popleft(), _own(origin, index))
-        super().write(image_id, levels_chw, origin)
+    def keep(self, found: Inspection, origin: str) -> None:
+        maps = (each.probs_chw for each in found.members if each.probs_chw is not None)
+        for index, (member, probs_chw) in enumerate(zip(self.members, maps, strict=True)):
+            member.write(found.name, quantise(probs_chw), _own(origin, index))
+        assert found.levels is not None, "several members draw"
+        self.write(found.name, found.levels, origin)
 
 
 def _own(origin: str, index: int) -> str:
@@ -96,7 +88,7 @@ def _own(origin: str, index: int) -> str:
 
 @writes_to("output")
 def label_images(
-    model: Path,
+    path: Path,
     source: Source,
     output: Path,
     sureness: Sureness,
@@ -108,28 +100,33 @@ def label_images(
 
     Raises InputError for a model that can't tell how sure it is by the measure that is asked for.
     """
-    loaded = load_model(model, how)
-    _raise_unless_it_can_tell(loaded, sureness)
-    table, skipped = source.read(loaded)
+    model = load_model(path, how)
+    _raise_unless_it_can_tell(model, sureness)
+    table, skipped = source.read(model)
     warn_of_headers(table)
     home = OutputFolder(output)
-    maps, listening = _maps_of(home, loaded, table, sureness)
+    maps = _maps_of(home, model, sureness)
     stores = [maps, *(maps.members if isinstance(maps, MapsWithMembers) else ())]
     names = [store.name(image_id) for store in stores for image_id in table.image_ids]
-    claim(home, manifest_of(loaded, source), overwrite, RESULTS, names)
+    claim(home, manifest_of(model, source), overwrite, RESULTS, names)
     report_skipped(skipped, home)
-    gate = fill_maps(maps, LabelStore(output), listening, table, origins_of(table, loaded.identity))
-    judged = list(_judge(maps, gate, loaded, table, sureness))
+    origins = origins_of(table, model.identity)
+    if isinstance(maps, MapsWithMembers):
+        inspect = partial(model.inspect_table, members=True)
+        gate = fill_maps(maps, LabelStore(output), model, table, origins, inspect, maps.keep)
+    else:
+        gate = fill_maps(maps, LabelStore(output), model, table, origins)
+    judged = list(_judge(maps, gate, model, table, sureness))
     kept = [image for image in judged if image.verdict.keep]
     with home.new("pseudo.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         write_pseudo_labels(file, ((image.image_id, image.runs, image.verdict.confidence_c.tolist()) for image in kept))
-    report = {"model": str(loaded.folder), "images_from": source.describe()}
-    report |= _summarise(judged, loaded.facts.class_names, sureness)
+    report = {"model": str(model.folder), "images_from": source.describe()}
+    report |= _summarise(judged, model.classes, sureness)
     home.write_json("pseudo.json", report)
     if not kept:
         tell(_nothing_kept(judged, sureness))
     elif sheet_images:
-        _draw_sheet(home, kept, loaded, table, sheet_images)
+        _draw_sheet(home, kept, model, table, sheet_images)
     return report
 
 
@@ -147,49 +144,41 @@ def render(report: dict[str, Any], output: Path) -> str:
     return f"{as_text(table)}\n{note}\n{(output / 'pseudo.csv').absolute()}"
 
 
-def _raise_unless_it_can_tell(loaded: LoadedModel, sureness: Sureness) -> None:
+def _raise_unless_it_can_tell(model: Model, sureness: Sureness) -> None:
     """Told before any image is predicted."""
-    if not loaded.draws_masks:
-        raise InputError(f"{loaded.folder} is an image classifier, which draws no masks; give a segmenter or a blend")
-    if sureness.by == "gate" and not loaded.labels_images:
+    if not model.draws_masks:
+        raise InputError(f"{model.folder} is an image classifier, which draws no masks; give a segmenter or a blend")
+    if sureness.by == "gate" and not model.labels_images:
         raise InputError(
-            f"--by gate needs an image classifier, but {loaded.folder} has none; give a blend with one, a segmenter "
+            f"--by gate needs an image classifier, but {model.folder} has none; give a blend with one, a segmenter "
             "with model.label_head, or choose --by confidence"
         )
 
 
-def _maps_of(
-    home: OutputFolder, loaded: LoadedModel, table: ImageTable, sureness: Sureness
-) -> tuple[ProbabilityStore, LoadedModel]:
-    """Where the maps go, and the model that fills it: by agreement, with the maps of every network that draws."""
+def _maps_of(home: OutputFolder, model: Model, sureness: Sureness) -> ProbabilityStore:
+    """Where the maps go: by agreement, beside those of every member that draws."""
     if sureness.by != "agreement":
-        return ProbabilityStore(home.folder / "probs", home), loaded
-    image_hwc = image_reader(loaded.config, loaded.facts)(table.path(0))
-    predictors = list(loaded.inspector.predictors)
-    drawing = [at for at, predict in enumerate(predictors) if predict([image_hwc])[0].probs_chw is not None]
-    if len(drawing) < 2:
+        return ProbabilityStore(home.folder / "probs", home)
+    members = model.network.members if isinstance(model.network, Ensemble) else (model.network,)
+    drawing = sum(member.draws_masks for member in members)
+    if drawing < 2:
         raise InputError(
-            f"--by agreement needs several networks that draw masks, but {loaded.folder} has {len(drawing)}; give a "
+            f"--by agreement needs several networks that draw masks, but {model.folder} has {drawing}; give a "
             "blend or a cross-validation, or choose --by confidence"
         )
-    maps = MapsWithMembers.of(home, len(drawing))
-    for index, at in enumerate(drawing):
-        predictors[at] = maps.listen(predictors[at], index)
-    return maps, replace(loaded, inspector=replace(loaded.inspector, predictors=tuple(predictors)))
+    return MapsWithMembers.of(home, drawing)
 
 
-def _judge(
-    maps: ProbabilityStore, gate: Gate, loaded: LoadedModel, table: ImageTable, sureness: Sureness
-) -> Iterator[Judged]:
-    inspector, classes, image_ids = loaded.inspector, loaded.facts.num_classes, table.image_ids
+def _judge(maps: ProbabilityStore, gate: Gate, model: Model, table: ImageTable, sureness: Sureness) -> Iterator[Judged]:
+    classes, image_ids = len(model.classes), table.image_ids
     members = maps.members if isinstance(maps, MapsWithMembers) else ()
 
     def judge(row: int) -> Judged:
         image_id = image_ids[row]
         gate_probs_c = gate.get(image_id)
         levels_chw = read_levels(maps, table, row, classes)
-        masks_chw = inspector.masks(levels_chw, gate_probs_c)
-        own = [inspector.masks(read_levels(member, table, row, classes), gate_probs_c) for member in members]
+        masks_chw = model.masks(levels_chw, gate_probs_c)
+        own = [model.masks(read_levels(member, table, row, classes), gate_probs_c) for member in members]
         verdict = sureness.judge(Guess(dequantise(levels_chw), masks_chw, gate_probs_c, own))
         return Judged(row, image_id, tuple(rle.encode_masks(masks_chw)), verdict)
 
@@ -241,12 +230,10 @@ def _nothing_kept(judged: Sequence[Judged], sureness: Sureness) -> str:
     )
 
 
-def _draw_sheet(
-    home: OutputFolder, kept: Sequence[Judged], loaded: LoadedModel, table: ImageTable, sheet_images: int
-) -> None:
+def _draw_sheet(home: OutputFolder, kept: Sequence[Judged], model: Model, table: ImageTable, sheet_images: int) -> None:
     """Of each class, and of clean images, a few of those kept, from the least to the most sure; none twice."""
-    read, samples, drawn = image_reader(loaded.config, loaded.facts), [], set[int]()
-    groups = {name: group for name, group in _groups(kept, loaded.facts.class_names).items() if group}
+    read, samples, drawn = model.reader(), [], set[int]()
+    groups = {name: group for name, group in _groups(kept, model.classes).items() if group}
     for name, group in groups.items():
         fresh = sorted((sure, image.image_id, image.row) for sure, image in group if image.row not in drawn)
         number = min(len(fresh), max(1, sheet_images // len(groups)))
@@ -258,7 +245,7 @@ def _draw_sheet(
             title, heading = f"{image_id}  {sure:.3f} sure", f"{name}: {len(group)} kept, the least sure first"
             samples.append(Sample(title, read(table.path(row)), None, masks_chw, heading))
     with home.new("sheet.png") as temporary:
-        picture_sheet(temporary, samples, loaded.facts.class_names)
+        picture_sheet(temporary, samples, model.classes)
 
 
 def _groups(kept: Sequence[Judged], class_names: Sequence[str]) -> dict[str, list[tuple[float, Judged]]]:

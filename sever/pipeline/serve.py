@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from sever.config.serve import ServeSettings
-from sever.decide.inspector import Inspection
 from sever.deliver.serve.model import ServedModel
 from sever.deliver.serve.server import serve
 from sever.errors import InputError
+from sever.pipeline.inference.inspection import Inspection
+from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import LoadedModel, load_model
 from sever.store import read_rules
 from sever.store.evidence import Evidence
 
@@ -22,15 +23,18 @@ from sever.store.evidence import Evidence
 class TrainedModel:
     """A run, checkpoint, cross-validation or blend as the service knows models."""
 
-    def __init__(self, name: str, loaded: LoadedModel, rules: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, loaded: Model, rules: Mapping[str, Any]) -> None:
         self.name, self._loaded, self.rules = name, loaded, dict(rules)
         self.identity = loaded.identity
-        self.class_names = loaded.facts.class_names
-        self.channels = int(loaded.facts.channels)
+        self.class_names = loaded.classes
+        self.channels = int(loaded.network.channels)
         self.significant_bits = loaded.config.data.significant_bits
 
     def inspect(self, images: Sequence[np.ndarray]) -> Sequence[Inspection]:
-        return self._loaded.inspector.inspect(images)
+        found = self._loaded.inspect_pixels(images)
+        for each in found:
+            _ = each.masks  # here, on the thread of the network, and not where the first reader waits
+        return found
 
 
 def load_served(path: Path, device: str = "auto") -> ServedModel:

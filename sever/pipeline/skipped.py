@@ -13,7 +13,7 @@ from sever.data.passed_over import PassedOver
 from sever.data.table import ImageTable
 from sever.names import one_line
 from sever.output import OutputFolder
-from sever.pipeline.progress import warn
+from sever.progress import warn
 
 SKIPPED, SHOWN = "skipped.csv", 5
 

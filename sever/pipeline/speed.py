@@ -11,7 +11,7 @@ from sever.config import ExperimentConfig
 from sever.data.table import ImageTable
 from sever.models.checkpoint import Snapshot
 from sever.models.train import EpochReport, Position, Scores, StepReport
-from sever.pipeline.inspection import DatasetFacts
+from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.train import build_trainer
 
 # The first steps allocate memory, choose kernels and start the processes that read.

@@ -7,7 +7,7 @@ import numpy as np
 from sever.config import ExperimentConfig
 from sever.data.duplicates import find_duplicates
 from sever.data.table import ImageTable
-from sever.pipeline.progress import Stages, detail, warn
+from sever.progress import Stages, detail, warn
 
 LEAST_OVERLAP = 0.5
 

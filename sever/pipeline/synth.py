@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sever.data.synthetic import SynthSettings, write_dataset
-from sever.pipeline.progress import meter
+from sever.progress import meter
 
 
 def synthesize(output: Path, settings: SynthSettings) -> Path:

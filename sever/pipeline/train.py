@@ -35,15 +35,16 @@ from sever.models.label_losses import build_outputs_loss
 from sever.models.train import Trainer
 from sever.output import OutputFolder
 from sever.pipeline import pixel_warnings
-from sever.pipeline.inspection import DatasetFacts, new_network
+from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.trained import new_network
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
 from sever.pipeline.loader_faults import loader_fault
 from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
-from sever.pipeline.progress import detail, is_main, tell, warn
 from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.training_images import channels_of, training_dataset
-from sever.pipeline.watch import TrainingWatcher
+from sever.pipeline.training_log import TrainingLog
+from sever.progress import detail, is_main, tell, warn
 from sever.seals import sealed_path
 from sever.store import Run, find_run, read_rules, write_rules
 from sever.store.checkpoints import load_checkpoint, load_weights_file, save_weights
@@ -290,7 +291,7 @@ def _fit(
     history: Sequence[HistoryRow] = (),
 ) -> Run:
     device, multiple = trainer.accelerator.device, trainer.plain_model.size_multiple
-    watcher = TrainingWatcher(run, config, facts, rules, validation, device, multiple, history, trainer.batches_done)
+    watcher = TrainingLog(run, config, facts, rules, validation, device, multiple, history, trainer.batches_done)
     with watcher:
         try:
             trainer.fit(watcher)

@@ -14,17 +14,17 @@ from rich.table import Table
 
 from sever.config import RuleSettings
 from sever.decide.bootstrap import Interval, group_numbers, mean_interval
-from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
+from sever.decide.postprocess import draw_masks
 from sever.decide.rules import ClassRules, Rules, resolve_rules
 from sever.decide.tuning import Grid, RuleTable, Tuning, Verdict, curves, judge, rule_grid, table_row, tune
 from sever.errors import InputError
 from sever.locks import one_writer, one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
-from sever.pipeline.progress import meter, tell
 from sever.pipeline.tables import as_text
 from sever.pipeline.weights import read_weights
+from sever.progress import meter, tell
 from sever.store import read_rules
 from sever.store.evidence import TUNED_RULES, TUNING_REPORT
 
@@ -196,7 +196,7 @@ def _draw(opened: OpenEvidence, default: Rules, tuning: Tuning) -> _Drawn:
         for row, levels_chw in opened.maps():
             truth_chw = opened.table.mask(row)
             each_way = (default, tuning.by_fold[int(opened.folds_n[row])], tuning.found)
-            masks = [Inspector((), rules).masks(levels_chw, opened.gate(row)) for rules in each_way]
+            masks = [draw_masks(levels_chw, rules, opened.gate(row)) for rules in each_way]
             dice.append([dice_pairs(pair_counts(masks_chw, truth_chw)) for masks_chw in masks])
             progress.advance()
     return _Drawn(*np.stack(dice, axis=1))

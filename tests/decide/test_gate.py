@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from sever.config import GateSettings, RuleSettings
 from sever.decide.gate import GATES, GateEffect, gate_effects, soft_min_pixels
-from sever.decide.inspector import Inspector
-from sever.decide.prediction import Prediction
+from sever.decide.postprocess import draw_masks
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 
@@ -75,13 +74,10 @@ def test_a_gate_without_a_classifier_is_refused(kind: str) -> None:
         effects({"kind": kind}, None)
 
 
-def test_an_inspector_of_a_segmenter_alone_does_not_pass_over_the_gate() -> None:
+def test_masks_are_not_drawn_past_a_gate_that_nobody_answers() -> None:
     rules = resolve_rules(RuleSettings(gate=GateSettings(kind="soft")), 1)
-    sees_only_pixels = Inspector(
-        (lambda images: [Prediction(np.full((1, 2, 2), 0.9, np.float32)) for _ in images],), rules
-    )
     with pytest.raises(InputError, match="no classifier"):
-        sees_only_pixels.inspect([np.zeros((2, 2, 1), np.uint8)])
+        draw_masks(np.full((1, 2, 2), 0.9, np.float32), rules)
 
 
 @given(st.integers(0, 10**6), st.floats(1, 100))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sever.decide.inspector import Inspector
 from sever.decide.metrics import ScoreSheet, pair_counts
+from sever.decide.postprocess import draw_masks
 from sever.decide.rules import ClassRules, Rules
 from sever.decide.tuning import RuleTable, curves, judge, rule_grid, table_row, tune
 from sever.decide.tuning.grid import PIXEL_THRESHOLDS, Grid
@@ -47,9 +47,9 @@ def make_table(
 
 
 def really_drawn(levels: list[np.ndarray], truths: list[np.ndarray], gate_nc: np.ndarray, rules: Rules) -> np.ndarray:
-    sheet, inspector = ScoreSheet(rules.num_classes), Inspector((), rules)
+    sheet = ScoreSheet(rules.num_classes)
     for levels_chw, truth_chw, gate in zip(levels, truths, gate_nc, strict=True):
-        sheet.add("", pair_counts(inspector.masks(levels_chw, gate), truth_chw))
+        sheet.add("", pair_counts(draw_masks(levels_chw, rules, gate), truth_chw))
     return sheet.dice()
 
 

@@ -24,8 +24,8 @@ from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.upload import DatasetPage, publish, put, slug_of
 from sever.deliver.kaggle.wheels import build_wheels
 from sever.errors import InputError
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import load_model
 from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
 from sever.store.bundle.bundle import Bundle
 
@@ -63,7 +63,7 @@ def answers(path: Path, data_root: Path) -> list[np.ndarray]:
     """Masks of the test images."""
     loaded = load_model(path, InferenceOptions("cpu"))
     images = [read_image(image, channels=1) for image in sorted((data_root / "test_images").iterdir())[:2]]
-    return [found.masks_chw for found in loaded.inspector.inspect(images)]
+    return [found.masks for found in loaded.inspect(images)]
 
 
 def assert_same_answers(there: Path, here: Path, data_root: Path) -> None:
@@ -127,8 +127,8 @@ def test_a_blend_of_a_cross_validation_and_a_run_travels_whole(
     for member in members:
         member.parent.rename(tmp_path / f"gone-{member.parent.name}")  # nothing of the original is needed
     loaded = load_model(there, InferenceOptions("cpu"))
-    assert loaded.inspector.blend.weights == (1.0, 3.0)
-    assert loaded.inspector.rules.classes[0].min_pixels == 5
+    assert loaded.blend.weights == (1.0, 3.0)
+    assert loaded.rules.classes[0].min_pixels == 5
     assert len(loaded.checkpoints) == 4
     assert loaded.labels_images
     assert all(tmp_path / "elsewhere" in checkpoint.resolve().parents for checkpoint in loaded.checkpoints)

@@ -24,9 +24,9 @@ from sever.deliver.report.axes import Axis, room_around, round_ticks, short
 from sever.deliver.report.embedded import embed
 from sever.deliver.report.page import columns, show_number
 from sever.errors import InputError
+from sever.pipeline.report.counts import ReportCounts, ReportedImage
 from sever.pipeline.report.images import choose_images, gallery_numbers
 from sever.pipeline.report.numbers import report_numbers
-from sever.pipeline.report.tally import Seen, Tally
 
 NASTY = '</script><b onmouseover="x">&'
 
@@ -35,15 +35,15 @@ def _numbers(names: tuple[str, ...] = (NASTY, "2"), clean: bool = False) -> tupl
     """Numbers and pictures over six random images; `clean`: nothing is there and nothing is drawn."""
     generator = np.random.default_rng(3)
     rules = RuleSettings(min_pixels=(3, 3), gate=GateSettings(kind="soft"))
-    tally = Tally(resolve_rules(rules, 2))
+    counts = ReportCounts(resolve_rules(rules, 2))
     for number in range(6):
         true_chw = (generator.random((2, 12, 40)) < 0.2 * (number % 2)).astype(np.uint8) * (not clean)
         levels_chw = np.where(true_chw, 220, generator.integers(0, 150, true_chw.shape)).astype(np.uint8) * (not clean)
         gate_c = generator.random(2).astype(np.float32)
-        masks_chw = draw_masks(levels_chw, tally.rules, gate_c)
-        tally.add(Seen(f"{number}{NASTY}", levels_chw, masks_chw, true_chw, gate_c))
-    numbers = report_numbers(tally, names, [f"g{number}" for number in range(6)], np.arange(6) % 2)
-    numbers["galleries"] = gallery_numbers(choose_images(tally, 2), tally, names)
+        masks_chw = draw_masks(levels_chw, counts.rules, gate_c)
+        counts.add(ReportedImage(f"{number}{NASTY}", levels_chw, masks_chw, true_chw, gate_c))
+    numbers = report_numbers(counts, names, [f"g{number}" for number in range(6)], np.arange(6) % 2)
+    numbers["galleries"] = gallery_numbers(choose_images(counts, 2), counts, names)
     numbers["changes"] = None
     numbers["form"] = FORM
     numbers["about"] = {

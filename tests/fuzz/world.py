@@ -29,12 +29,12 @@ from sever.deliver.report.embedded import FORM, embed, read_numbers
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.files import atomic_path
-from sever.pipeline.blend.combine import Order, make_blend
-from sever.pipeline.inspection import DatasetFacts
+from sever.pipeline.blend.combine import BlendRequest, make_blend
+from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.leaderboard import course, draft_submission, record_scores, record_submission
-from sever.pipeline.progress import meter
 from sever.pipeline.story.state import StoryState
 from sever.pipeline.weights import read_columns
+from sever.progress import meter
 from sever.seals import NOTES, read_sealed
 from sever.store import Evidence, LabelStore, ProbabilityStore, Run, read_rules
 from sever.store import records as kinds
@@ -73,7 +73,7 @@ def _records(root: Path, data: Path) -> list[Target]:
     run = Run(make_run(root / "made" / "20260101-000000", data))
     CreatedRecord(number=3, time="2026").write(run.folder / CREATED)
     first, second = (Evidence(make_evidence(root / name, data, seed)) for seed, name in enumerate(("a", "b")))
-    blend = make_blend(Order((first.folder, second.folder)), root / "blend")
+    blend = make_blend(BlendRequest((first.folder, second.folder)), root / "blend")
     kinds.PredictedRecord(checkpoint="epoch-0001", left=("maps",)).write(root / "predicted.json")
     story = StoryState(root / "saved" / "stories" / "s" / "state.json", "s", SHA)
     story.put("one", kinds.StageRecord.begin("20260101-000000"))

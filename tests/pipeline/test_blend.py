@@ -19,21 +19,19 @@ from evidence_maker import make_evidence, rewrite
 
 from sever.config import RuleSettings, load_config, load_ensemble
 from sever.decide.ensemble import BLENDS, Blend
-from sever.decide.inspector import Inspector
 from sever.decide.postprocess import dequantise, quantise
-from sever.decide.prediction import Prediction
-from sever.decide.rules import resolve_rules
+from sever.decide.prediction import Prediction, combine
 from sever.errors import InputError
 from sever.files import write_json
 from sever.pipeline.blend import weights
-from sever.pipeline.blend.combine import Order, make_blend, order_blend
+from sever.pipeline.blend.combine import BlendRequest, make_blend, order_blend
 from sever.pipeline.blend.members import open_members
 from sever.pipeline.blend.recipe import read_recipe
 from sever.pipeline.blend.scores import compare, render
 from sever.pipeline.blend.weights import take_sample
 from sever.pipeline.evidence import open_evidence
+from sever.pipeline.inference.load import evidence_members, load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import evidence_members, image_reader, load_model
 from sever.pipeline.train import train_experiment
 from sever.store import Evidence
 
@@ -53,8 +51,8 @@ def models(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def order(models: Path, names: str, kind: str = "mean", **settings: object) -> Order:
-    return Order(tuple(models / name for name in names.split()), Blend(kind), **settings)  # type: ignore[arg-type]
+def order(models: Path, names: str, kind: str = "mean", **settings: object) -> BlendRequest:
+    return BlendRequest(tuple(models / name for name in names.split()), Blend(kind), **settings)  # type: ignore[arg-type]
 
 
 def stored(evidence: Evidence, image_id: str) -> np.ndarray:
@@ -71,11 +69,8 @@ def test_the_loaded_blend_answers_as_the_stored_one(models: Path, tmp_path: Path
     assert len(list(evidence.maps)) == len(opened.table) == 16
     for row, image_id in list(enumerate(opened.table.image_ids))[::5]:
         seen = [Prediction(dequantise(stored(Evidence(folder), image_id))) for folder in folders]
-        predictors = tuple(lambda images, each=each: [each] for each in seen)
-        rules = resolve_rules(opened.rules, 4)
-        (live,) = Inspector(predictors, rules, blend).inspect([np.zeros((64, 192, 1), np.uint8)])
-        np.testing.assert_array_equal(quantise(live.probs_chw), opened.levels(row))
-        np.testing.assert_array_equal(live.masks_chw, Inspector((), rules).masks(opened.levels(row)))
+        levels = quantise(combine(seen, blend).probs_chw)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(levels, opened.levels(row))
 
 
 def test_the_mean_by_hand_and_its_tables(models: Path, tmp_path: Path) -> None:
@@ -127,8 +122,8 @@ def test_a_blend_is_a_member_and_folders_move_together(
 ) -> None:
     shutil.copytree(models, tmp_path / "here" / "saved")
     monkeypatch.chdir(tmp_path / "here")
-    make_blend(Order((Path("saved/a"), Path("saved/b"))), Path("saved/ab"))
-    outer = make_blend(Order((Path("saved/ab"), Path("saved/c")), Blend("rms")), Path("saved/abc"))
+    make_blend(BlendRequest((Path("saved/a"), Path("saved/b"))), Path("saved/ab"))
+    outer = make_blend(BlendRequest((Path("saved/ab"), Path("saved/c")), Blend("rms")), Path("saved/abc"))
     image_id = outer.read_folds()["image_id"].iloc[0]
     two = [dequantise(stored(Evidence(Path("saved") / name), image_id)) for name in ("ab", "c")]
     np.testing.assert_array_equal(stored(outer, image_id), quantise(Blend("rms")(two)))
@@ -154,13 +149,13 @@ def test_the_networks_of_a_blend_are_blended(models: Path, tiny_experiment: Path
         overrides = {"train.epochs": 1, "train.seed": seed, "predict.flips": []}
         run = train_experiment(load_config(tiny_experiment, overrides), tmp_path / "saved", "cpu").folder
         members.append(as_crossvalidation(run, models / "c", tmp_path / str(seed)))
-    evidence = make_blend(Order(tuple(members), Blend("rms", (1, 3))), tmp_path / "out")
+    evidence = make_blend(BlendRequest(tuple(members), Blend("rms", (1, 3))), tmp_path / "out")
     how = InferenceOptions("cpu")
     opened = open_evidence(evidence.folder)
     loaded = load_model(evidence.folder, how)
-    images = [image_reader(loaded.config, loaded.facts)(opened.table.path(row)) for row in range(3)]
-    alone = [load_model(member, how).inspector.see(images) for member in members]
-    for one, other, both in zip(*alone, loaded.inspector.see(images), strict=True):
+    images = [loaded.reader()(opened.table.path(row)) for row in range(3)]
+    alone = [load_model(member, how).network.predict(images) for member in members]
+    for one, other, both in zip(*alone, loaded.network.predict(images), strict=True):
         first, second = one.probs_chw, other.probs_chw
         assert first is not None and second is not None and both.probs_chw is not None  # noqa: PT018
         assert np.abs(first - second).max() > 0.01, "two networks"
@@ -327,7 +322,7 @@ def test_members_that_do_not_fit(models: Path, tmp_path: Path, spoil: Callable[[
     shutil.copytree(models / "b", tmp_path / "spoiled")
     spoil(tmp_path / "spoiled")
     with pytest.raises(InputError, match=said):
-        make_blend(Order((models / "a", tmp_path / "spoiled")), tmp_path / "out")
+        make_blend(BlendRequest((models / "a", tmp_path / "spoiled")), tmp_path / "out")
     assert not (tmp_path / "out" / "evidence.json").exists()
 
 
@@ -342,13 +337,15 @@ def test_members_that_make_no_blend(models: Path, tmp_path: Path) -> None:
             shutil.copytree(models / "classifier", tmp_path / "classifier2")
         folders = tuple(tmp_path / name if name == "classifier2" else models / name for name in names.split())
         with pytest.raises(InputError, match=said):
-            make_blend(Order(folders), tmp_path / "out")
+            make_blend(BlendRequest(folders), tmp_path / "out")
     with pytest.raises(InputError, match="is one of the members"):
         make_blend(order(models, "a b"), models / "a")
     with pytest.raises(InputError, match="holds maps that no blend wrote"):
         make_blend(order(models, "a b"), models / "c", overwrite=True)
     with pytest.raises(InputError, match="3 weights for 2 members"):
-        make_blend(Order((models / "a", models / "b", models / "classifier"), Blend("mean", (1, 2, 3))), tmp_path / "o")
+        make_blend(
+            BlendRequest((models / "a", models / "b", models / "classifier"), Blend("mean", (1, 2, 3))), tmp_path / "o"
+        )
     assert not (tmp_path / "o").exists()
 
 
@@ -358,15 +355,15 @@ def test_options_that_do_not_go_together() -> None:
     with pytest.raises(InputError, match="--power belongs to --kind power, not to rms"):
         order_blend("rms", [], 3.0)
     with pytest.raises(InputError, match="leave --kind and --weight out"):
-        Order((), Blend("median"), select="greedy")
+        BlendRequest((), Blend("median"), select="greedy")
     with pytest.raises(InputError, match="allowed: none, greedy"):
-        Order((), select="all")
+        BlendRequest((), select="all")
 
 
 # Greedy weights ---------------------------------------------------------------------------------------------------
 
 
-def good_and_useless(root: Path, folder: Path) -> Order:
+def good_and_useless(root: Path, folder: Path) -> BlendRequest:
     """A model with little noise, and one that says anything of anything."""
     generator = np.random.default_rng(0)
     make_evidence(folder / "good", root, noise=0.1)
@@ -374,7 +371,7 @@ def good_and_useless(root: Path, folder: Path) -> Order:
     useless = Evidence(folder / "useless")
     for image_id in list(useless.maps):
         rewrite(useless, image_id, generator.integers(0, 256, (4, 64, 192), dtype=np.uint8))
-    return Order((folder / "useless", folder / "good"), select="greedy")
+    return BlendRequest((folder / "useless", folder / "good"), select="greedy")
 
 
 def test_greedy_weights_leave_a_useless_model_out(strip_root: Path, tmp_path: Path) -> None:
@@ -404,7 +401,7 @@ def test_a_sample_of_images_and_pixels_chooses_as_well(
 
 def test_greedy_keeps_the_equal_mean_where_luck_decides(strip_root: Path, tmp_path: Path) -> None:
     twins = tuple(make_evidence(tmp_path / str(seed), strip_root, seed) for seed in (11, 12))
-    evidence = make_blend(Order(twins, select="greedy"), tmp_path / "out")
+    evidence = make_blend(BlendRequest(twins, select="greedy"), tmp_path / "out")
     selection = compare(evidence)["selection"]
     assert not selection["taken"]
     assert selection["counts"] == [1, 1]

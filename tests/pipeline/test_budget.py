@@ -11,11 +11,11 @@ import pytest
 from run_maker import make_blend, make_crossval, make_run
 
 from sever.decide.ensemble import Blend
-from sever.decide.time_budget import Budget, Effort, Member, efforts
+from sever.decide.time_budget import Budget, Member, efforts
 from sever.errors import InputError
-from sever.pipeline.hurry import members_of
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import load_model
+from sever.pipeline.inference.time_limit import members_of
 from sever.pipeline.predict import Source, predict_images
 
 A, B, C, GATE = (Path(name) for name in ("a", "b", "c", "gate"))
@@ -60,12 +60,10 @@ def test_a_member_goes_with_its_last_network() -> None:
 def test_a_blend_without_some_members_keeps_their_weights_and_ranks() -> None:
     ranks = tuple(((float(at),) * 256,) for at in range(3))
     blend = Blend("rank", (1.0, 2.0, 3.0), ranks=ranks)
-    kept, fewer = Effort(without=(B,)).keep([A, B, C, GATE], blend)
-    assert kept == [A, C, GATE]  # the classifier has no weight
+    fewer = blend.of_members([0, 2, 3])  # the classifier, the fourth, has no weight
     assert fewer.weights == (1.0, 3.0)
     assert fewer.ranks == (ranks[0], ranks[2])
-    same = [A, B]
-    assert Effort().keep(same, Blend())[0] is same
+    assert Blend().of_members([0, 1]) == Blend()
 
 
 def measured(seconds: float, spent: float) -> Budget:
@@ -121,7 +119,7 @@ def blend(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_networks_are_found_at_any_depth(blend: Path) -> None:
     folds = [Path("fold-0"), Path("fold-1")]
-    found = members_of(blend, InferenceOptions("cpu"))
+    found = members_of(load_model(blend, InferenceOptions("cpu")).network)
     assert [(each.part, each.weight, each.flips) for each in found] == [
         (0, 0.5, ()),
         (0, 0.5, ()),
@@ -131,15 +129,16 @@ def test_networks_are_found_at_any_depth(blend: Path) -> None:
     assert [len(each.parents) for each in found] == [1, 1, 0]
 
 
-def test_every_effort_loads_and_the_last_is_one_network_alone(blend: Path) -> None:
-    ladder = efforts(members_of(blend, InferenceOptions("cpu")))
+def test_every_effort_is_a_lighter_model_and_the_last_is_one_network_alone(blend: Path) -> None:
+    whole = load_model(blend, InferenceOptions("cpu"))
+    ladder = efforts(members_of(whole.network))
     assert len(ladder) == 5  # everything, two flips, two folds
-    sizes = [len(load_model(blend, InferenceOptions("cpu", effort=effort)).checkpoints) for effort in ladder]
-    assert sizes == [3, 3, 3, 2, 1]
+    lighter = [whole.lighter(effort) for effort in ladder]
+    assert [len(members_of(each.network)) for each in lighter] == [3, 3, 3, 2, 1]
     image = np.random.default_rng(0).integers(0, 255, (64, 96, 1), np.uint8)
     alone = load_model(blend.parent / "one", InferenceOptions("cpu", flips=()))
-    (ours,) = load_model(blend, InferenceOptions("cpu", effort=ladder[-1])).inspector.see([image])
-    (theirs,) = alone.inspector.see([image])
+    (ours,) = lighter[-1].network.predict([image])
+    (theirs,) = alone.network.predict([image])
     assert np.array_equal(ours.probs_chw, theirs.probs_chw)
 
 
@@ -182,7 +181,9 @@ def test_predicting_in_time(
     minutes: float, left_out: list[str], blend: Path, strip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Slow(monkeypatch, 1.0)
-    monkeypatch.setattr("sever.pipeline.predict.Budget", lambda seconds, members: Budget(seconds, members, clock))
+    monkeypatch.setattr(
+        "sever.pipeline.predict.Budget", lambda seconds, members, start: Budget(seconds, members, clock)
+    )
     images = strip_root / "test_images"
     hurried = predict_in(minutes, blend, images, tmp_path / "hurried")
     assert clock.now <= 60 * minutes
@@ -199,7 +200,9 @@ def test_even_one_network_too_slow_leaves_a_whole_submission(
     blend: Path, strip_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = Slow(monkeypatch, 1.0)
-    monkeypatch.setattr("sever.pipeline.predict.Budget", lambda seconds, members: Budget(seconds, members, clock))
+    monkeypatch.setattr(
+        "sever.pipeline.predict.Budget", lambda seconds, members, start: Budget(seconds, members, clock)
+    )
     frame = predict_in(
         18 / 60, blend, strip_root / "test_images", tmp_path / "out"
     )  # 17.1 s: 15 are gone at the decision

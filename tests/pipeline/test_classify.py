@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from command_line import sever
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from sever.config import DataSettings, RuleSettings
-from sever.data import rle
 from sever.data.layouts import read_table
-from sever.decide.inspector import Inspector
+from sever.decide.ensemble import Blend
+from sever.decide.postprocess import draw_masks
 from sever.decide.rules import resolve_rules
 from sever.files import write_json
 from sever.output import WRITTEN
+from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.network import Ensemble
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import image_reader, inspect_table, label_table, load_model
 from sever.pipeline.train import resume
 from sever.reading import read_json
 from sever.store import LabelStore, Run
@@ -105,8 +107,7 @@ def load_labels(run: Run, whole: pd.DataFrame) -> np.ndarray:
     """What the weights of the last epoch say of every training image."""
     loaded = load_model(run.epoch_folder(len(whole)), InferenceOptions(device="cpu"))
     table, _ = read_table(loaded.config.data)
-    read = image_reader(loaded.config, loaded.facts)
-    return np.stack([probs_c for _, probs_c in label_table(loaded.inspector, table, read, batch_size=4)])
+    return np.stack([found.label_probabilities for _, found in loaded.inspect_table(table)])  # type: ignore[misc]
 
 
 def test_a_classifiers_checkpoints_are_averaged(classifier: Run, strip_root: Path, tmp_path: Path) -> None:
@@ -175,7 +176,7 @@ def test_a_classifier_never_looks_at_maps(classifier: Run) -> None:
     loaded = load_model(classifier.folder, InferenceOptions(device="cpu"))
     assert not loaded.draws_masks
     assert loaded.labels_images
-    (seen,) = loaded.inspector.see([np.zeros((64, 96, 1), np.uint8)])
+    (seen,) = loaded.network.predict([np.zeros((64, 96, 1), np.uint8)])
     assert seen.probs_chw is None
     assert seen.label_probs_c is not None
 
@@ -219,12 +220,11 @@ def test_masks_are_drawn_with_the_gate_that_is_stored_beside_them(
     lines = (predicted / "submission.csv").read_text()
     ungated = resolve_rules(RuleSettings(pixel_threshold=0.3, min_pixels=0), 4)
     vetoed = kept = 0
-    for seen in inspect_table(loaded.inspector, table, image_reader(loaded.config, loaded.facts), 4):
-        gate = seen.inspection.gate_probs_c
-        np.testing.assert_array_equal(stored[table.image_id(seen.row)], gate)
-        bare = Inspector((), ungated).masks(seen.inspection.probs_chw)
+    for _, found in loaded.inspect_table(table):
+        np.testing.assert_array_equal(stored[found.name], found.label_probabilities)
+        bare = draw_masks(found.probabilities, ungated)
         for index in range(4):
-            runs = rle.encode_masks(seen.inspection.masks_chw)[index]
+            runs = found.run_lengths[index]
             if runs:
                 assert runs in lines
             vetoed += bool(bare[index].any() and not runs)
@@ -284,22 +284,20 @@ def test_a_blend_with_a_classifier_has_its_gate(
     labels_alone, masks_and_labels = (
         load_model(run.folder, InferenceOptions(device="cpu")) for run in (classifier, segmenter)
     )
-    inspector = Inspector(
-        (*labels_alone.inspector.predictors, *masks_and_labels.inspector.predictors), masks_and_labels.inspector.rules
-    )
+    both = replace(masks_and_labels, network=Ensemble((labels_alone.network, masks_and_labels.network), Blend()))
     table, _ = read_table(DataSettings(root=strip_root), "test")
-    read = image_reader(masks_and_labels.config, masks_and_labels.facts)
-    images = [read(table.path(row)) for row in range(2)]
+    images = [both.reader()(table.path(row)) for row in range(2)]
     for together, one, two in zip(
-        inspector.inspect(images),
-        labels_alone.inspector.see(images),
-        masks_and_labels.inspector.see(images),
+        both.inspect(images),
+        labels_alone.network.predict(images),
+        masks_and_labels.network.predict(images),
         strict=True,
     ):
         assert one.label_probs_c is not None
         assert two.label_probs_c is not None
-        np.testing.assert_allclose(together.gate_probs_c, (one.label_probs_c + two.label_probs_c) / 2, atol=1e-6)
-        np.testing.assert_allclose(together.probs_chw, two.probs_chw, atol=1 / 509)
+        mean = (one.label_probs_c + two.label_probs_c) / 2
+        np.testing.assert_allclose(together.label_probabilities, mean, atol=1e-6)
+        np.testing.assert_allclose(together.probabilities, two.probs_chw, atol=1 / 509)
 
 
 def test_a_large_strip_is_labelled_tile_by_tile(classifier: Run, tmp_path: Path, strip_root: Path) -> None:
@@ -308,15 +306,13 @@ def test_a_large_strip_is_labelled_tile_by_tile(classifier: Run, tmp_path: Path,
     config = yaml.safe_load((run / "config.yml").read_text())
     config["predict"] |= {"tile": [64, 96], "tile_overlap": 0}
     (run / "config.yml").write_text(yaml.safe_dump(config))
-    tiled, whole = (
-        load_model(path, InferenceOptions(device="cpu", precision="no")).inspector for path in (run, classifier.folder)
-    )
+    full = InferenceOptions(device="cpu", precision="no")
+    tiled, whole = (load_model(path, full) for path in (run, classifier.folder))
     table, _ = read_table(DataSettings(root=strip_root), "test")
-    loaded = load_model(classifier.folder, InferenceOptions(device="cpu"))
-    image = image_reader(loaded.config, loaded.facts)(table.path(0))
+    image = whole.reader()(table.path(0))
     assert image.shape[1] == 192
-    halves = whole.see([image[:, :96], image[:, 96:]])
-    (together,) = tiled.see([image])
+    halves = whole.network.predict([image[:, :96], image[:, 96:]])
+    (together,) = tiled.network.predict([image])
     expected = np.maximum(*(half.label_probs_c for half in halves if half.label_probs_c is not None))
     np.testing.assert_allclose(together.label_probs_c, expected, atol=1e-5)
 

@@ -18,11 +18,10 @@ from command_line import sever
 
 from sever.data.layouts import read_table
 from sever.decide.label_metrics import LabelSheet
-from sever.decide.postprocess import quantise
 from sever.pipeline import crossval
 from sever.pipeline.evidence import open_evidence, score_table
+from sever.pipeline.inference.load import fold_checkpoint, load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import fold_checkpoint, image_reader, load_model
 from sever.store import Evidence, Run
 
 
@@ -52,9 +51,8 @@ def test_every_map_is_by_the_network_that_has_not_seen_the_image(
         # The second implementation: this fold's network, asked again.
         loaded = load_model(fold_checkpoint(evidence, fold), InferenceOptions("cpu"))
         row = int(np.flatnonzero(opened.folds_n == fold)[0])
-        image_hwc = image_reader(loaded.config, loaded.facts)(opened.table.path(row))
-        (live,) = loaded.inspector.inspect([image_hwc])
-        np.testing.assert_array_equal(quantise(live.probs_chw), opened.levels(row))
+        live = loaded.inspect(opened.table.path(row))
+        np.testing.assert_array_equal(live.levels, opened.levels(row))
 
     pairs = evidence.read_pairs()
     assert len(pairs) == len(opened.table) * opened.num_classes
@@ -178,10 +176,10 @@ def test_the_folds_answer_as_one(experiment: Path, tmp_path: Path) -> None:
     evidence = Evidence.find(tmp_path / "saved" / "tiny")
     together = load_model(evidence.folder, InferenceOptions("cpu"))
     table, _ = read_table(together.config.data)
-    image_hwc = image_reader(together.config, together.facts)(table.path(0))
-    folds = [load_model(fold_checkpoint(evidence, fold), InferenceOptions("cpu")).inspector for fold in (0, 1)]
-    mean = np.mean([inspector.see([image_hwc])[0].probs_chw for inspector in folds], axis=0)
-    np.testing.assert_allclose(together.inspector.see([image_hwc])[0].probs_chw, mean, atol=1e-6)
+    image_hwc = together.reader()(table.path(0))
+    folds = [load_model(fold_checkpoint(evidence, fold), InferenceOptions("cpu")).network for fold in (0, 1)]
+    mean = np.mean([network.predict([image_hwc])[0].probs_chw for network in folds], axis=0)
+    np.testing.assert_allclose(together.network.predict([image_hwc])[0].probs_chw, mean, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from sever.data.dataset import StripDataset
 from sever.data.synthetic import files as synthetic
 from sever.errors import InputError
 from sever.pipeline import fold_processes
-from sever.pipeline.watch import TrainingWatcher
+from sever.pipeline.training_log import TrainingLog
 from sever.store import Evidence
 
 needs_processes = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
@@ -55,15 +55,15 @@ def test_a_dead_reader_ends_the_training(
     moment: str, number: str, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = {child.pid for child in multiprocessing.active_children()}
-    ours = getattr(TrainingWatcher, moment)
+    ours = getattr(TrainingLog, moment)
 
-    def kill_then(self: TrainingWatcher, *rest: Any) -> Any:
+    def kill_then(self: TrainingLog, *rest: Any) -> Any:
         victim = next(child for child in multiprocessing.active_children() if child.pid not in before)
         assert victim.pid is not None
         os.kill(victim.pid, getattr(signal, number))
         return ours(self, *rest)
 
-    monkeypatch.setattr(TrainingWatcher, moment, kill_then)
+    monkeypatch.setattr(TrainingLog, moment, kill_then)
     start = time.monotonic()
     assert train(with_workers(tiny_experiment)) == 2
     assert time.monotonic() - start < 60  # it would be for ever

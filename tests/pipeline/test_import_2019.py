@@ -21,8 +21,8 @@ from sever.models.layout_2019 import FEATURE_BLOCKS, fit_weights
 from sever.models.pickled import read_pickled
 from sever.models.segmenter import build_segmenter
 from sever.pipeline.import_2019 import find_checkpoint, import_run
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import load_model
 from sever.pipeline.settings_2019 import translate
 from sever.store import read_json
 
@@ -52,7 +52,7 @@ def test_an_imported_run_gives_equal_logits(architecture: str, encoder: str, mer
     with torch.no_grad():
         wanted = old((levels / 255 - 0.3439) / 0.0383)
     image_hwc = levels[0].permute(1, 2, 0).numpy()
-    (seen,) = loaded.inspector.see([image_hwc])
+    (seen,) = loaded.network.predict([image_hwc])
     np.testing.assert_allclose(seen.probs_chw, wanted[0].sigmoid().numpy(), atol=2e-5)
     assert np.ptp(seen.probs_chw) > 0.1  # not equal because of being flat
 

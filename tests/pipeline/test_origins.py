@@ -20,10 +20,11 @@ from run_maker import make_run
 from sever.decide.ensemble import Blend
 from sever.errors import InputError
 from sever.output import WRITTEN
-from sever.pipeline.blend.combine import Order, make_blend
+from sever.pipeline.blend.combine import BlendRequest, make_blend
 from sever.pipeline.evidence import open_evidence, score_table
+from sever.pipeline.inference.identity import identity_of_run
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import identity_of_run, load_model
 from sever.store import Evidence, ProbabilityStore
 from sever.store.origin import Origin, digest_of, image_digest
 
@@ -195,11 +196,11 @@ def test_evidence_follows_its_images(strip_root: Path, tmp_path: Path) -> None:
 
 def test_a_blend_makes_foreign_maps_of_its_own_again(strip_root: Path, tmp_path: Path) -> None:
     members = tuple(make_evidence(tmp_path / name, strip_root, seed) for seed, name in enumerate("ab"))
-    evidence = make_blend(Order(members, Blend("mean")), tmp_path / "out")
+    evidence = make_blend(BlendRequest(members, Blend("mean")), tmp_path / "out")
     image_id = next(iter(evidence.maps))
     before = evidence.maps.path(image_id).read_bytes()
     evidence.maps.write(image_id, np.zeros((4, 64, 192), np.uint8), str(Origin("another", "image")))
-    make_blend(Order(members, Blend("mean")), tmp_path / "out")
+    make_blend(BlendRequest(members, Blend("mean")), tmp_path / "out")
     assert evidence.maps.path(image_id).read_bytes() == before
     opened = open_evidence(evidence.folder)
     opened.raise_unless_mapped()

@@ -13,22 +13,20 @@ import pandas as pd
 import pytest
 import yaml
 from command_line import quick_run, sever, train
+from model_maker import always, make_model, make_network
 
 from sever.cli.pseudo import By
-from sever.config import DataSettings, PseudoSettings, RuleSettings
+from sever.config import DataSettings, PseudoSettings
 from sever.data import mixing
 from sever.data.images import read_image
 from sever.data.layouts import read_table
 from sever.data.mixing import join, read_pseudo_labelled
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspector
 from sever.decide.prediction import Prediction
 from sever.decide.pseudo_labels import MEASURES
-from sever.decide.rules import Rules, resolve_rules
 from sever.errors import InputError
 from sever.pipeline import pseudo
-from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import LoadedModel, load_model
+from sever.pipeline.inference.network import Network
 from sever.store import ProbabilityStore, Run
 
 HEAD = "ImageId,ClassId,EncodedPixels,Confidence\n"
@@ -127,11 +125,10 @@ def test_other_limits_run_no_network_and_an_empty_result_says_so(
     command = ["pseudo", "-r", teacher, "--images", strip_root / "test_images", "-o", output, "--device", "cpu"]
     assert sever(*command, "--min-present", 0, "--min-empty", 0) == 0
 
-    def never(self: Inspector, images: object) -> list[Prediction]:
-        assert not images
+    def never(self: Network, images: object) -> list[Prediction]:
         raise AssertionError("a network ran")
 
-    monkeypatch.setattr(Inspector, "see", never)
+    monkeypatch.setattr(Network, "predict", never)
     capsys.readouterr()
     assert sever(*command, "--min-present", 1, "--min-empty", 1, "--json") == 0
     shown = capsys.readouterr()
@@ -145,19 +142,14 @@ def test_other_limits_run_no_network_and_an_empty_result_says_so(
     assert "has no image of a confidence of at least 0" in capsys.readouterr().err
 
 
-class FakeNetwork:
+def bright(level: int) -> Network:
     """Says 0.9 wherever an image is brighter than a level, 0.1 elsewhere, in class 1 of 2."""
 
-    def __init__(self, level: int, label_probs: tuple[float, float] | None = None, draws: bool = True) -> None:
-        self.level, self.draws = level, draws
-        self.label_probs_c = None if label_probs is None else np.array(label_probs, np.float32)
+    def maps(pixels_nhwc: np.ndarray) -> np.ndarray:
+        probs = np.where(pixels_nhwc[..., 0] > level / 255, 0.9, 0.1)
+        return np.stack([probs, np.full(probs.shape, 0.05)], axis=1)
 
-    def __call__(self, images: list[np.ndarray]) -> list[Prediction]:
-        def probs(image_hwc: np.ndarray) -> np.ndarray:
-            bright_hw = image_hwc[..., 0] > self.level
-            return np.stack([np.where(bright_hw, 0.9, 0.1), np.full(bright_hw.shape, 0.05)]).astype(np.float32)
-
-        return [Prediction(probs(image) if self.draws else None, self.label_probs_c) for image in images]
+    return make_network(maps)
 
 
 @pytest.fixture
@@ -172,22 +164,10 @@ def squares(tmp_path: Path) -> Path:
     return folder
 
 
-def fake(monkeypatch: pytest.MonkeyPatch, teacher: Path, *networks: FakeNetwork) -> None:
+def fake(monkeypatch: pytest.MonkeyPatch, *networks: Network) -> None:
     """Let `sever pseudo` load a model of these networks, with two classes, in place of what it is given."""
-    real = load_model(teacher, InferenceOptions("cpu"))
-    facts = type(real.facts)(("1", "2"), real.facts.mean, real.facts.std)
-    rules: Rules = resolve_rules(RuleSettings(min_pixels=0), 2)
-    labels = any(network.label_probs_c is not None for network in networks)
-    loaded = LoadedModel(
-        real.folder,
-        real.checkpoints,
-        real.config,
-        facts,
-        Inspector(tuple(networks), rules),
-        draws_masks=any(network.draws for network in networks),
-        labels_images=labels,
-    )
-    monkeypatch.setattr(pseudo, "load_model", lambda path, how: loaded)
+    model = make_model(networks, 2, min_pixels=0)
+    monkeypatch.setattr(pseudo, "load_model", lambda path, options: model)
 
 
 def test_by_agreement_the_members_draw_their_own_masks(
@@ -195,8 +175,8 @@ def test_by_agreement_the_members_draw_their_own_masks(
 ) -> None:
     # Of the vague image one network takes the whole, the others half: Dice 2/3, 2/3, 1; of the clear one all agree.
     # The fourth only labels images.
-    networks = [FakeNetwork(150), FakeNetwork(50), FakeNetwork(150), FakeNetwork(0, (0.5, 0.5), draws=False)]
-    fake(monkeypatch, teacher, *networks)
+    networks = [bright(150), bright(50), bright(150), make_network(labels=always(0.5, 0.5))]
+    fake(monkeypatch, *networks)
     output = tmp_path / "out"
     command = ["pseudo", "-r", teacher, "--images", squares, "-o", output, "--by", "agreement"]
     assert sever(*command) == 0
@@ -215,7 +195,7 @@ def test_by_agreement_the_members_draw_their_own_masks(
 def test_members_maps_that_are_missing_are_made_though_the_blends_are_there(
     teacher: Path, squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(monkeypatch, teacher, FakeNetwork(150), FakeNetwork(50))
+    fake(monkeypatch, bright(150), bright(50))
     output = tmp_path / "out"
     command = ["pseudo", "-r", teacher, "--images", squares, "-o", output, "--by"]
     assert sever(*command, "confidence") == 0
@@ -238,7 +218,7 @@ def test_by_gate_classifier_and_segmenter_must_agree(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fake(monkeypatch, teacher, FakeNetwork(150), FakeNetwork(0, label_probs, draws=False))
+    fake(monkeypatch, bright(150), make_network(labels=always(*label_probs)))
     assert sever("pseudo", "-r", teacher, "--images", squares, "-o", tmp_path / "out", "--by", "gate") == 0
     assert json.loads((tmp_path / "out" / "pseudo.json").read_text())["kept"] == kept
 
@@ -246,14 +226,14 @@ def test_by_gate_classifier_and_segmenter_must_agree(
 @pytest.mark.parametrize(
     ("networks", "by", "said"),
     [
-        ([FakeNetwork(150)], "gate", "--by gate needs an image classifier"),
-        ([FakeNetwork(150)], "agreement", "needs several networks"),
-        ([FakeNetwork(150), FakeNetwork(0, (0.5, 0.5), draws=False)], "agreement", "has 1"),
-        ([FakeNetwork(0, (0.5, 0.5), draws=False)], "confidence", "draws no masks"),
+        ([bright(150)], "gate", "--by gate needs an image classifier"),
+        ([bright(150)], "agreement", "needs several networks"),
+        ([bright(150), make_network(labels=always(0.5, 0.5))], "agreement", "has 1"),
+        ([make_network(labels=always(0.5, 0.5))], "confidence", "draws no masks"),
     ],
 )
 def test_what_a_model_cannot_tell_is_told_before_it_predicts(
-    networks: list[FakeNetwork],
+    networks: list[Network],
     by: str,
     said: str,
     teacher: Path,
@@ -262,7 +242,7 @@ def test_what_a_model_cannot_tell_is_told_before_it_predicts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fake(monkeypatch, teacher, *networks)
+    fake(monkeypatch, *networks)
     assert sever("pseudo", "-r", teacher, "--images", squares, "-o", tmp_path / "out", "--by", by) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -298,19 +278,19 @@ def test_a_resumed_run_has_the_same_images_and_losses(
 def test_a_run_killed_in_mid_epoch_goes_on_with_the_same_batches(
     labels: Path, strip_root: Path, tiny_experiment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sever.pipeline.watch import TrainingWatcher
+    from sever.pipeline.training_log import TrainingLog
 
     edit(tiny_experiment, pseudo=section(labels, strip_root), train={"epochs": 2, "checkpoint_steps": 1})
     assert train(tiny_experiment) == 0
     whole = losses(newest(tiny_experiment))
-    plain = TrainingWatcher.within_epoch
+    plain = TrainingLog.within_epoch
 
-    def stop_after(self: TrainingWatcher, snapshot: Any, position: Any) -> None:
+    def stop_after(self: TrainingLog, snapshot: Any, position: Any) -> None:
         plain(self, snapshot, position)
         if position.epoch == 1 and position.batch == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(TrainingWatcher, "within_epoch", stop_after)
+    monkeypatch.setattr(TrainingLog, "within_epoch", stop_after)
     values = yaml.safe_load(tiny_experiment.read_text())
     tiny_experiment.write_text(yaml.safe_dump(values | {"name": "stopped"}))
     assert train(tiny_experiment) == 130

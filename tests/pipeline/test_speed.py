@@ -7,7 +7,7 @@ import pytest
 
 from sever.config import load_config
 from sever.data.layouts import read_table
-from sever.pipeline.inspection import DatasetFacts
+from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.speed import TIMED_STEPS, step_seconds
 
 

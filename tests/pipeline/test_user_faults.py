@@ -16,7 +16,7 @@ from command_line import quick_run, sever, train
 from sever.cli import application
 from sever.models.train import Trainer
 from sever.pipeline.evaluate import render
-from sever.pipeline.watch import TrainingWatcher
+from sever.pipeline.training_log import TrainingLog
 from sever.store import ProbabilityStore, Run
 
 
@@ -247,14 +247,14 @@ def test_an_image_that_vanishes_while_training(
 ) -> None:
     shutil.copytree(strip_root, tmp_path / "data")
 
-    def vanish(self: TrainingWatcher, *rest: object) -> dict[str, float]:
+    def vanish(self: TrainingLog, *rest: object) -> dict[str, float]:
         training = set(self.run.part("train"))
         for path in (tmp_path / "data" / "train_images").iterdir():
             if path.name in training:
                 path.unlink()
         return {"dice": 0.5}
 
-    monkeypatch.setattr(TrainingWatcher, "validate", vanish)
+    monkeypatch.setattr(TrainingLog, "validate", vanish)
     edit(tiny_experiment, "train", workers=workers, epochs=3)
     assert train(edit(tiny_experiment, "data", root=str(tmp_path / "data"))) == 2
     shown = capsys.readouterr().err

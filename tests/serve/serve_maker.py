@@ -20,7 +20,6 @@ import uvicorn
 
 from sever.config import RuleSettings
 from sever.config.serve import ServeSettings
-from sever.decide.inspector import Inspection, Inspector
 from sever.decide.prediction import Prediction
 from sever.decide.rules import resolve_rules
 from sever.deliver.serve import server as serve_server
@@ -29,6 +28,7 @@ from sever.deliver.serve.models import Models
 from sever.deliver.serve.security import people
 from sever.deliver.serve.service import Service
 from sever.deliver.serve.storage.store import Store
+from sever.pipeline.inference.inspection import Inspection
 
 PASSWORD = "correct horse battery"
 ORIGIN = {"host": "127.0.0.1", "port": 0}
@@ -60,7 +60,9 @@ class GreyModel:
         if self.fail:
             raise RuntimeError("planted")
         self.batches.append(len(images))
-        return Inspector((self._predict,), resolve_rules(self._rules(), 2)).inspect(images)
+        rules = resolve_rules(self._rules(), 2)
+        found = zip(images, self._predict(images), strict=True)
+        return [Inspection.of(image, prediction, self.class_names, rules) for image, prediction in found]
 
     def _rules(self) -> RuleSettings:
         return RuleSettings(pixel_threshold=self.threshold, min_pixels=0)

@@ -22,11 +22,13 @@ from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.errors import InputError
 from sever.files import atomic_folder, write_text
+from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import DatasetFacts, LoadedModel, load_model
 from sever.pipeline.speed import step_seconds
-from sever.pipeline.streams import chunks
 from sever.pipeline.train import resume, train_run
+from sever.prefetch import chunks
 from sever.reading import read_json
 from sever.store import Run
 
@@ -132,8 +134,8 @@ def _made(folder: Path) -> Run:
     return Run(folder)
 
 
-def _predict(model: LoadedModel, samples: tuple[Sample, ...]) -> Iterator[np.ndarray]:
+def _predict(model: Model, samples: tuple[Sample, ...]) -> Iterator[np.ndarray]:
     for batch in chunks(iter(samples), model.config.predict.batch_size):
         images = [read_image(sample.image, model.facts.channels) for sample in batch]
-        for inspection in model.inspector.inspect(images):
-            yield to_labels(inspection.masks_chw)
+        for found in model.inspect(images):
+            yield to_labels(found.masks)

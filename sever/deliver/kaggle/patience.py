@@ -15,7 +15,7 @@ TRANSIENT = (500, 502, 503, 504)
 
 
 class Meter(Protocol):
-    """Told as work goes on; `sever.pipeline.progress.meter` makes them."""
+    """Told as work goes on; `sever.progress.meter` makes them."""
 
     def advance(self, amount: int = 1, note: str = "") -> None: ...
 

@@ -13,29 +13,29 @@ import numpy as np
 
 from sever.data import rle
 from sever.decide.components import NEIGHBOURS
-from sever.deliver.serve.model import Inspection
+from sever.deliver.serve.model import InspectionLike
 
 MaskForm = Literal["runs", "png", "none"]
 # Of one class; the largest come first. What is counted and summed is all of them.
 MOST_DEFECTS = 200
 
 
-def find_classes(inspection: Inspection, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
+def find_classes(inspection: InspectionLike, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
     """One entry a class that is present or not: what a person or a PLC asks of it."""
-    gates = inspection.gate_probs_c
+    gates = inspection.label_probabilities
     return [
         _one_class(
-            name, inspection.masks_chw[index], inspection.probs_chw[index], None if gates is None else gates[index]
+            name, inspection.masks[index], inspection.probabilities[index], None if gates is None else gates[index]
         )
         for index, name in enumerate(class_names)
     ]
 
 
-def uncertainty(inspection: Inspection) -> float:
+def uncertainty(inspection: InspectionLike) -> float:
     """0 where every class is surely there or surely not, 1 where one is a coin's toss: 1 - |2p - 1| of the class that
     is least sure, p being its gate's probability or else that of its strongest pixel."""
-    peaks = inspection.probs_chw.reshape(len(inspection.probs_chw), -1).max(axis=1)
-    probs_c = peaks if inspection.gate_probs_c is None else inspection.gate_probs_c
+    peaks = inspection.probabilities.reshape(len(inspection.probabilities), -1).max(axis=1)
+    probs_c = peaks if inspection.label_probabilities is None else inspection.label_probabilities
     return round(float(1 - np.abs(2 * probs_c - 1).min()), 4) if len(probs_c) else 0.0
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sever.deliver.serve.model import Inspection, ServedModel
+from sever.deliver.serve.model import InspectionLike, ServedModel
 from sever.deliver.serve.refusal import late
 
 LOGGER = logging.getLogger("sever.serve")
@@ -28,7 +28,7 @@ class Waiting:
 
     model: ServedModel
     image_hwc: np.ndarray
-    answered: asyncio.Future[Inspection]
+    answered: asyncio.Future[InspectionLike]
     since: float = field(default_factory=time.monotonic)
 
 
@@ -37,7 +37,7 @@ class Batcher:
 
     def __init__(self, max_images: int, wait_seconds: float) -> None:
         self.max_images, self.wait_seconds = max_images, wait_seconds
-        self.after_batch: list[Callable[[ServedModel, list[np.ndarray], list[Inspection], float], None]] = []
+        self.after_batch: list[Callable[[ServedModel, list[np.ndarray], list[InspectionLike], float], None]] = []
         self.when_idle: Callable[[], Callable[[], None] | None] = lambda: None
         self._waiting: deque[Waiting] = deque()
         self._came = asyncio.Event()
@@ -58,7 +58,7 @@ class Batcher:
     def depth(self) -> int:
         return len(self._waiting)
 
-    async def inspect(self, model: ServedModel, image_hwc: np.ndarray, seconds: float) -> Inspection:
+    async def inspect(self, model: ServedModel, image_hwc: np.ndarray, seconds: float) -> InspectionLike:
         """What `model` finds in an image. Raises Refusal (503) when it takes longer than `seconds`."""
         waiting = Waiting(model, image_hwc, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)

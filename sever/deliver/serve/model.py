@@ -10,19 +10,19 @@ from typing import Any, Protocol
 import numpy as np
 
 
-class Inspection(Protocol):
+class InspectionLike(Protocol):
     """What was found in one image."""
 
     @property
-    def probs_chw(self) -> np.ndarray:
+    def probabilities(self) -> np.ndarray:
         """Probabilities (C, H, W) float32."""
 
     @property
-    def masks_chw(self) -> np.ndarray:
+    def masks(self) -> np.ndarray:
         """Masks (C, H, W) uint8 of 0 and 1."""
 
     @property
-    def gate_probs_c(self) -> np.ndarray | None:
+    def label_probabilities(self) -> np.ndarray | None:
         """Probabilities (C,) of the image as a whole, where a network has an opinion of it."""
 
 
@@ -52,7 +52,7 @@ class ServedModel(Protocol):
     def rules(self) -> dict[str, Any]:
         """The decision rules as JSON."""
 
-    def inspect(self, images: Sequence[np.ndarray]) -> Sequence[Inspection]:
+    def inspect(self, images: Sequence[np.ndarray]) -> Sequence[InspectionLike]:
         """What it finds in images (H, W, channels) uint8 of any sizes, in their order."""
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from sever.data import rle
 from sever.deliver.serve.batcher import Batcher
 from sever.deliver.serve.metrics import Metrics
-from sever.deliver.serve.model import Inspection, ServedModel, describe_model
+from sever.deliver.serve.model import InspectionLike, ServedModel, describe_model
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.security.audit import note
 from sever.deliver.serve.storage import answers, tables
@@ -94,13 +94,13 @@ class Models:
             "available": sorted(self.available),
         }
 
-    def compare_later(self, uid: str, model: ServedModel, image_hwc: np.ndarray, inspection: Inspection) -> None:
+    def compare_later(self, uid: str, model: ServedModel, image_hwc: np.ndarray, inspection: InspectionLike) -> None:
         """Queue an answer for the shadow model; where it can't keep up, the oldest are counted as left out."""
         if self.shadow is None or self.shadow.channels != model.channels:
             return
         if len(self._to_compare) == SHADOW_WAITING:
             self._metrics.shadow.labels("left_out").inc()
-        self._to_compare.append(Compared(uid, image_hwc, inspection.masks_chw))
+        self._to_compare.append(Compared(uid, image_hwc, inspection.masks))
         self._batcher.wake()
 
     async def _load(self, name: str) -> ServedModel:
@@ -131,10 +131,10 @@ class Models:
         (inspection,) = shadow.inspect([given.image_hwc])
         changes: list[dict[str, Any]] = [
             {"class": name, "area": int(old.sum()), "shadow_area": int(new.sum()), "iou": _iou(old, new)}
-            for name, old, new in zip(shadow.class_names, given.masks_chw, inspection.masks_chw, strict=True)
+            for name, old, new in zip(shadow.class_names, given.masks_chw, inspection.masks, strict=True)
         ]
         changed = [each for each in changes if each["iou"] < SAME_IOU]
-        runs = dict(zip(shadow.class_names, rle.encode_masks(inspection.masks_chw), strict=True))
+        runs = dict(zip(shadow.class_names, rle.encode_masks(inspection.masks), strict=True))
         noted = [each | {"runs": runs[each["class"]]} for each in changed]
         self._store.write(partial(_note_comparison, shadow, given.uid, noted))
         self._metrics.shadow.labels("differs" if changed else "agrees").inc()

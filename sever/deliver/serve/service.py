@@ -18,7 +18,7 @@ from sever.config.serve import ServeSettings
 from sever.deliver.serve.answer import find_classes, uncertainty
 from sever.deliver.serve.batcher import Batcher
 from sever.deliver.serve.metrics import Metrics
-from sever.deliver.serve.model import Inspection, ServedModel
+from sever.deliver.serve.model import InspectionLike, ServedModel
 from sever.deliver.serve.models import Models
 from sever.deliver.serve.plant.alarms import raise_alarms
 from sever.deliver.serve.plant.outbox import Sender, post
@@ -109,7 +109,9 @@ class Service:
             self._count(upload.source.source, found)
         return uid, inspection
 
-    async def inspect_pixels(self, image: np.ndarray, seconds: float | None = None) -> tuple[ServedModel, Inspection]:
+    async def inspect_pixels(
+        self, image: np.ndarray, seconds: float | None = None
+    ) -> tuple[ServedModel, InspectionLike]:
         """What the model in service finds in stored pixels, kept nowhere."""
         model = self.models.current
         with self.room.hold_pixels(image.shape[0] * image.shape[1]):
@@ -159,7 +161,7 @@ class Service:
 
     async def _see(
         self, model: ServedModel, stored: np.ndarray, seconds: float | None
-    ) -> tuple[np.ndarray, Inspection]:
+    ) -> tuple[np.ndarray, InspectionLike]:
         image_hwc = await asyncio.to_thread(for_model, stored, model.channels, model.significant_bits)
         return image_hwc, await self.batcher.inspect(model, image_hwc, self.deadline(seconds))
 
@@ -247,7 +249,7 @@ def as_given(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _conclude(inspection: Inspection, model: ServedModel, image_hwc: np.ndarray, began: float) -> Found:
+def _conclude(inspection: InspectionLike, model: ServedModel, image_hwc: np.ndarray, began: float) -> Found:
     classes = find_classes(inspection, model.class_names)
     familiarity = getattr(inspection, "familiarity", None)
     return Found(

@@ -27,8 +27,8 @@ from sever.locks import one_writer
 from sever.pipeline.blend.members import Member, mean_label_probs, open_members
 from sever.pipeline.blend.weights import choose_weights
 from sever.pipeline.evidence import open_evidence, write_score_table
-from sever.pipeline.progress import meter, tell, warn
-from sever.pipeline.streams import read_ahead
+from sever.prefetch import read_ahead
+from sever.progress import meter, tell, warn
 from sever.store import Evidence, ProbabilityStore, read_rules
 from sever.store.origin import UNKNOWN, Origin, digest_of
 from sever.store.records import AskedBlend, BlendRecord, BlendValues, EvidenceRecord
@@ -38,7 +38,7 @@ WAITING = 4
 
 
 @dataclass(frozen=True)
-class Order:
+class BlendRequest:
     """What to blend and how. `rules` replace the first member's (only what is in there); `select`: none or greedy."""
 
     members: tuple[Path, ...]
@@ -64,25 +64,25 @@ def order_blend(kind: str, weights: Sequence[float], power: float | None) -> Ble
     return Blend(kind, tuple(weights)) if power is None else Blend(kind, tuple(weights), power)
 
 
-def make_blend(order: Order, output: Path, overwrite: bool = False) -> Evidence:
+def make_blend(request: BlendRequest, output: Path, overwrite: bool = False) -> Evidence:
     """Write the evidence of the blend to `output`; maps that an interrupted `make_blend` left are not made again.
 
     Raises InputError for members that don't fit together, and for a folder that holds anything else.
     """
-    members = open_members(order.members, output)
+    members = open_members(request.members, output)
     with one_writer(output):
-        return _make(order, members, output, overwrite)
+        return _make(request, members, output, overwrite)
 
 
-def _make(order: Order, members: Sequence[Member], output: Path, overwrite: bool) -> Evidence:
+def _make(request: BlendRequest, members: Sequence[Member], output: Path, overwrite: bool) -> Evidence:
     segmenters = [member for member in members if member.has_maps]
-    order.blend.shares(len(segmenters))  # told before the work
+    request.blend.shares(len(segmenters))  # told before the work
     evidence = Evidence(output)
-    asked = _describe(order, members, output)
-    rules = _rules(order, segmenters[0])
+    asked = _describe(request, members, output)
+    rules = _rules(request, segmenters[0])
     resolve_rules(rules, segmenters[0].num_classes)
     _claim(evidence, asked, members[0].image_ids, overwrite)
-    found = _find_out(evidence, order, asked, members, rules)
+    found = _find_out(evidence, request, asked, members, rules)
     blend = _blend_of(found, evidence, len(segmenters))
     kept = [member for member, chosen in zip(segmenters, found.keep, strict=True) if chosen]
     taking_part = kept + [member for member in members if not member.has_maps]
@@ -91,24 +91,24 @@ def _make(order: Order, members: Sequence[Member], output: Path, overwrite: bool
     fill_maps(evidence.maps, kept, blend, origins)
     if not evidence.about_file.is_file():
         _write_tables(evidence, members, rules, origins)
-        about = _about(order, taking_part, blend, output).model_copy(update={"models": models})
+        about = _about(request, taking_part, blend, output).model_copy(update={"models": models})
         evidence.output.write_json(evidence.about_file.name, about.as_json())
     if not evidence.pairs_file.is_file():
         write_score_table(open_evidence(output))
     return evidence
 
 
-def _describe(order: Order, members: Sequence[Member], output: Path) -> AskedBlend:
+def _describe(request: BlendRequest, members: Sequence[Member], output: Path) -> AskedBlend:
     """All that the stored maps depend on."""
     return AskedBlend(
         members=tuple(_seen_from(output, member) for member in members),
         maps_sha256=tuple(_digest(member) for member in members),
-        kind=order.blend.kind,
-        weights=order.blend.weights,
-        power=order.blend.power,
-        select=order.select,
-        seed=order.seed,
-        rules=order.rules,
+        kind=request.blend.kind,
+        weights=request.blend.weights,
+        power=request.blend.power,
+        select=request.select,
+        seed=request.seed,
+        rules=request.rules,
     )
 
 
@@ -159,23 +159,23 @@ def _was_asked(evidence: Evidence, asked: AskedBlend, overwrite: bool) -> bool:
         raise
 
 
-def _rules(order: Order, first: Member) -> RuleSettings:
+def _rules(request: BlendRequest, first: Member) -> RuleSettings:
     values = read_rules(first.evidence.rules_file).model_dump(mode="json")
-    gate = values.get("gate", {}) | order.rules.get("gate", {})
-    return parse_rules(values | order.rules | {"gate": gate}, f"rules of {first.name}, with those asked for")
+    gate = values.get("gate", {}) | request.rules.get("gate", {})
+    return parse_rules(values | request.rules | {"gate": gate}, f"rules of {first.name}, with those asked for")
 
 
 def _find_out(
-    evidence: Evidence, order: Order, asked: AskedBlend, members: Sequence[Member], rules: RuleSettings
+    evidence: Evidence, request: BlendRequest, asked: AskedBlend, members: Sequence[Member], rules: RuleSettings
 ) -> BlendRecord:
     """What a look at all maps says: weights, ranks, and which members have a part; kept, so that it is done once."""
     known = evidence.blend_record()
     if known.blend is not None:
         return known
     segmenters = [member for member in members if member.has_maps]
-    blend, keep, selection = order.blend, [True] * len(segmenters), None
-    if order.select == "greedy":
-        selection = choose_weights(members, rules, order.seed)
+    blend, keep, selection = request.blend, [True] * len(segmenters), None
+    if request.select == "greedy":
+        selection = choose_weights(members, rules, request.seed)
         counts = selection.counts
         # A member without weight that has a label head stays, for the gate was heard when weights were chosen.
         keep = [bool(count) or member.has_labels for count, member in zip(counts, segmenters, strict=True)]
@@ -273,11 +273,11 @@ def _blend_of(found: BlendRecord, evidence: Evidence, num_segmenters: int) -> Bl
     return Blend(values.kind, values.weights, values.power, values.ranks)
 
 
-def _about(order: Order, members: Sequence[Member], blend: Blend, output: Path) -> EvidenceRecord:
+def _about(request: BlendRequest, members: Sequence[Member], blend: Blend, output: Path) -> EvidenceRecord:
     first = members[0].evidence.about()
     return EvidenceRecord(
         kind="blend",
-        name=order.name or output.resolve().name,
+        name=request.name or output.resolve().name,
         class_names=first.class_names,
         members=tuple(_seen_from(output, member) for member in members),
         blend=BlendValues(kind=blend.kind, weights=blend.weights, power=blend.power),

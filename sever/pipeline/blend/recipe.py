@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sever.config import EnsembleSettings, MemberSettings, load_config, load_ensemble
 from sever.errors import InputError
-from sever.pipeline.blend.combine import Order, order_blend
+from sever.pipeline.blend.combine import BlendRequest, order_blend
 from sever.store import Evidence
 from sever.store.order import in_order
 
 
-def read_recipe(recipe: Path, saved: Path, seed: int = 0) -> Order:
+def read_recipe(recipe: Path, saved: Path, seed: int = 0) -> BlendRequest:
     """What the recipe orders. Raises InputError that says, for every copy that is missing, the command to make it."""
     settings = load_ensemble(recipe)
     found = {member.experiment: _by_seed(saved, member) for member in (*settings.members, *settings.gate)}
@@ -29,7 +29,7 @@ def read_recipe(recipe: Path, saved: Path, seed: int = 0) -> Order:
         for member in (*settings.members, *settings.gate)
         for folder in list(found[member.experiment].values())[: member.copies]
     ]
-    return Order(
+    return BlendRequest(
         members=tuple(paths),
         blend=order_blend(settings.blend.kind, _weights(settings), settings.blend.power),
         select=settings.blend.select,

@@ -14,8 +14,8 @@ from sever.decide.forward_selection import MixtureScores, Search, scaled_rules, 
 from sever.decide.rules import resolve_rules
 from sever.pipeline.blend.members import Member, mean_label_probs
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.progress import meter, tell
-from sever.pipeline.streams import read_ahead
+from sever.prefetch import read_ahead
+from sever.progress import meter, tell
 from sever.store.records import IntervalRecord, SearchRecord, SelectionRecord
 
 # What may be held in memory: levels, their sums and the truth.

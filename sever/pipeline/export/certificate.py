@@ -22,8 +22,8 @@ from sever.decide.prediction import Predict, Prediction
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 from sever.pipeline.export.describe import as_record, today
-from sever.pipeline.progress import meter
-from sever.pipeline.streams import chunks, read_ahead
+from sever.prefetch import chunks, read_ahead
+from sever.progress import meter
 from sever.store.bundle.manifest import BackendRecord, CertificateRecord
 from sever.store.origin import image_digests
 

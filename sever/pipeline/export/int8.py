@@ -8,9 +8,9 @@ import numpy as np
 
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspector
 from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.parity import MOST_SCORE, decide_labels
+from sever.decide.postprocess import draw_masks, quantise
 from sever.decide.prediction import Forward
 from sever.decide.rules import resolve_rules
 from sever.deliver.int8 import Quantised, quantise_graph
@@ -19,7 +19,7 @@ from sever.errors import InputError
 from sever.pipeline.export.images import SEED, training_images
 from sever.pipeline.export.trained import TrainedModel, TrainedNetwork
 from sever.pipeline.inference.bundled import predict_by
-from sever.pipeline.progress import detail, tell
+from sever.progress import detail, tell
 from sever.store.bundle.manifest import NetworkRecord
 
 # Of the images that ranges come from, every how many-th also says whether a layer costs score.
@@ -67,13 +67,13 @@ def _scores(
 ) -> list[float]:
     """Mean Dice of each image, by the network alone under the model's rules, without its gate."""
     settings = trained.rules.model_copy(update={"gate": type(trained.rules.gate)()})
-    inspector = Inspector((predict_by(record, forward),), resolve_rules(settings, len(trained.class_names)))
+    predict, rules = predict_by(record, forward), resolve_rules(settings, len(trained.class_names))
     shown, found = table.has_class(), []
     for row, image in zip(rows, images, strict=True):
-        (prediction,) = inspector.see([image])
+        (prediction,) = predict([image])
         if network.draws_masks:
             assert prediction.probs_chw is not None
-            own, true = inspector.masks(prediction.probs_chw), table.mask(row)
+            own, true = draw_masks(quantise(prediction.probs_chw), rules), table.mask(row)
         else:
             own, true = decide_labels(prediction), shown[row].astype(np.uint8)[:, None, None]
         found.append(float(dice_pairs(pair_counts(own, true)).mean()))

@@ -25,10 +25,10 @@ from sever.pipeline.export.images import LabelledImages, proof_images, training_
 from sever.pipeline.export.int8 import quantised
 from sever.pipeline.export.stage import stage_model
 from sever.pipeline.export.trained import TrainedModel, read_trained
-from sever.pipeline.inference.bundled import TORCH, inspector_of
+from sever.pipeline.inference.bundled import TORCH, network_of
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inspection import load_model
-from sever.pipeline.progress import tell
+from sever.progress import tell
 from sever.store import Evidence
 from sever.store.bundle.bundle import CARD, Bundle, write_bundle
 from sever.store.bundle.container import MANIFEST
@@ -126,7 +126,7 @@ def _prove(
     trained: TrainedModel, bundle: Bundle, images: LabelledImages, options: ExportOptions
 ) -> tuple[BundleRecord, Comparison]:
     """Hold every backend against torch. Raises InputError where none is left."""
-    reference = load_model(trained.path, InferenceOptions(precision="no")).inspector.see
+    reference = load_model(trained.path, InferenceOptions(precision="no")).network.predict
     decide = decide_by(trained.rules, len(trained.class_names), trained.draws_masks)
     contenders = _contenders(trained, bundle, options)
     read = ImageReader(bundle.manifest.channels, bundle.manifest.significant_bits, bundle.manifest.max_pixels)
@@ -145,14 +145,14 @@ def _prove(
 def _contenders(trained: TrainedModel, bundle: Bundle, options: ExportOptions) -> dict[str, Contender]:
     has_int8 = any(INT8 in network.graphs for network in bundle.manifest.networks)
     found = {
-        name: Contender(inspector_of(bundle, name).see, BACKENDS[name].version(), BACKENDS[name].is_full)
+        name: Contender(network_of(bundle, name).predict, BACKENDS[name].version(), BACKENDS[name].is_full)
         for name in options.backends
         if name in BACKENDS and (name != INT8 or has_int8)
     }
     if TORCH in options.backends:
         loaded = load_model(trained.path, InferenceOptions())
         precision = loaded.config.train.precision
-        found[TORCH] = Contender(loaded.inspector.see, f"torch {_torch_version()}, {precision}", precision == "no")
+        found[TORCH] = Contender(loaded.network.predict, f"torch {_torch_version()}, {precision}", precision == "no")
     return found
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from sever.errors import InputError
 from sever.files import write_json, write_text
-from sever.pipeline.inspection import evidence_members
+from sever.pipeline.inference.load import evidence_members
 from sever.reading import read_yaml
 from sever.store import Evidence, Run, find_run
 

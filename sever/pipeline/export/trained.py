@@ -10,7 +10,9 @@ from sever.config import ExperimentConfig, RuleSettings, load_config
 from sever.errors import InputError
 from sever.models.checkpoint import load_weights
 from sever.models.network import PixelNetwork
-from sever.pipeline.inspection import DatasetFacts, evidence_members, new_network
+from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.load import evidence_members
+from sever.pipeline.inference.trained import new_network
 from sever.store import Evidence, Run, find_run, fingerprint, read_rules
 from sever.store.bundle.manifest import NetworkRecord, NodeRecord
 from sever.store.checkpoints import load_weights_file

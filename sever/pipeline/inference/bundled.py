@@ -1,22 +1,19 @@
-"""A bundle as an Inspector: each network's graph in a runtime, and around it what the manifest says; no torch."""
+"""A bundle as a tree of networks: each network's graph in a runtime, and around it what the manifest says; no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from pathlib import Path
 
-import numpy as np
-
-from sever.data.images import to_grey
 from sever.decide.ensemble import Blend
-from sever.decide.inspector import Inspector
-from sever.decide.prediction import Forward, Predict, Prediction
-from sever.decide.rules import resolve_rules
+from sever.decide.prediction import Forward, Predict
 from sever.decide.windows import Windows
 from sever.deliver.runtime.backends import BACKENDS, Backend
 from sever.errors import InputError
+from sever.pipeline.inference.network import AnyNetwork, Ensemble, Network
 from sever.store.bundle.bundle import Bundle
 from sever.store.bundle.manifest import BackendRecord, BundleRecord, NetworkRecord, NodeRecord
+from sever.store.origin import digest_of
 from sever.store.records import BlendValues
 
 TORCH = "torch"
@@ -58,62 +55,54 @@ def fault_of(bundle: Bundle, name: str, with_torch: bool) -> str | None:
     return backend.fault()
 
 
-def inspector_of(
+def network_of(
     bundle: Bundle, backend: str, flips: Sequence[str] | None = None, batch_size: int | None = None
-) -> Inspector:
-    """The bundle's networks in a backend, their blends and the rules. What is None stays as it was exported.
+) -> AnyNetwork:
+    """The bundle's networks in a backend, and their blends. What is None stays as it was exported.
 
     Takes images of `manifest.channels`. Raises InputError where a graph can't be read.
     """
-    manifest = bundle.manifest
-
-    def changed(network: NetworkRecord) -> NetworkRecord:
-        changes = {"flips": flips if flips is None else tuple(flips), "batch_size": batch_size}
-        return network.model_copy(update={name: value for name, value in changes.items() if value is not None})
-
-    predicts = [network_predict(bundle, changed(network), BACKENDS[backend]) for network in manifest.networks]
-    return node_inspector(manifest, predicts)
-
-
-def node_inspector(manifest: BundleRecord, predicts: Sequence[Predict]) -> Inspector:
-    """The whole model, of what predicts for each of its networks."""
-    rules = resolve_rules(manifest.rules, len(manifest.class_names))
-    shaped = [
-        partial(_in_channels, predict, network.channels)
-        for network, predict in zip(manifest.networks, predicts, strict=True)
+    changes = {"flips": flips if flips is None else tuple(flips), "batch_size": batch_size}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    networks = [
+        as_network(network.model_copy(update=changes), forward_of(bundle, network, BACKENDS[backend]), str(at))
+        for at, network in enumerate(bundle.manifest.networks)
     ]
-
-    def of(node: NodeRecord) -> Inspector:
-        if node.blend is None:
-            assert node.network is not None
-            return Inspector((shaped[node.network],), rules)
-        return Inspector(tuple(of(member).see for member in node.members), rules, blend_of(node.blend))
-
-    return of(manifest.model)
+    return _node(bundle.manifest.model, networks, "0")
 
 
-def network_predict(bundle: Bundle, network: NetworkRecord, backend: Backend) -> Predict:
-    """One network in a backend, with its tiles, padding and flips."""
+def _node(node: NodeRecord, networks: Sequence[Network], path: str) -> AnyNetwork:
+    """A node of the tree of networks; members are named by their places."""
+    if node.blend is None:
+        assert node.network is not None
+        return networks[node.network]
+    members = (_node(member, networks, f"{path}.{at}") for at, member in enumerate(node.members))
+    return Ensemble(tuple(members), blend_of(node.blend), Path(f"blend-{path}"))
+
+
+def forward_of(bundle: Bundle, network: NetworkRecord, backend: Backend) -> Forward:
+    """One network's graph in a backend."""
     name = _graph(network, backend)
     assert name is not None
     weights = bundle.read(f"{name.removesuffix('.xml')}.bin") if name.endswith(".xml") else None
-    forward = backend.forward(bundle.read(name), weights, len(bundle.manifest.class_names))
-    return predict_by(network, forward)
+    return backend.forward(bundle.read(name), weights, len(bundle.manifest.class_names))
 
 
-def predict_by(network: NetworkRecord, forward: Forward) -> Predict:
+def as_network(network: NetworkRecord, forward: Forward, name: str = "") -> Network:
+    """A graph that is loaded, with its tiles, padding and flips."""
     windows = Windows(
         network.tile, network.tile_overlap, network.size_multiple, tuple(network.flips), network.batch_size
     )
-    return partial(windows.predict, forward=forward)
+    identity = digest_of(network.model_dump(mode="json", exclude={"graphs", "batch_size"}))
+    return Network(forward, windows, network.channels, network.draws_masks, network.labels_images, Path(name), identity)
+
+
+def predict_by(network: NetworkRecord, forward: Forward) -> Predict:
+    return as_network(network, forward).predict
 
 
 def blend_of(values: BlendValues) -> Blend:
     return Blend(values.kind, values.weights, values.power, values.ranks)
-
-
-def _in_channels(predict: Predict, channels: int, images: Sequence[np.ndarray]) -> list[Prediction]:
-    return predict([to_grey(image) if image.shape[2] != channels else image for image in images])
 
 
 def _graph(network: NetworkRecord, backend: Backend) -> str | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-
-from sever.decide.time_budget import Effort
 
 
 @dataclass(frozen=True)
@@ -17,7 +15,6 @@ class InferenceOptions:
     flips: tuple[str, ...] | None = None
     batch_size: int | None = None
     max_pixels: int | None = None
-    effort: Effort = field(default_factory=Effort)
 
     def overrides(self) -> dict[str, Any]:
         precision = str(self.precision) if self.precision is not None else None

@@ -15,7 +15,7 @@ from sever.deliver.kaggle.unpack import BrokenArchive, unpack
 from sever.errors import InputError
 from sever.locks import one_writer_of
 from sever.names import fault_of
-from sever.pipeline.progress import meter, tell
+from sever.progress import meter, tell
 from sever.store.records import DownloadRecord, RemoteRecord
 
 # Written into the folder last, so that a folder with it is complete.

@@ -23,10 +23,9 @@ from sever.errors import InputError
 from sever.locks import one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.export.trained import model_name
-from sever.pipeline.hurry import members_of
-from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.inference.load import draws_masks
 from sever.pipeline.kaggle.upload import WHEELS_TITLE, model_title
-from sever.pipeline.progress import tell
+from sever.progress import tell
 from sever.store.records import PushedRecord
 
 
@@ -50,7 +49,7 @@ def make_kernel(
 
     Without an owner in the settings, the account that is signed in is asked for.
     """
-    if not any(member.draws_masks for member in members_of(path, InferenceOptions())):
+    if not draws_masks(path):
         raise InputError(
             f"{path} labels images and draws no masks, so it makes no submission; blend it with segmenters"
         )

@@ -25,7 +25,7 @@ from sever.pipeline.leaderboard import (
     record_scores,
     record_submission,
 )
-from sever.pipeline.progress import meter, tell
+from sever.progress import meter, tell
 
 SAMPLE = "sample_submission.csv"
 

@@ -16,7 +16,7 @@ from sever.deliver.kaggle.wheels import SOURCE, build_wheels
 from sever.files import write_json
 from sever.pipeline.export.pack import BUNDLE, pack_model
 from sever.pipeline.export.trained import model_name
-from sever.pipeline.progress import meter, tell
+from sever.progress import meter, tell
 from sever.store.bundle.manifest import BundleRecord
 
 WHEELS_TITLE, WHEELS_LICENCE = "sever wheels", "apache-2.0"

@@ -20,12 +20,12 @@ from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import write_json
 from sever.models.pretrained import OFFLINE_PACKAGES
-from sever.pipeline.inspection import DatasetFacts
+from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.plan import choices as plan
 from sever.pipeline.plan.page import render_fingerprint, render_plan
-from sever.pipeline.progress import tell
 from sever.pipeline.speed import step_seconds
 from sever.pipeline.training_images import channels_of
+from sever.progress import tell
 from sever.reading import read_json
 
 GROUPS_FILE = "groups.csv"

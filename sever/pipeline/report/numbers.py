@@ -24,7 +24,7 @@ from sever.decide.evidence_curves import (
 from sever.decide.gate import soft_min_pixels
 from sever.decide.metrics import Confusion, plain
 from sever.errors import InputError
-from sever.pipeline.report.tally import THRESHOLDS_T, Tally
+from sever.pipeline.report.counts import THRESHOLDS_T, ReportCounts
 
 DRAWS, LEVEL = 1000, 0.95
 GATE_FACTORS = (5.0, 10.0, 20.0)  # those of 2019
@@ -36,36 +36,36 @@ Numbers = dict[str, Any]
 
 
 def report_numbers(
-    tally: Tally, class_names: Sequence[str], groups: Sequence[Any], folds_n: np.ndarray | None
+    counted: ReportCounts, class_names: Sequence[str], groups: Sequence[Any], folds_n: np.ndarray | None
 ) -> Numbers:
-    """All scores, curves and errors of the images in `tally`. `folds_n`: (N,), None where there are no folds."""
-    dice_nc, empty_nc = tally.sheet.dice(), ~tally.sheet.is_positive()
+    """All scores, curves and errors of the images in `counted`. `folds_n`: (N,), None where there are no folds."""
+    dice_nc, empty_nc = counted.sheet.dice(), ~counted.sheet.is_positive()
     folds = _folds(dice_nc, folds_n)
     intervals = _intervals(dice_nc, groups)
     gains = _intervals(dice_nc - empty_nc, groups)
     classes = [
         {"name": name, "dice": intervals[index], "gain_over_all_empty": gains[index]}
         | {"dice_by_fold": [fold["dice_per_class"][index] for fold in folds]}
-        | _class_numbers(tally, index)
+        | _class_numbers(counted, index)
         for index, name in enumerate(class_names)
     ]
-    certainties_n = certainty_of_images(tally)
+    certainties_n = certainty_of_images(counted)
     return {
-        "images": tally.sheet.num_images,
-        "groups": int(group_numbers(groups, tally.sheet.num_images).max()) + 1,
+        "images": counted.sheet.num_images,
+        "groups": int(group_numbers(groups, counted.sheet.num_images).max()) + 1,
         "interval": {"level": LEVEL, "draws": DRAWS},
-        "scores": _scores(tally, groups),
+        "scores": _scores(counted, groups),
         "classes": classes,
         "folds": folds,
-        "any_defect": _confusion(tally.sheet.confusion()),
+        "any_defect": _confusion(counted.sheet.confusion()),
         "certainty": {"rank_correlation": plain(rank_correlation(certainties_n, dice_nc.mean(axis=1)))},
-        "errors": _errors(tally, class_names),
+        "errors": _errors(counted, class_names),
     }
 
 
-def certainty_of_images(tally: Tally) -> np.ndarray:
+def certainty_of_images(counted: ReportCounts) -> np.ndarray:
     """(N,) mean certainty over the classes."""
-    return np.stack(tally.certainties).mean(axis=1)
+    return np.stack(counted.certainties).mean(axis=1)
 
 
 def interval_of(compute: Callable[[], Interval]) -> Numbers | None:
@@ -86,8 +86,8 @@ def _intervals(scores_nc: np.ndarray, groups: Sequence[Any]) -> list[Numbers]:
     return [{"mean": plain(each.mean), "low": plain(each.low), "high": plain(each.high)} for each in found]
 
 
-def _scores(tally: Tally, groups: Sequence[Any]) -> Numbers:
-    sheet, dice_nc = tally.sheet, tally.sheet.dice()
+def _scores(counted: ReportCounts, groups: Sequence[Any]) -> Numbers:
+    sheet, dice_nc = counted.sheet, counted.sheet.dice()
     empty_nc = (~sheet.is_positive()).astype(np.float64)
     return {
         "dice": plain(sheet.mean_dice()),
@@ -111,8 +111,8 @@ def _folds(dice_nc: np.ndarray, folds_n: np.ndarray | None) -> list[Numbers]:
     return rows
 
 
-def _class_numbers(tally: Tally, index: int) -> Numbers:
-    sheet = tally.sheet
+def _class_numbers(counted: ReportCounts, index: int) -> Numbers:
+    sheet = counted.sheet
     positive_n = sheet.is_positive()[:, index]
     return {
         "images_with_it": int(positive_n.sum()),
@@ -120,10 +120,10 @@ def _class_numbers(tally: Tally, index: int) -> Numbers:
         "dice_where_present": plain(float(sheet.dice_positive_per_class()[index])),
         "iou": plain(float(sheet.iou()[index])),
         "confusion": _confusion(sheet.confusion_per_class()[index]),
-        "threshold_curve": _threshold_curve(tally, index),
-        "area_curve": _area_curve(tally, index),
-        "calibration": _calibration(tally, index, positive_n),
-        "gate": gate_numbers(tally, index, positive_n),
+        "threshold_curve": _threshold_curve(counted, index),
+        "area_curve": _area_curve(counted, index),
+        "calibration": _calibration(counted, index, positive_n),
+        "gate": gate_numbers(counted, index, positive_n),
     }
 
 
@@ -136,24 +136,24 @@ def _confusion(confusion: Confusion) -> Numbers:
     }
 
 
-def _threshold_curve(tally: Tally, index: int) -> Numbers:
-    ruled, bare = tally.threshold_sums[index] / tally.sheet.num_images
+def _threshold_curve(counted: ReportCounts, index: int) -> Numbers:
+    ruled, bare = counted.threshold_sums[index] / counted.sheet.num_images
     return {
         "thresholds": THRESHOLDS_T.tolist(),
         "dice": _rounded(ruled),
         "dice_by_threshold_alone": _rounded(bare),
-        "chosen": tally.rules.classes[index].pixel_threshold,
+        "chosen": counted.rules.classes[index].pixel_threshold,
         "best": float(THRESHOLDS_T[int(np.argmax(ruled))]),
     }
 
 
-def _area_curve(tally: Tally, index: int) -> Numbers:
-    predicted_n = np.array([counts.predicted[index] for counts in tally.open_counts])
-    common_n = np.array([counts.intersection[index] for counts in tally.open_counts])
-    true_n = np.array([counts.true[index] for counts in tally.open_counts])
-    chosen = tally.rules.classes[index].min_pixels
+def _area_curve(counted: ReportCounts, index: int) -> Numbers:
+    predicted_n = np.array([counts.predicted[index] for counts in counted.open_counts])
+    common_n = np.array([counts.intersection[index] for counts in counted.open_counts])
+    true_n = np.array([counts.true[index] for counts in counted.open_counts])
+    chosen = counted.rules.classes[index].min_pixels
     grid_m = area_grid(float(predicted_n.max()), chosen)
-    curve_m = area_curve(predicted_n, common_n, true_n, _smallest_areas(tally, index, grid_m))
+    curve_m = area_curve(predicted_n, common_n, true_n, _smallest_areas(counted, index, grid_m))
     best = int(np.argmax(curve_m))
     return {
         "min_pixels": [int(value) for value in grid_m],
@@ -163,18 +163,18 @@ def _area_curve(tally: Tally, index: int) -> Numbers:
     }
 
 
-def _smallest_areas(tally: Tally, index: int, min_pixels_m: np.ndarray) -> np.ndarray:
+def _smallest_areas(counted: ReportCounts, index: int, min_pixels_m: np.ndarray) -> np.ndarray:
     """(M, N): what each `min_pixels` asks of each image; the soft gate asks more where it sees no defect."""
-    gates_nc, factor = tally.gate_probs_nc, tally.rules.gate_factor
-    if gates_nc is None or tally.rules.gate_kind != "soft":
-        return np.broadcast_to(min_pixels_m[:, None], (len(min_pixels_m), tally.sheet.num_images))
+    gates_nc, factor = counted.gate_probs_nc, counted.rules.gate_factor
+    if gates_nc is None or counted.rules.gate_kind != "soft":
+        return np.broadcast_to(min_pixels_m[:, None], (len(min_pixels_m), counted.sheet.num_images))
     gate_n = gates_nc[:, index].astype(np.float64)
     return np.stack([soft_min_pixels(int(min_pixels), gate_n, factor) for min_pixels in min_pixels_m])
 
 
-def _calibration(tally: Tally, index: int, positive_n: np.ndarray) -> Numbers:
-    everywhere, inside = tally.level_sums[index]
-    highest_n = np.stack(tally.max_probs)[:, index]
+def _calibration(counted: ReportCounts, index: int, positive_n: np.ndarray) -> Numbers:
+    everywhere, inside = counted.level_sums[index]
+    highest_n = np.stack(counted.max_probs)[:, index]
     return {
         "pixels": _reliability(reliability(LEVEL_PROBS, everywhere, inside)),
         "images": _reliability(reliability(highest_n, np.ones(len(highest_n)), positive_n.astype(float))),
@@ -190,25 +190,25 @@ def _reliability(found: Reliability) -> Numbers:
     }
 
 
-def gate_numbers(tally: Tally, index: int, positive_n: np.ndarray) -> Numbers | None:
+def gate_numbers(counted: ReportCounts, index: int, positive_n: np.ndarray) -> Numbers | None:
     """Gate and drawn areas of a class; None where nothing labels images."""
-    gates_nc = tally.gate_probs_nc
+    gates_nc = counted.gate_probs_nc
     if gates_nc is None:
         return None
-    each, kind = tally.rules.classes[index], tally.rules.gate_kind
+    each, kind = counted.rules.classes[index], counted.rules.gate_kind
     threshold = each.gate_threshold if kind == "veto" else SAYS_YES
-    areas_n = np.array([pixels[index] for pixels in tally.bare_pixels])
+    areas_n = np.array([pixels[index] for pixels in counted.bare_pixels])
     gate_n = gates_nc[:, index]
     # The smallest area is the last of the rules, so that this is what would be drawn without the gate.
     drawn_n = (areas_n > 0) & (areas_n >= each.min_pixels)
     counts = gate_confusion(drawn_n, gate_n >= threshold, positive_n)
-    own = [] if kind != "soft" or tally.rules.gate_factor in GATE_FACTORS else [tally.rules.gate_factor]
+    own = [] if kind != "soft" or counted.rules.gate_factor in GATE_FACTORS else [counted.rules.gate_factor]
     return {
         "kind": kind,
         "threshold": threshold,
         "factors": sorted([*GATE_FACTORS, *own]),
-        "factor": tally.rules.gate_factor if kind == "soft" else None,
-        "min_pixels": each.min_pixels or _small_defect(tally, index),
+        "factor": counted.rules.gate_factor if kind == "soft" else None,
+        "min_pixels": each.min_pixels or _small_defect(counted, index),
         "min_pixels_chosen": bool(each.min_pixels),
         "counts": counts.tolist(),
         "calibration": _reliability(reliability(gate_n, np.ones(len(gate_n)), positive_n.astype(float))),
@@ -216,9 +216,9 @@ def gate_numbers(tally: Tally, index: int, positive_n: np.ndarray) -> Numbers | 
     }
 
 
-def _small_defect(tally: Tally, index: int) -> int:
+def _small_defect(counted: ReportCounts, index: int) -> int:
     """The 2 % quantile of the true areas, in pixels: what a smallest area may be where none is chosen."""
-    true_n = np.array([counts.true[index] for counts in tally.sheet.counts])
+    true_n = np.array([counts.true[index] for counts in counted.sheet.counts])
     return int(np.quantile(true_n[true_n > 0], 0.02)) if (true_n > 0).any() else 0
 
 
@@ -230,21 +230,21 @@ def _dots(gate_n: np.ndarray, areas_n: np.ndarray, positive_n: np.ndarray) -> li
     return [(round(float(gate_n[row]), 4), int(areas_n[row]), bool(positive_n[row])) for row in drawn]
 
 
-def _errors(tally: Tally, class_names: Sequence[str]) -> Numbers:
+def _errors(counted: ReportCounts, class_names: Sequence[str]) -> Numbers:
     """Missed defects and false alarms, (image, class) pairs, the largest first."""
     missed: list[Numbers] = []
     false_alarms: list[Numbers] = []
-    gates_nc = tally.gate_probs_nc
-    for row, counts in enumerate(tally.sheet.counts):
+    gates_nc = counted.gate_probs_nc
+    for row, counts in enumerate(counted.sheet.counts):
         for index, name in enumerate(class_names):
             true, predicted = int(counts.true[index]), int(counts.predicted[index])
             if bool(true) == bool(predicted):
                 continue
             error = {
-                "image_id": tally.sheet.image_ids[row],
+                "image_id": counted.sheet.image_ids[row],
                 "class": name,
                 "pixels": true or predicted,
-                "max_prob": float(tally.max_probs[row][index]),
+                "max_prob": float(counted.max_probs[row][index]),
                 "gate_prob": None if gates_nc is None else float(gates_nc[row, index]),
             }
             (missed if true else false_alarms).append(error)

@@ -22,7 +22,6 @@ from sever.data import rle
 from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
-from sever.decide.postprocess import quantise
 from sever.decide.rules import resolve_rules
 from sever.deliver.canvas import palette
 from sever.deliver.report import (
@@ -38,11 +37,12 @@ from sever.errors import InputError
 from sever.locks import one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.progress import meter
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.report.changes import changes, shows_the_same
+from sever.pipeline.report.counts import ReportCounts, ReportedImage
 from sever.pipeline.report.images import choose_images, gallery_numbers
 from sever.pipeline.report.numbers import Numbers, report_numbers
-from sever.pipeline.report.tally import Seen, Tally
+from sever.progress import meter
 from sever.store import Evidence, Run, find_run, fingerprint, read_rules
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Source:
     checkpoints: tuple[Path, ...]
     members: tuple[str, ...]
     made_from: tuple[Path, ...]
-    seen: Callable[[], Iterator[Seen]]
+    seen: Callable[[], Iterator[ReportedImage]]
 
 
 def write_report(
@@ -108,14 +108,14 @@ def write_report(
 
 
 def _write(source: Source, page: Path, before: Numbers | None, is_replaced: bool, images: int) -> Report:
-    tally = Tally(resolve_rules(source.rules, source.table.num_classes))
+    counted = ReportCounts(resolve_rules(source.rules, source.table.num_classes))
     with meter("report", len(source.table)) as progress:
         for seen in source.seen():
-            tally.add(seen)
+            counted.add(seen)
             progress.advance()
-    numbers = _numbers(source, tally, images)
+    numbers = _numbers(source, counted, images)
     numbers["changes"] = _changes(source, numbers, before, is_replaced)
-    text = render_page(numbers, _pictures(source, tally, numbers))
+    text = render_page(numbers, _pictures(source, counted, numbers))
     home = OutputFolder(page.parent)
     home.write_json(page.with_suffix(".json").name, numbers)
     home.write_text(page.name, text)
@@ -139,9 +139,9 @@ def _from_evidence(path: Path) -> Source:
     evidence, table, about = opened.evidence, opened.table, opened.evidence.about()
     opened.raise_unless_mapped()
 
-    def seen() -> Iterator[Seen]:
+    def seen() -> Iterator[ReportedImage]:
         for row, levels_chw, masks_chw in opened.masks():
-            yield Seen(table.image_id(row), levels_chw, masks_chw, table.mask(row), opened.gate(row))
+            yield ReportedImage(table.image_id(row), levels_chw, masks_chw, table.mask(row), opened.gate(row))
 
     return Source(
         folder=evidence.folder,
@@ -171,47 +171,42 @@ def _checkpoints(path: Evidence) -> Iterator[Path]:
 
 
 def _from_run(path: Path, how: InferenceOptions) -> Source:
-    # Stored maps are reported on without torch.
-    from sever.pipeline.inspection import image_reader, inspect_table, load_model
-
     run, _ = find_run(path)
-    loaded = load_model(path, how)
-    if not loaded.draws_masks:
+    model = load_model(path, how)
+    if not model.draws_masks:
         raise InputError(
             f"{path} is an image classifier, which draws no masks; score it with: sever evaluate -r {path}"
         )
-    everything, _ = read_table(loaded.config.data)
+    everything, _ = read_table(model.config.data)
     table = everything.select(run.part("validation"), run.folder)
 
-    def seen() -> Iterator[Seen]:
-        read = image_reader(loaded.config, loaded.facts)
-        for each in inspect_table(loaded.inspector, table, read, loaded.config.predict.batch_size):
-            found, true_chw = each.inspection, table.mask(each.row)
-            levels_chw = quantise(found.probs_chw)
-            yield Seen(table.image_id(each.row), levels_chw, found.masks_chw, true_chw, found.gate_probs_c)
+    def seen() -> Iterator[ReportedImage]:
+        for row, found in model.inspect_table(table):
+            assert found.levels is not None, "what draws no masks was refused"
+            yield ReportedImage(found.name, found.levels, found.masks, table.mask(row), found.label_probabilities)
 
     return Source(
         folder=run.folder,
         kind="run",
-        name=loaded.config.name,
-        data=loaded.config.data,
+        name=model.config.name,
+        data=model.config.data,
         table=table,
         folds_n=None,
         rules=read_rules(run.rules_file),
         is_tuned=False,
-        checkpoints=loaded.checkpoints,
+        checkpoints=model.checkpoints,
         members=(),
-        made_from=(*(checkpoint / "state.json" for checkpoint in loaded.checkpoints), run.rules_file),
+        made_from=(*(checkpoint / "state.json" for checkpoint in model.checkpoints), run.rules_file),
         seen=seen,
     )
 
 
-def _numbers(source: Source, tally: Tally, images: int) -> Numbers:
+def _numbers(source: Source, counted: ReportCounts, images: int) -> Numbers:
     table, groups = source.table, source.table.frame["group"].tolist()
     numbers: Numbers = {"form": FORM, "about": _about(source)}
-    numbers |= report_numbers(tally, table.class_names, groups, source.folds_n)
-    numbers["galleries"] = gallery_numbers(choose_images(tally, images), tally, table.class_names)
-    numbers["pairs"] = {"image_ids": tally.sheet.image_ids, "dice": tally.sheet.dice().round(6).tolist()}
+    numbers |= report_numbers(counted, table.class_names, groups, source.folds_n)
+    numbers["galleries"] = gallery_numbers(choose_images(counted, images), counted, table.class_names)
+    numbers["pairs"] = {"image_ids": counted.sheet.image_ids, "dice": counted.sheet.dice().round(6).tolist()}
     numbers["about"]["verdict"] = verdict_in_words(numbers)
     return numbers
 
@@ -258,15 +253,15 @@ def _last_change(files: tuple[Path, ...]) -> str:
     return f"{datetime.fromtimestamp(newest).astimezone():%Y-%m-%d %H:%M}"
 
 
-def _pictures(source: Source, tally: Tally, numbers: Numbers) -> dict[str, Picture]:
+def _pictures(source: Source, counted: ReportCounts, numbers: Numbers) -> dict[str, Picture]:
     """Every image of the galleries, with as many bytes as each may take."""
     wanted = [image["image_id"] for gallery in numbers["galleries"] for image in gallery["images"]]
-    rows = {image_id: row for row, image_id in enumerate(tally.sheet.image_ids)}
+    rows = {image_id: row for row, image_id in enumerate(counted.sheet.image_ids)}
     colours, most_bytes = palette(source.table.num_classes), PICTURE_BYTES // (2 * max(1, len(wanted)))
     read, pictures = ImageReader.of(source.data, 3), {}
     for image_id in wanted:
         row = rows[image_id]
         image_hwc = read(source.table.path(row))
-        drawn_chw = np.stack([rle.decode(runs, *source.table.size(row)) for runs in tally.runs[row]])
+        drawn_chw = np.stack([rle.decode(runs, *source.table.size(row)) for runs in counted.runs[row]])
         pictures[image_id] = draw_picture(image_hwc, source.table.mask(row), drawn_chw, colours, most_bytes)
     return pictures

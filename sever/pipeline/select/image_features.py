@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sever.data.reader import ImageReader
 from sever.data.stats import image_features
 from sever.decide.two_samples import stand_in_weights
-from sever.pipeline.progress import meter
-from sever.pipeline.streams import read_ahead
+from sever.prefetch import read_ahead
+from sever.progress import meter
 
 
 def folder_features(paths: Sequence[Path], read: ImageReader) -> np.ndarray:

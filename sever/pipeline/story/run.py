@@ -26,10 +26,10 @@ from sever.config import (
 )
 from sever.errors import InputError
 from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
-from sever.pipeline.progress import tell
 from sever.pipeline.story.plan import Plan, join_words
 from sever.pipeline.story.state import StoryState
 from sever.pipeline.tables import as_text
+from sever.progress import tell
 from sever.store.order import highest_number, in_order, number_of
 from sever.store.records import StageRecord
 

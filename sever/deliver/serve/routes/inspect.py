@@ -115,7 +115,7 @@ async def overlay(request: Request, service: TheService, _: Reviewer, words: Ann
         stored = await asyncio.to_thread(decode, data, words.name, most, raw)
         model, inspection = await service.inspect_pixels(stored, _seconds(words))
         image_hwc = for_model(stored, 3, model.significant_bits)
-        png = await asyncio.to_thread(lambda: encode_png(draw_contours(image_hwc, inspection.masks_chw)))
+        png = await asyncio.to_thread(lambda: encode_png(draw_contours(image_hwc, inspection.masks)))
         return Response(png, media_type="image/png")
 
 

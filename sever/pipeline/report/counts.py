@@ -19,7 +19,7 @@ THRESHOLDS_T = np.arange(1, 50) / 50  # 0.02 .. 0.98
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReportedImage:
     """One image as the report sees it: levels and masks (C, H, W) uint8, the gate's probabilities (C,) or None."""
 
     image_id: str
@@ -30,7 +30,7 @@ class Seen:
 
 
 @dataclass
-class Tally:
+class ReportCounts:
     """What is kept of every image: a few counts a class, and its masks as run lengths."""
 
     rules: Rules
@@ -48,7 +48,7 @@ class Tally:
         self.level_sums = np.zeros((classes, 2, NUM_LEVELS), np.int64)
         self.threshold_sums = np.zeros((classes, 2, len(THRESHOLDS_T)))
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: ReportedImage) -> None:
         self.sheet.add(seen.image_id, pair_counts(seen.masks_chw, seen.true_chw))
         self.runs.append(rle.encode_masks(seen.masks_chw))
         self.max_probs.append(seen.levels_chw.max(axis=(1, 2)) / 255)
@@ -65,12 +65,12 @@ class Tally:
     def gate_probs_nc(self) -> np.ndarray | None:
         return np.stack(self.gates) if self.gates else None
 
-    def _without_smallest_area(self, seen: Seen) -> np.ndarray:
+    def _without_smallest_area(self, seen: ReportedImage) -> np.ndarray:
         if not any(each.min_pixels for each in self.rules.classes):
             return seen.masks_chw
         return draw_masks(seen.levels_chw, self._open_rules(), seen.gate_probs_c)
 
-    def _without_gate(self, seen: Seen, open_chw: np.ndarray) -> np.ndarray:
+    def _without_gate(self, seen: ReportedImage, open_chw: np.ndarray) -> np.ndarray:
         if self.rules.gate_kind in ("none", "soft"):  # the soft gate changes smallest areas, of which there are none
             return open_chw
         return draw_masks(seen.levels_chw, replace(self._open_rules(), gate_kind="none"))
@@ -78,7 +78,7 @@ class Tally:
     def _open_rules(self) -> Rules:
         return replace(self.rules, classes=tuple(replace(each, min_pixels=0) for each in self.rules.classes))
 
-    def _add_thresholds(self, index: int, seen: Seen, effect: GateEffect) -> None:
+    def _add_thresholds(self, index: int, seen: ReportedImage, effect: GateEffect) -> None:
         counts_2l = level_counts(seen.levels_chw[index], seen.true_chw[index])
         self.level_sums[index] += counts_2l
         bare = threshold_dice(counts_2l, THRESHOLDS_T)
@@ -88,6 +88,6 @@ class Tally:
         ruled = threshold_dice(counts_2l, scaled, effect.min_pixels if is_there else math.inf)
         self.threshold_sums[index] += ruled, bare
 
-    def _above_label_threshold(self, index: int, seen: Seen, effect: GateEffect) -> bool:
+    def _above_label_threshold(self, index: int, seen: ReportedImage, effect: GateEffect) -> bool:
         threshold = self.rules.classes[index].label_threshold
         return threshold is None or bool(above(seen.levels_chw[index], threshold, effect.scale).any())

@@ -14,16 +14,15 @@ from torch import nn
 
 from sever.config import ExperimentConfig, RuleSettings
 from sever.data.table import ImageTable
-from sever.decide.inspector import Inspector
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ScoreSheet, pair_counts
-from sever.deliver.canvas import draw_fitted
 from sever.deliver.tensorboard import TensorBoardLog
 from sever.files import atomic_path
 from sever.models.checkpoint import Snapshot
 from sever.models.train import EpochReport, Position, Scores, StepReport
-from sever.pipeline.inspection import DatasetFacts, image_reader, inspect_table, label_table, make_inspector
-from sever.pipeline.progress import Meter, detail, meter, tell
+from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.trained import model_in_training
+from sever.progress import Meter, detail, meter, tell
 from sever.store import Run
 from sever.store.checkpoints import save_checkpoint
 from sever.store.records import HistoryRow
@@ -32,7 +31,7 @@ PICTURES = 4
 PICTURE_SIDE = 1600  # pixels of the longer side: a picture is written every epoch
 
 
-class TrainingWatcher:
+class TrainingLog:
     """Stands between the training loop and the world; use as a context manager."""
 
     def __init__(
@@ -57,7 +56,7 @@ class TrainingWatcher:
         self._meter: Meter | None = None
         self._open = ExitStack()
 
-    def __enter__(self) -> TrainingWatcher:
+    def __enter__(self) -> TrainingLog:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -75,34 +74,21 @@ class TrainingWatcher:
 
     def validate(self, model: nn.Module, epoch: int) -> Scores:
         self._close_meter()
-        inspector = make_inspector(model, self.size_multiple, self.config, self.facts, self.rules, self.device)
-        if self.config.model.task == "classify":
-            return self._validate_labels(inspector)
+        inspected = model_in_training(model, self.size_multiple, self.config, self.facts, self.rules, self.device)
         sheet, labels = ScoreSheet(self.facts.num_classes), LabelSheet(self.facts.num_classes)
         shown = self.validation.has_class()
-        read = image_reader(self.config, self.facts)
         with meter("validation", len(self.validation)) as progress:
-            for seen in inspect_table(inspector, self.validation, read, self.config.predict.batch_size):
-                true = self.validation.mask(seen.row)
-                image_id = self.validation.image_id(seen.row)
-                sheet.add(image_id, pair_counts(seen.inspection.masks_chw, true))
-                if seen.inspection.gate_probs_c is not None:
-                    labels.add(image_id, seen.inspection.gate_probs_c, shown[seen.row])
-                if seen.row in self.pictured:
-                    picture = draw_fitted(seen.image_hwc, seen.inspection.masks_chw, PICTURE_SIDE)
-                    self.board.picture(f"prediction/{image_id}", picture, self.batches_done)
+            for row, found in inspected.inspect_table(self.validation):
+                if found.label_probabilities is not None:
+                    labels.add(found.name, found.label_probabilities, shown[row])
+                if inspected.draws_masks:
+                    sheet.add(found.name, pair_counts(found.masks, self.validation.mask(row)))
+                    if row in self.pictured:
+                        picture = found.overlay(PICTURE_SIDE)
+                        self.board.picture(f"prediction/{found.name}", picture, self.batches_done)
                 progress.advance()
-        return _flat_scores(sheet, self.facts.class_names) | _flat_label_scores(labels, self.facts.class_names)
-
-    def _validate_labels(self, inspector: Inspector) -> Scores:
-        labels = LabelSheet(self.facts.num_classes)
-        image_ids, shown = self.validation.image_ids, self.validation.has_class()
-        read = image_reader(self.config, self.facts)
-        with meter("validation", len(self.validation)) as progress:
-            for row, probs_c in label_table(inspector, self.validation, read, self.config.predict.batch_size):
-                labels.add(image_ids[row], probs_c, shown[row])
-                progress.advance()
-        return _flat_label_scores(labels, self.facts.class_names)
+        of_masks = _flat_scores(sheet, self.facts.class_names) if inspected.draws_masks else {}
+        return of_masks | _flat_label_scores(labels, self.facts.class_names)
 
     def epoch(self, report: EpochReport, snapshot: Callable[[], Snapshot]) -> None:
         self._close_meter()

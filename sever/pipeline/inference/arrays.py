@@ -1,0 +1,21 @@
+"""An image that a program hands over as an array, as the model wants it; reads no files."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sever.data.images import to_channels
+from sever.data.reader import ImageReader
+from sever.errors import InputError
+
+
+def as_pixels(image: np.ndarray, read: ImageReader) -> np.ndarray:
+    """(H, W, channels) uint8. Raises InputError for another shape or type."""
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape or image.dtype not in (np.uint8, np.uint16):
+        raise InputError(
+            f"an image is an array (H, W), (H, W, 1) grey or (H, W, 3) RGB of uint8 or uint16, not {image.shape} "
+            f"of {image.dtype}; probabilities or floats in 0..1 are to be multiplied by 255 first"
+        )
+    return to_channels(image, read.channels, read.significant_bits)
