@@ -104,7 +104,7 @@ async def probabilities(
         model, inspection = await service.inspect_pixels(await asyncio.to_thread(decoded))
     if class_name not in model.class_names:
         raise Refusal(404, f"there is no class {class_name[:100]!r}; there are {', '.join(model.class_names)}")
-    levels_hw = quantise(inspection.probs_chw[model.class_names.index(class_name)])
+    levels_hw = quantise(inspection.probabilities[model.class_names.index(class_name)])
     return Response(encode_png(levels_hw), media_type="image/png", headers={"x-sever-model": model.identity})
 
 

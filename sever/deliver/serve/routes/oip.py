@@ -145,10 +145,10 @@ def _answers(service: Service, found: list[tuple[str, Inspection]]) -> Tensor:
 
 
 _MAKERS: dict[str, Any] = {
-    "masks": lambda _, found: _stacked("masks", "UINT8", [each.masks_chw for _, each in found]),
-    "probabilities": lambda _, found: _stacked("probabilities", "FP32", [each.probs_chw for _, each in found]),
+    "masks": lambda _, found: _stacked("masks", "UINT8", [each.masks for _, each in found]),
+    "probabilities": lambda _, found: _stacked("probabilities", "FP32", [each.probabilities for _, each in found]),
     "areas": lambda _, found: _stacked(
-        "areas", "INT64", [each.masks_chw.sum(axis=(1, 2), dtype=np.int64) for _, each in found]
+        "areas", "INT64", [each.masks.sum(axis=(1, 2), dtype=np.int64) for _, each in found]
     ),
     "answer": _answers,
 }
