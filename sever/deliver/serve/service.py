@@ -93,7 +93,7 @@ class Service:
 
     async def inspect_fully(
         self, upload: Upload, seconds: float | None = None, done: Done | None = None
-    ) -> tuple[str, Inspection]:
+    ) -> tuple[str, InspectionLike]:
         """The answer's id, and all that the model said. `done` runs in the transaction that keeps a new answer."""
         began = time.monotonic()
         model = self.models.current

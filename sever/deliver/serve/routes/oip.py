@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from sever import __version__
 from sever.deliver.serve.access import Reviewer, TheService, Viewer
-from sever.deliver.serve.model import Inspection, ServedModel
+from sever.deliver.serve.model import InspectionLike, ServedModel
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.schemas import OipFault
 from sever.deliver.serve.service import Service, Upload, take_places
@@ -93,7 +93,7 @@ async def infer(name: str, request: Request, service: TheService, _: Reviewer, v
     return Response(body, media_type="application/octet-stream", headers={HEADER: str(header_length)})
 
 
-async def _all(service: Service, uploads: list[Upload]) -> list[tuple[str, Inspection]]:
+async def _all(service: Service, uploads: list[Upload]) -> list[tuple[str, InspectionLike]]:
     """Waits for all of them, so that no place is given back early; then raises the first fault, if there is one."""
     done = await asyncio.gather(*(service.inspect_fully(upload) for upload in uploads), return_exceptions=True)
     for each in done:
@@ -122,7 +122,9 @@ def _uploads(asked: InferRequest) -> list[Upload]:
     return [Upload(each.tobytes(), Source("oip", asked.id or ""), raw) for each in image.values]
 
 
-def _outputs(service: Service, asked: InferRequest, found: list[tuple[str, Inspection]]) -> list[tuple[Tensor, bool]]:
+def _outputs(
+    service: Service, asked: InferRequest, found: list[tuple[str, InspectionLike]]
+) -> list[tuple[Tensor, bool]]:
     """Only what is asked for is made. Raises Refusal for an unknown output, and where sizes don't fit one tensor."""
     wanted = asked.outputs or dict.fromkeys(_MAKERS, asked.all_binary)
     unknown = set(wanted) - set(_MAKERS)
@@ -140,7 +142,7 @@ def _stacked(name: str, datatype: str, arrays: list[np.ndarray]) -> Tensor:
     return Tensor(name, datatype, values.shape, values)
 
 
-def _answers(service: Service, found: list[tuple[str, Inspection]]) -> Tensor:
+def _answers(service: Service, found: list[tuple[str, InspectionLike]]) -> Tensor:
     return Tensor("answer", BYTES, (len(found),), [json.dumps(service.answer(uid)).encode() for uid, _ in found])
 
 
