@@ -27,6 +27,14 @@ def report(
         typer.Option(help="An older report (.html or .json) to compare with; by default the one being replaced."),
     ] = None,
     images: Annotated[int, typer.Option(help="Number of images in each gallery.", min=0, max=20)] = 4,
+    with_: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            help="Folder of `sever data check`, `doubts` or `shift`, to show what they found; repeatable. "
+            "The doubts/ folder of the candidate is shown anyway.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     precision: PrecisionOption = None,
     device: Device = "auto",
@@ -41,5 +49,5 @@ def report(
     from sever.pipeline.inference.options import InferenceOptions
     from sever.pipeline.report.write import summary, write_report
 
-    written = write_report(candidate, output, against, InferenceOptions(device, precision), images)
+    written = write_report(candidate, output, against, InferenceOptions(device, precision), images, tuple(with_ or ()))
     say(json.dumps(summary(written.numbers), indent=2) if as_json else written.page.absolute())

@@ -21,8 +21,8 @@ from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.report.write import Source, open_source
 from sever.progress import meter
 from sever.store import Evidence, find_run
+from sever.store.findings import DOUBTS
 
-DOUBTS = "doubts"
 RESULTS = ("doubts.csv", "doubts.json", "doubts.png")
 COLUMNS = ("image", "kind", "class", "instead", "score", "left", "top", "width", "height", "pixels")
 HEADINGS = {

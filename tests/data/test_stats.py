@@ -109,6 +109,26 @@ def test_pixels_by_hand(tmp_path: Path) -> None:
     assert (stats.saturated[1], stats.black[1], stats.margins[1]) == (pytest.approx(0.1), pytest.approx(0.25), 0.25)
 
 
+def test_ignored_pixels_are_left_out_but_for_the_margin(tmp_path: Path) -> None:
+    """The left half is dark and ignored; a second image is ignored as a whole, and says nothing."""
+    picture = np.full((10, 20), 204, np.uint8)
+    picture[:, :10] = 0
+    ignored = picture == 0
+    paths = [tmp_path / "0.png", tmp_path / "1.png", tmp_path / "2.png"]
+    for path, pixels in zip(paths, (picture, picture, picture.astype(np.uint16) * 16), strict=True):
+        assert cv2.imwrite(str(path), pixels)
+    table = table_of([np.zeros((1, 10, 20), np.uint8)] * 3, ("pit",), paths)
+    texts = [rle.encode(each.astype(np.uint8)) for each in (ignored, np.ones_like(ignored), ignored)]
+    stats = pixel_stats(ImageTable(table.frame.assign(ignored=texts), table.class_names), 10)
+    assert stats.images == 2
+    assert stats.brightness == pytest.approx((0.8, 204 * 16 / 4095), abs=1e-4)
+    assert (stats.contrast, stats.black) == (pytest.approx((0, 0), abs=1e-6), (0, 0))
+    assert stats.margins == (0.5, 0.5)
+    whole = pixel_stats(table, 10)
+    assert whole.images == 3
+    assert whole.black == (0.5, 0.5, 0.5)
+
+
 def test_levels_of_deep_images_are_shares_of_the_bits_in_use(tmp_path: Path) -> None:
     dim, bright = np.full((8, 8), 1000, np.uint16), np.full((8, 8), 4095, np.uint16)
     stats = pixel_stats(made(tmp_path, [dim, bright]), 10)

@@ -45,6 +45,7 @@ def _numbers(names: tuple[str, ...] = (NASTY, "2"), clean: bool = False) -> tupl
     numbers = report_numbers(counts, names, [f"g{number}" for number in range(6)], np.arange(6) % 2)
     numbers["galleries"] = gallery_numbers(choose_images(counts, 2), counts, names)
     numbers["changes"] = None
+    numbers["data"] = {"duplicates": None, "doubts": None, "shift": None}
     numbers["form"] = FORM
     numbers["about"] = {
         "name": NASTY,

@@ -15,10 +15,13 @@ import pytest
 from evidence_maker import make_evidence, rewrite
 
 from sever.cli import main
-from sever.config import GateSettings, RuleSettings
+from sever.config import DataSettings, GateSettings, RuleSettings
 from sever.decide.bootstrap import paired_interval
 from sever.deliver.report import read_numbers
 from sever.errors import InputError
+from sever.pipeline.data_check import check_data
+from sever.pipeline.data_doubts import doubt_labels
+from sever.pipeline.data_shift import compare_sets
 from sever.pipeline.evaluate import evaluate_run
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inference.options import InferenceOptions
@@ -37,6 +40,7 @@ HEADINGS = (
     "The gate",
     "Images",
     "Errors",
+    "The data",
     "About this report",
 )
 SOFT = RuleSettings(min_pixels=(20, 20, 40, 40), gate=GateSettings(kind="soft", factor=10))
@@ -62,11 +66,22 @@ def other(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(evidence: Path, other: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with every section: with a gate, and against an older report."""
+def findings(evidence: Path, strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder in which check, doubts and shift left what they found."""
+    folder = tmp_path_factory.mktemp("findings") / "data"
+    check_data(DataSettings(root=strip_root), 0.95, folder, 0)
+    doubt_labels(evidence, folder, CPU, 0)
+    test = DataSettings(root=strip_root / "test_images")
+    compare_sets((DataSettings(root=strip_root), test), folder, copies=False, draws=20, num_shown=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(evidence: Path, other: Path, findings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with every section: with a gate, against an older report, and with findings about the data."""
     folder = tmp_path_factory.mktemp("pages")
     older = write_report(other, folder / "older.html", None, CPU, images=2).page
-    return write_report(evidence, folder / "report.html", older, CPU, images=2).page
+    return write_report(evidence, folder / "report.html", older, CPU, images=2, findings=(findings,)).page
 
 
 class _Numbers(HTMLParser):
@@ -106,6 +121,27 @@ def test_numbers_of_the_page_are_those_of_the_json_beside_it(page: Path) -> None
         digits = len(shown.partition(".")[2].rstrip(" %"))
         plain = shown.replace("−", "-").replace(",", "").rstrip(" %")
         assert float(plain) == pytest.approx(wanted, abs=0.5001 * 10**-digits)
+
+
+def test_findings_about_the_data_are_shown_where_they_are(
+    page: Path, findings: Path, evidence: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = read_numbers(page)["data"]
+    assert data["duplicates"]["images"] == json.loads((findings / "check.json").read_text())["images"]
+    assert data["doubts"]["worst"][0]["image"] == pd.read_csv(findings / "doubts.csv")["image"][0]
+    assert data["shift"]["area"] == json.loads((findings / "shift.json").read_text())["area"]
+    folder = shutil.copytree(evidence, tmp_path / "e")
+    bare = write_report(folder, None, None, CPU, images=0)
+    assert bare.numbers["data"] == {"duplicates": None, "doubts": None, "shift": None}
+    assert "The data</h2>" not in bare.page.read_text()
+    doubt_labels(folder, folder / "doubts", CPU, 0)
+    assert write_report(folder, None, None, CPU, images=0).numbers["data"]["doubts"]["images"] == 16
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    assert sever("report", folder, "--with", damaged, monkeypatch=monkeypatch) == 2, "nothing of the kind is there"
+    (damaged / "shift.json").write_text('{"sets": []}')
+    assert sever("report", folder, "--with", damaged, monkeypatch=monkeypatch) == 2
+    assert sever("report", folder, "--with", findings, "--with", findings, monkeypatch=monkeypatch) == 2, "twice"
 
 
 def test_scores_are_those_of_the_score_table(page: Path, evidence: Path) -> None:

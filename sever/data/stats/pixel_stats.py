@@ -27,7 +27,8 @@ COLOURED = 0.03
 @dataclass(frozen=True)
 class PixelStats:
     """One value an image in each list, 0..1: mean, standard deviation, share of saturated and of black pixels, share of
-    the rows or columns that are a dark margin.
+    the rows or columns that are a dark margin. Ignored pixels count in none but the last, which is about the frame; an
+    image without other pixels is left out.
 
     `bit_depths`: how many images store 8 and 16 bits. `bits_used`: the most that a value of a 16-bit image needs, None
     where there is none. `coloured`: in how many images the channels differ.
@@ -64,20 +65,28 @@ def pixel_stats(
     Levels are shares of the highest that the bits in use can say. Raises InputError for an image that can't be read.
     """
     rows = np.unique(np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(int)).tolist()
-    paths = [table.path(row) for row in rows]
 
-    def first_look(path: Path) -> _Look | int:
-        stored = _stored(path, max_pixels)
+    def look(row: int, bits: int | None) -> _Look | int:
+        """With the bits unknown, what a deep image needs of them."""
+        stored = _stored(table.path(row), max_pixels)
+        if bits is None and stored.dtype != np.uint8:
+            return int(stored.max()).bit_length()
+        return _look(stored, bits or 8, table.ignored(row))
+
+    def first_look(row: int) -> _Look | int:
+        found = look(row, None)
         advance(1)
-        return _look(stored, 8) if stored.dtype == np.uint8 else int(stored.max()).bit_length()
+        return found
 
-    first = in_threads(first_look, paths)
+    rows = [row for row in rows if (ignored_hw := table.ignored(row)) is None or not ignored_hw.all()]
+    first = in_threads(first_look, rows)
     # Only when all are seen is it known how many bits are in use.
     bits = [each for each in first if isinstance(each, int)]
     bits_used = max(bits, default=None)
-    deep = iter(in_threads(lambda path: _look(_stored(path, max_pixels), bits_used or 16), _deep_ones(paths, first)))
-    looks = [next(deep) if isinstance(each, int) else each for each in first]
-    depths = {depth: count for depth, count in ((8, len(paths) - len(bits)), (16, len(bits))) if count}
+    deep_rows = [row for row, each in zip(rows, first, strict=True) if isinstance(each, int)]
+    deep = in_threads(lambda row: look(row, bits_used or 16), deep_rows)
+    looks = [each for each in (*first, *deep) if isinstance(each, _Look)]
+    depths = {depth: count for depth, count in ((8, len(rows) - len(bits)), (16, len(bits))) if count}
     return PixelStats(
         images=len(looks),
         brightness=tuple(each.brightness for each in looks),
@@ -89,10 +98,6 @@ def pixel_stats(
         bits_used=bits_used,
         coloured=sum(each.is_coloured for each in looks),
     )
-
-
-def _deep_ones(paths: list[Path], first: list[_Look | int]) -> list[Path]:
-    return [path for path, each in zip(paths, first, strict=True) if isinstance(each, int)]
 
 
 def image_features(image_hw: np.ndarray) -> np.ndarray:
@@ -127,15 +132,16 @@ def _margin_share(lines: np.ndarray, bright: float) -> float:
     return 1 - (lit[-1] - lit[0] + 1) / len(lines) if lit.size and bright > 0 else 0.0
 
 
-def _look(stored: np.ndarray, bits: int) -> _Look:
+def _look(stored: np.ndarray, bits: int, ignored_hw: np.ndarray | None = None) -> _Look:
     levels = np.minimum(stored.astype(np.float32) / (2**bits - 1), 1)
     is_coloured = levels.ndim == 3 and bool((np.ptp(levels[..., :3], axis=2) > COLOURED).any())
     grey_hw = cv2.cvtColor(np.ascontiguousarray(levels[..., :3]), cv2.COLOR_BGR2GRAY) if levels.ndim == 3 else levels
+    judged = grey_hw if ignored_hw is None else grey_hw[~ignored_hw]
     return _Look(
-        float(grey_hw.mean()),
-        float(grey_hw.std()),
-        float((grey_hw >= SATURATED).mean()),
-        float((grey_hw <= BLACK).mean()),
+        float(judged.mean()),
+        float(judged.std()),
+        float((judged >= SATURATED).mean()),
+        float((judged <= BLACK).mean()),
         dark_margin(grey_hw),
         is_coloured,
     )

@@ -29,6 +29,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "score": lambda value: f"{value:.4f}",
     "signed": lambda value: f"{value:+.4f}".replace("-", "\N{MINUS SIGN}"),
     "percent": lambda value: f"{100 * value:.1f} %",
+    "short": lambda value: f"{value:.1f}",
     "count": lambda value: f"{value:,.0f}",
 }
 
@@ -88,6 +89,7 @@ def _sections(numbers: Mapping[str, Any]) -> dict[str, str]:
         "gate": "The gate" if any(each["gate"] for each in numbers["classes"]) else "",
         "images": "Images" if numbers["galleries"] else "",
         "errors": "Errors",
+        "data": "The data" if any(numbers["data"].values()) else "",
         "about": "About this report",
     }
     return {anchor: heading for anchor, heading in headings.items() if heading}

@@ -44,6 +44,7 @@ from sever.pipeline.report.images import choose_images, gallery_numbers
 from sever.pipeline.report.numbers import Numbers, report_numbers
 from sever.progress import meter
 from sever.store import Evidence, Run, find_run, fingerprint, read_rules
+from sever.store.findings import read_findings
 
 if TYPE_CHECKING:
     from sever.pipeline.inference.options import InferenceOptions
@@ -87,12 +88,18 @@ class Source:
 
 
 def write_report(
-    path: Path, output: Path | None, against: Path | None, how: InferenceOptions, images: int = 4
+    path: Path,
+    output: Path | None,
+    against: Path | None,
+    how: InferenceOptions,
+    images: int = 4,
+    findings: tuple[Path, ...] = (),
 ) -> Report:
     """Write the page and its numbers; by default report.html in the folder that `path` means.
 
     `against`: an older report, by default the one that is about to be replaced; where that shows the same numbers, what
-    it was compared with itself. `images`: how many a gallery shows.
+    it was compared with itself. `images`: how many a gallery shows. `findings`: folders of `sever data check`,
+    `doubts` or `shift`; doubts/ of the evidence is shown by itself.
     Raises InputError for what can't be read, before anything is computed.
     """
     source = open_source(path, how)
@@ -103,17 +110,20 @@ def write_report(
     home.claim([page.name, page.with_suffix(".json").name])
     older = against or (page if page.exists() else None)
     before = read_numbers(older) if older else None
+    of_data = read_findings(source.folder, findings)
     with one_writer_of(page):
-        return _write(source, page, before, against is None, images)
+        return _write(source, page, of_data, before, against is None, images)
 
 
-def _write(source: Source, page: Path, before: Numbers | None, is_replaced: bool, images: int) -> Report:
+def _write(
+    source: Source, page: Path, of_data: Numbers, before: Numbers | None, is_replaced: bool, images: int
+) -> Report:
     counted = ReportCounts(resolve_rules(source.rules, source.table.num_classes))
     with meter("report", len(source.table)) as progress:
         for seen in source.seen():
             counted.add(seen)
             progress.advance()
-    numbers = _numbers(source, counted, images)
+    numbers = _numbers(source, counted, images) | {"data": of_data}
     numbers["changes"] = _changes(source, numbers, before, is_replaced)
     text = render_page(numbers, _pictures(source, counted, numbers))
     home = OutputFolder(page.parent)
