@@ -58,14 +58,14 @@ def blend(
     given = [member, kind, weight, power, select]
     if (recipe is None) == (not member) or (recipe is not None and any(given)):
         raise InputError("give either -m MEMBER (two or more) with --kind, --weight, --power, --select, or --recipe")
-    from sever.pipeline.blend.combine import BlendRequest, make_blend, order_blend
+    from sever.pipeline.blend.combine import BlendRequest, as_blend, make_blend
     from sever.pipeline.blend.recipe import read_recipe
     from sever.pipeline.blend.scores import compare, render
 
     if recipe is not None:
         request = read_recipe(recipe, saved, seed)
     else:
-        combined = order_blend(kind or "mean", weight or [], power)
+        combined = as_blend(kind or "mean", weight or [], power)
         request = BlendRequest(tuple(member or ()), combined, select or "none", seed=seed)
     comparison = compare(make_blend(request, output, overwrite))
     say(json.dumps(comparison, indent=2) if as_json else render(comparison))

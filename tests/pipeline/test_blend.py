@@ -24,7 +24,7 @@ from sever.decide.prediction import Prediction, combine
 from sever.errors import InputError
 from sever.files import write_json
 from sever.pipeline.blend import weights
-from sever.pipeline.blend.combine import BlendRequest, make_blend, order_blend
+from sever.pipeline.blend.combine import BlendRequest, as_blend, make_blend
 from sever.pipeline.blend.members import open_members
 from sever.pipeline.blend.recipe import read_recipe
 from sever.pipeline.blend.scores import compare, render
@@ -351,9 +351,9 @@ def test_members_that_make_no_blend(models: Path, tmp_path: Path) -> None:
 
 def test_options_that_do_not_go_together() -> None:
     with pytest.raises(InputError, match="needs its --power"):
-        order_blend("power", [], None)
+        as_blend("power", [], None)
     with pytest.raises(InputError, match="--power belongs to --kind power, not to rms"):
-        order_blend("rms", [], 3.0)
+        as_blend("rms", [], 3.0)
     with pytest.raises(InputError, match="leave --kind and --weight out"):
         BlendRequest((), Blend("median"), select="greedy")
     with pytest.raises(InputError, match="allowed: none, greedy"):

@@ -55,7 +55,7 @@ class BlendRequest:
             raise InputError("--select greedy finds the weights of a mean: leave --kind and --weight out")
 
 
-def order_blend(kind: str, weights: Sequence[float], power: float | None) -> Blend:
+def as_blend(kind: str, weights: Sequence[float], power: float | None) -> Blend:
     """A Blend as it was asked for. Raises InputError where what was said doesn't go together."""
     if kind == "power" and power is None:
         raise InputError("a blend of kind power needs its --power, e.g. 2 for the root mean square or 4")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sever.config import EnsembleSettings, MemberSettings, load_config, load_ensemble
 from sever.errors import InputError
-from sever.pipeline.blend.combine import BlendRequest, order_blend
+from sever.pipeline.blend.combine import BlendRequest, as_blend
 from sever.store import Evidence
 from sever.store.order import in_order
 
@@ -31,7 +31,7 @@ def read_recipe(recipe: Path, saved: Path, seed: int = 0) -> BlendRequest:
     ]
     return BlendRequest(
         members=tuple(paths),
-        blend=order_blend(settings.blend.kind, _weights(settings), settings.blend.power),
+        blend=as_blend(settings.blend.kind, _weights(settings), settings.blend.power),
         select=settings.blend.select,
         rules=settings.rules.model_dump(mode="json", exclude_unset=True),
         name=settings.name,

@@ -95,10 +95,13 @@ class Model:
         `members`: also keep what each member of an ensemble says for itself (`Inspection.members`).
         Raises InputError for a file that is no image, and for an array of another shape or type.
 
-        >>> model = sever.load(run)
-        >>> found = model.inspect(strip)
-        >>> found.masks.shape, found.areas.tolist()
-        ((4, 64, 96), [0, 0, 0, 0])
+        >>> model = sever.load("saved/mine")
+        >>> found = model.inspect("strip.png")
+        >>> found.masks.shape, found.areas.shape, found.probabilities.dtype
+        ((4, 64, 96), (4,), dtype('float32'))
+        >>> import numpy as np
+        >>> [each.masks.shape for each in model.inspect([np.zeros((32, 64), np.uint8), "strip.png"])]
+        [(4, 32, 64), (4, 64, 96)]
         """
         if isinstance(images, str | Path | np.ndarray):
             return self.inspect([images], members)[0]
@@ -158,10 +161,10 @@ class Model:
         `Inspection.name` is the path within the folder. Raises InputError for a folder without images, or with one
         that can't be read.
 
-        >>> model = sever.load(run)
-        >>> for found in model.inspect_folder(folder):
-        ...     print(found.name, found.areas.sum())
-        strip.png 0
+        >>> model = sever.load("saved/mine")
+        >>> for found in model.inspect_folder("images"):
+        ...     print(found.name, found.masks.shape)
+        strip.png (4, 64, 96)
         """
         table, _ = read_images(
             Path(folder), self.classes, include=tuple(include), max_pixels=self.config.data.max_pixels

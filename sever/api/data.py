@@ -1,0 +1,126 @@
+"""Whole sets of images: made, predicted into files, scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from sever.config import MAX_PIXELS
+from sever.data.synthetic import SynthSettings
+from sever.errors import InputError
+from sever.pipeline.evaluate import Truth, evaluate_run, evaluate_submission
+from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.predict import PredictedImages, Source, predict_images
+from sever.pipeline.synth import synthesize
+
+
+def synth(
+    output: str | Path,
+    *,
+    train: int = 400,
+    test: int = 100,
+    height: int = 256,
+    width: int = 1600,
+    frequencies: Literal["real", "balanced"] = "real",
+    form: Literal["combined", "separate"] = "combined",
+    seed: int = 0,
+    workers: int = 0,
+) -> Path:
+    """Make a synthetic data set of steel strip with exact masks, in the Severstal competition's layout.
+
+    `train`, `test`: numbers of images; the test images' labels go to test_labels.csv. `height`, `width`: pixels.
+    `frequencies`: of classes, real (as in the competition) or balanced. `form`: of the CSV files, combined or separate.
+    `workers`: processes; 0 is one for each core. The same seed makes the same images.
+
+    Raises InputError for a size that is too small, and for a folder that holds something else.
+
+    >>> sever.synth("strip", train=3, test=1, height=64, width=96, workers=1).as_posix()
+    'strip'
+    """
+    settings = SynthSettings(train, test, height, width, seed, frequencies=frequencies, csv_form=form, workers=workers)
+    return synthesize(Path(output), settings)
+
+
+def predict(
+    model: str | Path,
+    images: str | Path | None = None,
+    output: str | Path = "out",
+    *,
+    data: str | Path | None = None,
+    split: str = "test",
+    include: Sequence[str] = (),
+    form: str = "combined",
+    sheet: int = 12,
+    skip_bad: bool = False,
+    overwrite: bool = False,
+    minutes: float | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    flips: Sequence[str] | None = None,
+    batch_size: int | None = None,
+    max_pixels: int | None = None,
+) -> PredictedImages:
+    """Predict a folder of images into files: probs/ID.png, submission.csv and sheet.png; for results in memory take
+    `sever.load` and `Model.inspect_folder`. What an interrupted prediction left is not predicted again.
+
+    `model`: as in `sever.load`. `images`: a folder, or one image; or else `data`: the root of a data set, of which
+    `split` (train, test). `include`: only images that match one of these globs. `form`: of submission.csv, combined or
+    separate. `sheet`: images drawn into sheet.png. `skip_bad`: leave bad images out, and list them. `overwrite`:
+    replace the maps of another model. `minutes`: end within so many, without flips and then members if need be.
+    Returns what was found: `folder`, `images`, `found_per_class`, `result` (the CSV), `left_out`.
+
+    Raises InputError for images that can't be read, and for a folder that holds another prediction.
+
+    >>> done = sever.predict("saved/mine", "images", "out")
+    >>> done.images, done.result.as_posix()
+    (1, 'out/submission.csv')
+    """
+    source = Source(_path(images), _path(data), split, tuple(include), skip_bad)
+    chosen = None if flips is None else tuple(flips)
+    options = InferenceOptions(device, precision, chosen, batch_size, max_pixels)
+    return predict_images(Path(model), source, Path(output), form, options, sheet, overwrite, minutes)
+
+
+def evaluate(
+    model: str | Path | None = None,
+    *,
+    submission: str | Path | None = None,
+    data: str | Path | None = None,
+    labels: str | Path | None = None,
+    include: Sequence[str] = (),
+    num_classes: int | None = None,
+    output: str | Path | None = None,
+    device: str = "auto",
+    precision: str | None = None,
+    max_pixels: int | None = None,
+) -> dict[str, Any]:
+    """Score a model, or a submission's CSV, against labels.
+
+    `model`: as in `sever.load`; without `data` a run is scored on the images that it held out. `data`: the root of a
+    data set with labels. `labels`: a CSV of the test images' labels. `include`: only images that match one of these
+    globs. `num_classes`: where data and labels don't say it. `output`: a folder for scores.json, images.csv, sheet.png.
+    Returns the scores: `dice` (mean over images and classes), `dice_all_empty`, `dice_per_class`, `mean_iou`, ... Of a
+    classifier `label_ap`, `label_auc` and `label_f1`, and of a segmenter that also labels images the same in `labels`.
+
+    Raises InputError where labels and predictions don't fit together.
+
+    >>> scores = sever.evaluate("saved/mine", data="data", labels="data/test_labels.csv")
+    >>> scores["images"], scores["classes"]
+    (2, ['1', '2', '3', '4'])
+    """
+    if (submission is None) == (model is None):
+        raise InputError("give either a submission to score, or a model")
+    if data is None and (labels is not None or include):
+        raise InputError("labels and include are about the images of a data set: give its root as data, too")
+    truth = Truth(Path(data), _path(labels), tuple(include), num_classes) if data is not None else None
+    if model is not None:
+        options = InferenceOptions(device, precision, max_pixels=max_pixels)
+        return evaluate_run(Path(model), truth, _path(output), options)
+    if truth is None or submission is None:
+        raise InputError("a submission is scored against labels: give data, and labels for test images")
+    return evaluate_submission(Path(submission), truth, _path(output), max_pixels or MAX_PIXELS)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,0 +1,75 @@
+"""`sever predict`: a shell around `sever.predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.application import app
+from sever.cli.options import (
+    CsvForm,
+    Device,
+    Flip,
+    Include,
+    MaxPixels,
+    Output,
+    PrecisionOption,
+    RunPath,
+    SkipBad,
+    Split,
+)
+from sever.cli.output import say
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    output: Output,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, searched recursively, or one image.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, instead of --images.")] = None,
+    split: Annotated[Split, typer.Option(help="With --data: which images.")] = Split.test,
+    include: Include = None,
+    form: Annotated[CsvForm, typer.Option(help="Form of submission.csv.")] = CsvForm.combined,
+    flip: Annotated[
+        list[Flip] | None,
+        typer.Option(help="Also average over this flip; repeatable; `none` for no flip at all."),
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per batch.", min=1)] = None,
+    sheet: Annotated[int, typer.Option(help="Draw this many images with found defects into sheet.png.", min=0)] = 12,
+    skip_bad: SkipBad = False,
+    max_pixels: MaxPixels = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the maps of another run in the output folder.")] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Finish within this many minutes: drops flips, then models, if necessary.", min=0.001),
+    ] = None,
+    precision: PrecisionOption = None,
+    device: Device = "auto",
+) -> None:
+    """Predict probability maps (probs/ID.png) and submission.csv. An interrupted prediction resumes where it stopped.
+
+    Example: `sever predict -r saved/lite0-unet --images my/images -o out`
+    """
+    import sever
+
+    done = sever.predict(
+        run,
+        images,
+        output,
+        data=data,
+        split=split.value,
+        include=include or (),
+        form=form.value,
+        sheet=sheet,
+        skip_bad=skip_bad,
+        overwrite=overwrite,
+        minutes=minutes,
+        device=device,
+        precision=precision,
+        flips=None if flip is None else [name.value for name in flip if name is not Flip.none],
+        batch_size=batch_size,
+        max_pixels=max_pixels,
+    )
+    say(done)

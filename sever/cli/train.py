@@ -1,0 +1,81 @@
+"""`sever train`: train experiments, or resume one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sever.cli.application import app
+from sever.cli.logs import logs
+from sever.cli.options import (
+    DataRoot,
+    Device,
+    PrecisionOption,
+    Set,
+    SkipBad,
+    load_experiments,
+)
+from sever.errors import InputError
+
+
+@app.command()
+def train(
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", help="Experiment YAML; give several to train one after another."),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", "-r", help="Resume this run, or from this checkpoint, exactly.")
+    ] = None,
+    data: DataRoot = None,
+    set_: Set = None,
+    saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
+    seed: Annotated[int | None, typer.Option(help="Override train.seed.")] = None,
+    precision: PrecisionOption = None,
+    skip_bad: SkipBad = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="With -r: train to this many epochs in all; the learning rate's schedule is stretched.", min=1
+        ),
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP.
+
+    Examples: `sever train -c experiments/lite0-unet.yml`, `sever train -c experiments/lite0-unet.yml --data data/mine
+    --set name=mine --set train.epochs=20`, `sever train -r saved/lite0-unet`; in two processes:
+    `torchrun --nproc-per-node 2 -m sever train -c experiments/lite0-unet.yml`
+    """
+    if bool(config) == (run is not None):
+        raise InputError("give either -c CONFIG (one or more) to start, or -r RUN to resume")
+    if run is not None:
+        if skip_bad or set_ or any(value is not None for value in (data, seed, precision)):
+            raise InputError(
+                "a resumed run keeps its own settings: leave --data, --set, --seed, --precision and --skip-bad out"
+            )
+        from sever.pipeline.train import resume
+        from sever.progress import give
+        from sever.store import find_run
+
+        logs.use_those_of(find_run(run)[0].folder)
+        give(resume(run, device, epochs).folder)
+        return
+    if epochs is not None:
+        raise InputError("--epochs goes on with a run (-r) beyond its end; for a new one say --set train.epochs=N")
+    experiments = load_experiments(
+        config or [],
+        set_,
+        data__root=data,
+        data__skip_bad=skip_bad or None,
+        train__seed=seed,
+        train__precision=precision,
+    )
+    from sever.pipeline.train import train_experiment
+    from sever.progress import give
+
+    for experiment in experiments:
+        logs.use(experiment.log)
+        give(train_experiment(experiment, saved, device).folder)
