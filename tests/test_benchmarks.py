@@ -22,6 +22,7 @@ WITH_RATIO = [
     "choose_submissions",
     "damage",
     "duplicates",
+    "export",
     "label_doubts",
     "loader",
     "mixed_precision",

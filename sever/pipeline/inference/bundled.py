@@ -1,30 +1,55 @@
-"""A bundle as a tree of networks: each network's graph in a runtime, and around it what the manifest says; no torch."""
+"""A bundle as a Model: each network's graph in a runtime, and around it what the manifest says; imports no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
+from sever.config import ExperimentConfig, parse_config
+from sever.config.overrides import with_overrides
 from sever.decide.ensemble import Blend
-from sever.decide.prediction import Forward, Predict
+from sever.decide.rules import resolve_rules
 from sever.decide.windows import Windows
 from sever.deliver.runtime.backends import BACKENDS, Backend
 from sever.errors import InputError
+from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, Network
-from sever.store.bundle.bundle import Bundle
+from sever.pipeline.inference.options import InferenceOptions
+from sever.progress import detail
+from sever.reading import parse_yaml
+from sever.store.bundle.bundle import SETTINGS, Bundle
 from sever.store.bundle.manifest import BackendRecord, BundleRecord, NetworkRecord, NodeRecord
+from sever.store.bundle.unpacked import torch_path
 from sever.store.origin import digest_of
 from sever.store.records import BlendValues
 
 TORCH = "torch"
+# Where Linux shows the GPUs that torch would use.
+_GPU = Path("/proc/driver/nvidia/gpus")
 
 
-def choose_backend(bundle: Bundle, wanted: str | None = None, with_torch: bool = False) -> str:
-    """The backend to run in: the one that is wanted, else the quickest of full precision that is here, else torch.
+def load_bundle(path: Path, options: InferenceOptions) -> Model:
+    """The model of a bundle, in the backend that the options name or that suits best. Raises InputError."""
+    bundle = Bundle.open(path)
+    backend = choose_backend(bundle, options)
+    detail(f"{path}: in {backend}")
+    if backend != TORCH:
+        return bundle_model(bundle, backend, options)
+    from sever.pipeline.inference.load import load_model
 
-    `with_torch`: whether torch is here. Raises InputError where there is none, or the wanted one can't run.
-    """
-    faults = {name: fault_of(bundle, name, with_torch) for name in (*BACKENDS, TORCH)}
+    return load_model(torch_path(path), options)
+
+
+def bundle_draws_masks(path: Path) -> bool:
+    return Bundle.open(path).manifest.draws_masks
+
+
+def choose_backend(bundle: Bundle, options: InferenceOptions) -> str:
+    """The wanted backend; else torch on a GPU; else the quickest of full precision that is here; else torch, and the
+    quickest of lower precision. Raises InputError where there is none, or the wanted one can't run."""
+    faults = {name: fault_of(bundle, name) for name in (*BACKENDS, TORCH)}
+    wanted = options.backend or (TORCH if _is_for_torch(options) else None)
     if wanted is not None:
         if wanted not in faults:
             raise InputError(f"unknown backend {wanted!r}; there are {', '.join(faults)}")
@@ -35,16 +60,18 @@ def choose_backend(bundle: Bundle, wanted: str | None = None, with_torch: bool =
     if not able:
         why = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
         raise InputError(f"{bundle.place} can't run here. {why}")
+    if TORCH in able and _GPU.is_dir() and options.device == "auto":
+        return TORCH
     return min(able, key=lambda name: (_rank(name), -_speed(bundle.manifest, name)))
 
 
-def fault_of(bundle: Bundle, name: str, with_torch: bool) -> str | None:
+def fault_of(bundle: Bundle, name: str) -> str | None:
     """Why the bundle can't run in a backend here; None where it can."""
     manifest = bundle.manifest
     if name == TORCH:
         if manifest.torch is None:
             return "it holds no weights for torch"
-        return None if with_torch else "torch is not installed here: pip install 'sever[train]'"
+        return None if find_spec("torch") else "torch is not installed here: pip install 'sever[train]'"
     backend = BACKENDS[name]
     has = [backend.graph in network.graphs for network in manifest.networks]
     if not any(has) or (backend.graph == "onnx" and not all(has)):
@@ -55,59 +82,76 @@ def fault_of(bundle: Bundle, name: str, with_torch: bool) -> str | None:
     return backend.fault()
 
 
-def network_of(
-    bundle: Bundle, backend: str, flips: Sequence[str] | None = None, batch_size: int | None = None
-) -> AnyNetwork:
-    """The bundle's networks in a backend, and their blends. What is None stays as it was exported.
-
-    Takes images of `manifest.channels`. Raises InputError where a graph can't be read.
-    """
-    changes = {"flips": flips if flips is None else tuple(flips), "batch_size": batch_size}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    networks = [
-        as_network(network.model_copy(update=changes), forward_of(bundle, network, BACKENDS[backend]), str(at))
-        for at, network in enumerate(bundle.manifest.networks)
+def bundle_model(bundle: Bundle, backend: str, options: InferenceOptions | None = None) -> Model:
+    """The bundle in one backend, whether the certificate has it or not. Raises InputError for a graph that is none."""
+    options = options or InferenceOptions()
+    manifest = bundle.manifest
+    config = _config(bundle, options)
+    found = [
+        _network(bundle, at, network, backend, options) for at, network in enumerate(manifest.networks)
     ]
-    return _node(bundle.manifest.model, networks, "0")
+    rules = resolve_rules(manifest.rules, len(manifest.class_names))
+    of_all = next(network for network in manifest.networks if network.channels == manifest.channels)
+    facts = DatasetFacts(manifest.class_names, of_all.mean, of_all.std)
+    return Model(bundle.place, _whole(manifest.model, found, Path("model")), rules, config, facts)
 
 
-def _node(node: NodeRecord, networks: Sequence[Network], path: str) -> AnyNetwork:
-    """A node of the tree of networks; members are named by their places."""
+def windows_of(network: NetworkRecord) -> Windows:
+    return Windows(network.tile, network.tile_overlap, network.size_multiple, network.flips, network.batch_size)
+
+
+def _network(bundle: Bundle, at: int, network: NetworkRecord, backend: str, options: InferenceOptions) -> Network:
+    """One network in a backend, with its tiles, padding and flips."""
+    changes = {"flips": options.flips, "batch_size": options.batch_size}
+    record = network.model_copy(update={name: value for name, value in changes.items() if value is not None})
+    said = record.model_dump(mode="json", exclude={"graphs", "batch_size", "name"})
+    name = _graph(network, BACKENDS[backend])
+    weights = bundle.read(f"{name.removesuffix('.xml')}.bin") if name.endswith(".xml") else None
+    forward = BACKENDS[backend].forward(bundle.read(name), weights, len(bundle.manifest.class_names))
+    return Network(
+        forward,
+        windows_of(record),
+        record.channels,
+        record.draws_masks,
+        record.labels_images,
+        Path("networks") / str(at),
+        digest_of({"backend": backend, "network": said, "significant_bits": bundle.manifest.significant_bits}),
+    )
+
+
+def _whole(node: NodeRecord, networks: list[Network], path: Path) -> AnyNetwork:
     if node.blend is None:
         assert node.network is not None
         return networks[node.network]
-    members = (_node(member, networks, f"{path}.{at}") for at, member in enumerate(node.members))
-    return Ensemble(tuple(members), blend_of(node.blend), Path(f"blend-{path}"))
-
-
-def forward_of(bundle: Bundle, network: NetworkRecord, backend: Backend) -> Forward:
-    """One network's graph in a backend."""
-    name = _graph(network, backend)
-    assert name is not None
-    weights = bundle.read(f"{name.removesuffix('.xml')}.bin") if name.endswith(".xml") else None
-    return backend.forward(bundle.read(name), weights, len(bundle.manifest.class_names))
-
-
-def as_network(network: NetworkRecord, forward: Forward, name: str = "") -> Network:
-    """A graph that is loaded, with its tiles, padding and flips."""
-    windows = Windows(
-        network.tile, network.tile_overlap, network.size_multiple, tuple(network.flips), network.batch_size
-    )
-    identity = digest_of(network.model_dump(mode="json", exclude={"graphs", "batch_size"}))
-    return Network(forward, windows, network.channels, network.draws_masks, network.labels_images, Path(name), identity)
-
-
-def predict_by(network: NetworkRecord, forward: Forward) -> Predict:
-    return as_network(network, forward).predict
+    members = [_whole(member, networks, path / str(at)) for at, member in enumerate(node.members)]
+    return Ensemble(tuple(members), blend_of(node.blend), path)
 
 
 def blend_of(values: BlendValues) -> Blend:
     return Blend(values.kind, values.weights, values.power, values.ranks)
 
 
-def _graph(network: NetworkRecord, backend: Backend) -> str | None:
+def _config(bundle: Bundle, options: InferenceOptions) -> ExperimentConfig:
+    """The settings of the first network, but for what the manifest says of the whole."""
+    manifest = bundle.manifest
+    values = parse_yaml(bundle.read(SETTINGS).decode("utf-8", "replace"), f"{bundle.place}, {SETTINGS}")
+    if not isinstance(values, dict):
+        raise InputError(f"{bundle.place}, {SETTINGS} holds no settings; export the model again")
+    overrides = options.overrides() | {
+        "data.significant_bits": manifest.significant_bits,
+        "data.max_pixels": options.max_pixels or manifest.max_pixels,
+    }
+    return parse_config(with_overrides(values, overrides), f"{bundle.place}, {SETTINGS}")
+
+
+def _graph(network: NetworkRecord, backend: Backend) -> str:
     """The graph's part; a network that int8 does not suit stays in bf16."""
-    return network.graphs.get(backend.graph) or network.graphs.get("onnx")
+    return network.graphs.get(backend.graph) or network.graphs["onnx"]
+
+
+def _is_for_torch(options: InferenceOptions) -> bool:
+    """Whether what is wanted is what only torch knows."""
+    return options.precision is not None or options.device not in ("auto", "cpu")
 
 
 def _rank(name: str) -> int:
