@@ -60,6 +60,7 @@ def predict(
     flips: Sequence[str] | None = None,
     batch_size: int | None = None,
     max_pixels: int | None = None,
+    backend: str | None = None,
 ) -> PredictedImages:
     """Predict a folder of images into files: probs/ID.png, submission.csv and sheet.png; for results in memory take
     `sever.load` and `Model.inspect_folder`. What an interrupted prediction left is not predicted again.
@@ -78,7 +79,7 @@ def predict(
     """
     source = Source(_path(images), _path(data), split, tuple(include), skip_bad)
     chosen = None if flips is None else tuple(flips)
-    options = InferenceOptions(device, precision, chosen, batch_size, max_pixels)
+    options = InferenceOptions(device, precision, chosen, batch_size, max_pixels, backend)
     return predict_images(Path(model), source, Path(output), form, options, sheet, overwrite, minutes)
 
 

@@ -17,6 +17,7 @@ def load(
     precision: str | None = None,
     flips: Sequence[str] | None = None,
     batch_size: int | None = None,
+    backend: str | None = None,
 ) -> Model:
     """A trained model, ready to inspect images.
 
@@ -24,7 +25,8 @@ def load(
     cross-validation (its folds answer as one) or of a blend, or a bundle of `sever export`.
     `device`: auto, cpu, or what torch calls an accelerator. `precision`: bf16, fp16 or no (full). `flips`: averaged
     with the plain image, of width, height and both; [] for none. `batch_size`: images, or tiles, that go through the
-    network together. What is None stays as the model was configured.
+    network together. `backend`: of a bundle, what it runs in: onnx, openvino-f32, openvino-bf16, openvino-int8 or torch.
+    What is None stays as the model was configured.
 
     Raises InputError for what is no model, is damaged, or can't be computed here.
 
@@ -40,4 +42,4 @@ def load(
     sever.errors.InputError: ...saved/yours does not exist; give a run's folder (saved/NAME/TIMESTAMP) or one of its ...
     """
     chosen = None if flips is None else tuple(flips)
-    return load_model(Path(path), InferenceOptions(device, precision, chosen, batch_size))
+    return load_model(Path(path), InferenceOptions(device, precision, chosen, batch_size, backend=backend))

@@ -65,6 +65,23 @@ RunPath = Annotated[
     Path,
     typer.Option("--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."),
 ]
+ModelPath = Annotated[
+    Path,
+    typer.Option(
+        "--run",
+        "--model",
+        "-r",
+        help="A bundle, a run's folder (its best checkpoint), a checkpoint's folder, a cross-validation, a blend, or "
+        "saved/NAME.",
+    ),
+]
+BackendOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a bundle: onnx, openvino-f32, openvino-bf16, openvino-int8 or torch; by default torch on a GPU, else "
+        "the fastest of full precision."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto (the best available), cpu, cuda, cuda:1, mps.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output instead of a table.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]

@@ -9,14 +9,15 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import (
+    BackendOption,
     CsvForm,
     Device,
     Flip,
     Include,
     MaxPixels,
+    ModelPath,
     Output,
     PrecisionOption,
-    RunPath,
     SkipBad,
     Split,
 )
@@ -25,7 +26,7 @@ from sever.cli.output import say
 
 @app.command()
 def predict(
-    run: RunPath,
+    run: ModelPath,
     output: Output,
     images: Annotated[Path | None, typer.Option(help="Folder of images, searched recursively, or one image.")] = None,
     data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, instead of --images.")] = None,
@@ -47,6 +48,7 @@ def predict(
     ] = None,
     precision: PrecisionOption = None,
     device: Device = "auto",
+    backend: BackendOption = None,
 ) -> None:
     """Predict probability maps (probs/ID.png) and submission.csv. An interrupted prediction resumes where it stopped.
 
@@ -71,5 +73,6 @@ def predict(
         flips=None if flip is None else [name.value for name in flip if name is not Flip.none],
         batch_size=batch_size,
         max_pixels=max_pixels,
+        backend=backend,
     )
     say(done)

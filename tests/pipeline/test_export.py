@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import sever
-from evidence_maker import make_evidence
 from run_maker import make_blend, make_run
 
+from sever.data.rle import decode
 from sever.deliver.runtime import backends
 from sever.errors import InputError
 from sever.pipeline.export import make
@@ -22,6 +22,8 @@ from sever.store.bundle.bundle import Bundle
 from sever.store.bundle.manifest import BundleRecord
 
 FULL = ("onnx", "openvino-f32")
+# Of 295,000 pixels of six images: random weights say about a half everywhere, and float32 has its last digit.
+MOST_TIES = 10
 QUICK = ExportOptions(images=4, calibration=4, backends=(*FULL, "openvino-bf16", "torch"))
 
 
@@ -52,12 +54,21 @@ def submission(model: Path, images: Path, out: Path, *more: str) -> str:
     return (out / "submission.csv").read_text()
 
 
+def differing_pixels(one: str, other: str) -> int:
+    """Of all rows of two submissions of the same images."""
+    rows = [dict(line.split(",") for line in text.splitlines()[1:]) for text in (one, other)]
+    assert rows[0].keys() == rows[1].keys()
+    return sum(int((decode(rows[0][key], 64, 192) != decode(rows[1][key], 64, 192)).sum()) for key in rows[0])
+
+
 def test_the_file_answers_as_the_run_does(bundle: Path, run: Path, strip_root: Path, tmp_path: Path) -> None:
     images = strip_root / "test_images"
     ours = submission(run, images, tmp_path / "torch", "--device", "cpu")
     assert ours.count("\n") > 1
-    for backend in ("torch", *FULL):
-        assert submission(bundle, images, tmp_path / backend, "--backend", backend) == ours, backend
+    assert submission(bundle, images, tmp_path / "unpacked", "--backend", "torch") == ours
+    for backend in FULL:
+        theirs = submission(bundle, images, tmp_path / backend, "--backend", backend)
+        assert differing_pixels(ours, theirs) <= MOST_TIES, backend
 
 
 def test_its_manifest_says_what_is_in_it(bundle: Path, run: Path) -> None:
@@ -89,9 +100,7 @@ def test_inspect_shows_it_and_refuses_a_damaged_one(
     assert "does not end with its seal" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_verify_repeats_the_certificate(
-    bundle: Path, strip_root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_verify_repeats_the_certificate(bundle: Path, strip_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sever("verify", bundle, "--images", strip_root / "test_images", "--json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["reference"] == "torch in full precision"
@@ -152,21 +161,20 @@ def test_verify_finds_a_machine_that_answers_otherwise(
 
 
 def test_a_blend_with_a_gate_of_its_own(strip_root: Path, tmp_path: Path) -> None:
-    """A cross-validation and a run, of which one reads colours, and a classifier that gates."""
-    evidence = make_evidence(tmp_path / "five", strip_root)
+    """A run twice, with weights, and a classifier that gates."""
     gate = {"task": "classify", "encoder": "mobilenet_v2", "weights": "none"}
     members = [
         make_run(tmp_path / "one" / "1", strip_root, 3, flips=["height"]),
         make_run(tmp_path / "gate" / "1", strip_root, 4, model=gate),
     ]
     blend = make_blend(tmp_path / "final", [*members, members[0]], weights=(1.0, 2.0), gate={"kind": "multiply"})
-    del evidence
     options = ExportOptions(data=strip_root, images=3, backends=("onnx", "torch"))
     manifest = export_model(blend, tmp_path / "model.sever", options)
     assert [network.draws_masks for network in manifest.networks] == [True, False, True]
     images = strip_root / "test_images"
     ours = submission(blend, images, tmp_path / "torch", "--device", "cpu")
-    assert submission(tmp_path / "model.sever", images, tmp_path / "onnx", "--backend", "onnx") == ours
+    theirs = submission(tmp_path / "model.sever", images, tmp_path / "onnx", "--backend", "onnx")
+    assert differing_pixels(ours, theirs) <= MOST_TIES
     assert (tmp_path / "onnx" / "labels.csv").is_file()
 
 
@@ -194,7 +202,8 @@ def test_int8_is_calibrated_on_training_images(
     assert manifest.networks[0].graphs["openvino-int8"] == "networks/0/int8.xml"
     sizes = {name: part.bytes for name, part in manifest.parts.items()}
     assert sizes["networks/0/int8.bin"] < 0.6 * sizes["networks/0/network.onnx"]
-    assert submission(tmp_path / "model.sever", strip_root / "test_images", tmp_path / "out", "--backend", "openvino-int8")
+    images = strip_root / "test_images"
+    assert submission(tmp_path / "model.sever", images, tmp_path / "out", "--backend", "openvino-int8")
 
 
 def test_what_can_not_be_exported_is_told_before_the_work(
@@ -227,5 +236,3 @@ def test_damage_in_a_certificate_is_told(bundle: Path) -> None:
     values["certificate"]["backends"][0]["pixels_changed"] = 2
     with pytest.raises(InputError, match="pixels_changed"):
         BundleRecord.parse(json.dumps(values), "a bundle")
-
-

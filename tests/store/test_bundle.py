@@ -29,6 +29,8 @@ NETWORK: dict[str, Any] = {
     "encoder": "resnet18",
     "weights_sha256": "0" * 64,
     "channels": 1,
+    "mean": [0.35],
+    "std": [0.15],
     "draws_masks": True,
     "labels_images": False,
     "size_multiple": 32,

@@ -65,7 +65,7 @@ def licences_of(trained: TrainedModel, licence: str) -> tuple[LicenceRecord, ...
     return tuple(dict.fromkeys(found))
 
 
-def statistics_of(table: ImageTable, trained: TrainedModel, brightness: Sequence[float]) -> StatisticsRecord:
+def statistics_of(table: ImageTable, brightness: Sequence[float]) -> StatisticsRecord:
     """Of the training images; `brightness`: mean of some of them, 0..255."""
     present = table.has_class()
     sizes: dict[tuple[int, int], int] = {}
@@ -86,8 +86,6 @@ def statistics_of(table: ImageTable, trained: TrainedModel, brightness: Sequence
         clean_images=int((~present.any(axis=1)).sum()),
         classes=tuple(classes),
         sizes=tuple((height, width, count) for (height, width), count in common),
-        mean=trained.first.facts.mean,
-        std=trained.first.facts.std,
         brightness=None if quantiles is None else tuple(quantiles),
     )
 

@@ -25,12 +25,12 @@ from sever.pipeline.export.images import LabelledImages, proof_images, training_
 from sever.pipeline.export.int8 import quantised
 from sever.pipeline.export.stage import stage_model
 from sever.pipeline.export.trained import TrainedModel, read_trained
-from sever.pipeline.inference.bundled import TORCH, network_of
+from sever.pipeline.inference.bundled import TORCH, bundle_model
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.progress import tell
 from sever.store import Evidence
-from sever.store.bundle.bundle import CARD, Bundle, write_bundle
+from sever.store.bundle.bundle import CARD, SETTINGS, Bundle, write_bundle
 from sever.store.bundle.container import MANIFEST
 from sever.store.bundle.manifest import BundleRecord, NetworkRecord, ScoresRecord, StatisticsRecord
 
@@ -91,6 +91,7 @@ def _raise_unless_installed(backends: Sequence[str]) -> None:
 def _lay_out(trained: TrainedModel, folder: Path, options: ExportOptions) -> BundleRecord:
     """All parts as files, and the manifest, before anything is proved."""
     start = stage_model(trained.path, folder / TORCH) if TORCH in options.backends else None
+    write_text(folder / SETTINGS, trained.first.settings_text())
     able = _has_training_images(trained)
     networks = [_network(trained, at, folder, options, able) for at in range(len(trained.networks))]
     manifest = manifest_of(trained, networks, start, options.licence)
@@ -145,7 +146,7 @@ def _prove(
 def _contenders(trained: TrainedModel, bundle: Bundle, options: ExportOptions) -> dict[str, Contender]:
     has_int8 = any(INT8 in network.graphs for network in bundle.manifest.networks)
     found = {
-        name: Contender(network_of(bundle, name).predict, BACKENDS[name].version(), BACKENDS[name].is_full)
+        name: Contender(bundle_model(bundle, name).network.predict, BACKENDS[name].version(), BACKENDS[name].is_full)
         for name in options.backends
         if name in BACKENDS and (name != INT8 or has_int8)
     }
@@ -176,7 +177,8 @@ def _without_refused(manifest: BundleRecord, left: Sequence[str]) -> BundleRecor
 def _parts(folder: Path, manifest: BundleRecord) -> dict[str, bytes | Path]:
     """The files that the manifest speaks of, and the card."""
     graphs = [graph for network in manifest.networks for graph in network.graphs.values()]
-    wanted = {*graphs, *(f"{graph.removesuffix('.xml')}.bin" for graph in graphs if graph.endswith(".xml")), CARD}
+    weights = [f"{graph.removesuffix('.xml')}.bin" for graph in graphs if graph.endswith(".xml")]
+    wanted = {*graphs, *weights, CARD, SETTINGS}
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     return {name: folder / name for name in names if name in wanted or name.startswith(f"{TORCH}/")}
 
@@ -198,7 +200,7 @@ def _statistics(trained: TrainedModel) -> StatisticsRecord:
     )
     read = ImageReader.of(trained.first.config.data, 1)
     rows = np.linspace(0, len(table) - 1, min(len(table), SAMPLE_IMAGES)).astype(int)
-    return statistics_of(table, trained, [float(read(table.path(int(row))).mean()) for row in rows])
+    return statistics_of(table, [float(read(table.path(int(row))).mean()) for row in rows])
 
 
 def _scores(trained: TrainedModel, images: LabelledImages, comparison: Comparison) -> ScoresRecord | None:

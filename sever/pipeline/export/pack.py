@@ -11,7 +11,7 @@ from sever.pipeline.export.card import model_card
 from sever.pipeline.export.describe import manifest_of
 from sever.pipeline.export.stage import stage_model
 from sever.pipeline.export.trained import model_name, read_trained
-from sever.store.bundle.bundle import CARD, TORCH, write_bundle
+from sever.store.bundle.bundle import CARD, SETTINGS, TORCH, write_bundle
 from sever.store.bundle.manifest import BundleRecord
 
 BUNDLE = "model.sever"
@@ -31,5 +31,6 @@ def pack_model(path: Path, file: Path, epochs: Sequence[int] = (), licence: str 
         manifest = manifest_of(trained, networks, start, licence)
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         parts: dict[str, bytes | Path] = {f"{TORCH}/{each.relative_to(folder).as_posix()}": each for each in files}
-        write_bundle(file, manifest, parts | {CARD: model_card(manifest).encode()})
+        texts = {CARD: model_card(manifest), SETTINGS: trained.first.settings_text()}
+        write_bundle(file, manifest, parts | {name: text.encode() for name, text in texts.items()})
     return manifest

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from sever.config import ExperimentConfig, RuleSettings, load_config
 from sever.errors import InputError
 from sever.models.checkpoint import load_weights
 from sever.models.network import PixelNetwork
+from sever.pipeline.export.stage import without_places
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.load import evidence_members
 from sever.pipeline.inference.trained import new_network
+from sever.reading import read_yaml
 from sever.store import Evidence, Run, find_run, fingerprint, read_rules
 from sever.store.bundle.manifest import NetworkRecord, NodeRecord
 from sever.store.checkpoints import load_weights_file
@@ -52,6 +56,8 @@ class TrainedNetwork:
             encoder=model.encoder,
             weights_sha256=fingerprint(self.checkpoint),
             channels=self.facts.channels,
+            mean=self.facts.mean,
+            std=self.facts.std,
             draws_masks=self.draws_masks,
             labels_images=self.labels_images,
             size_multiple=size_multiple,
@@ -60,6 +66,10 @@ class TrainedNetwork:
             batch_size=predict.batch_size,
             flips=predict.flips,
         )
+
+    def settings_text(self) -> str:
+        """Its settings as YAML, without places at home."""
+        return yaml.safe_dump(without_places(read_yaml(self.run.config_file)), sort_keys=False, allow_unicode=True)
 
 
 @dataclass(frozen=True)

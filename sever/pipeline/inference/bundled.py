@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from sever.config import ExperimentConfig, parse_config
 from sever.config.overrides import with_overrides
 from sever.decide.ensemble import Blend
+from sever.decide.prediction import Forward, Predict
 from sever.decide.rules import resolve_rules
 from sever.decide.windows import Windows
 from sever.deliver.runtime.backends import BACKENDS, Backend
@@ -38,7 +41,7 @@ def load_bundle(path: Path, options: InferenceOptions) -> Model:
         return bundle_model(bundle, backend, options)
     from sever.pipeline.inference.load import load_model
 
-    return load_model(torch_path(path), options)
+    return load_model(torch_path(path), replace(options, backend=None))
 
 
 def bundle_draws_masks(path: Path) -> bool:
@@ -87,9 +90,7 @@ def bundle_model(bundle: Bundle, backend: str, options: InferenceOptions | None 
     options = options or InferenceOptions()
     manifest = bundle.manifest
     config = _config(bundle, options)
-    found = [
-        _network(bundle, at, network, backend, options) for at, network in enumerate(manifest.networks)
-    ]
+    found = [_network(bundle, at, network, backend, options) for at, network in enumerate(manifest.networks)]
     rules = resolve_rules(manifest.rules, len(manifest.class_names))
     of_all = next(network for network in manifest.networks if network.channels == manifest.channels)
     facts = DatasetFacts(manifest.class_names, of_all.mean, of_all.std)
@@ -98,6 +99,11 @@ def bundle_model(bundle: Bundle, backend: str, options: InferenceOptions | None 
 
 def windows_of(network: NetworkRecord) -> Windows:
     return Windows(network.tile, network.tile_overlap, network.size_multiple, network.flips, network.batch_size)
+
+
+def predict_by(network: NetworkRecord, forward: Forward) -> Predict:
+    """A network's tiles, padding and flips around any forward."""
+    return partial(windows_of(network).predict, forward=forward)
 
 
 def _network(bundle: Bundle, at: int, network: NetworkRecord, backend: str, options: InferenceOptions) -> Network:

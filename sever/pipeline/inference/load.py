@@ -13,11 +13,12 @@ from sever.config import load_config
 from sever.decide.ensemble import Blend
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
+from sever.pipeline.inference.bundled import bundle_draws_masks, load_bundle
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import Ensemble
 from sever.pipeline.inference.options import InferenceOptions
 from sever.store import Evidence, Run, find_run, read_rules
-from sever.store.bundle.unpacked import torch_path
+from sever.store.bundle.container import is_bundle
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,14 @@ def load_model(path: Path, options: InferenceOptions | None = None) -> Model:
 
     Raises InputError for what can't be read or computed here.
     """
-    path = torch_path(path)
-    return _loader_of(path).load(path, options or InferenceOptions())
+    options = options or InferenceOptions()
+    if options.backend is not None and not is_bundle(path):
+        raise InputError(f"{path} is no bundle, and runs in torch alone: leave the backend out, or `sever export` it")
+    return _loader_of(path).load(path, options)
 
 
 def draws_masks(path: Path) -> bool:
     """Whether the model at a path draws masks; builds no network. Raises InputError for what is no model."""
-    path = torch_path(path)
     return _loader_of(path).draws_masks(path)
 
 
@@ -108,6 +110,7 @@ def _evidence_draws_masks(path: Path) -> bool:
 
 # In this order; the last takes what nothing else does, and says what is wrong with it.
 LOADERS: dict[str, Loader] = {
+    "bundle": Loader(is_bundle, load_bundle, bundle_draws_masks),
     "evidence": Loader(Evidence.is_at, _load_evidence, _evidence_draws_masks),
     "run": Loader(lambda path: True, _load_trained, _run_draws_masks),
 }

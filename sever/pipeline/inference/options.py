@@ -15,6 +15,8 @@ class InferenceOptions:
     flips: tuple[str, ...] | None = None
     batch_size: int | None = None
     max_pixels: int | None = None
+    # Of a bundle alone: what it is to run in.
+    backend: str | None = None
 
     def overrides(self) -> dict[str, Any]:
         precision = str(self.precision) if self.precision is not None else None

@@ -22,6 +22,8 @@ from sever.store.bundle.container import (
 from sever.store.bundle.manifest import BundleRecord, PartRecord
 
 CARD = "card.md"
+# Those that the first network was trained with.
+SETTINGS = "settings.yml"
 # Below it lies the model as `sever train` and its fellows leave it, less what predicting does not need.
 TORCH = "torch"
 

@@ -13,7 +13,6 @@ from sever.decide.ensemble import Blend
 from sever.decide.rules import resolve_rules
 from sever.names import fault_of
 from sever.records import Count, Part, Probability, Record, Sha256
-from sever.store.origin import digest_of
 from sever.store.records import BlendValues, IntervalRecord, Names
 
 FORMAT: Literal["sever-bundle"] = "sever-bundle"
@@ -40,6 +39,9 @@ class NetworkRecord(Part):
     encoder: str
     weights_sha256: Sha256
     channels: Channels
+    # By which its graph normalises pixels in 0..1, for information.
+    mean: PerChannel
+    std: PerChannel
     draws_masks: bool
     labels_images: bool
     size_multiple: Side
@@ -54,6 +56,8 @@ class NetworkRecord(Part):
     def _makes_sense(self) -> Self:
         if not (self.draws_masks or self.labels_images):
             raise ValueError("a network that neither draws masks nor labels images is none")
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError(f"it has {len(self.mean)} means, {len(self.std)} deviations, {self.channels} channels")
         if len(set(self.flips)) < len(self.flips):
             raise ValueError("one of its `flips` stands twice")
         if min(self.tile) <= self.tile_overlap:
@@ -95,8 +99,6 @@ class StatisticsRecord(Part):
     classes: tuple[ClassStatistics, ...]
     # Height and width of the most frequent sizes, with their number of images.
     sizes: tuple[tuple[Side, Side, Count], ...] = ()
-    mean: PerChannel
-    std: PerChannel
     # Mean brightness of an image, 0..255: its 1 %, 50 % and 99 % quantiles over a sample of images.
     brightness: tuple[float, float, float] | None = None
 
@@ -174,12 +176,6 @@ class BundleRecord(Record):
     licences: tuple[LicenceRecord, ...] = ()
     certificate: CertificateRecord | None = None
     parts: dict[str, PartRecord]
-
-    @property
-    def identity(self) -> str:
-        """A digest of all that the probabilities depend on; the rules are applied to them afterwards."""
-        networks = [network.model_dump(mode="json", exclude={"graphs", "batch_size"}) for network in self.networks]
-        return digest_of({"networks": networks, "model": self.model.model_dump(mode="json")})
 
     @property
     def channels(self) -> Channels:
