@@ -25,8 +25,8 @@ def load(
     cross-validation (its folds answer as one) or of a blend, or a bundle of `sever export`.
     `device`: auto, cpu, or what torch calls an accelerator. `precision`: bf16, fp16 or no (full). `flips`: averaged
     with the plain image, of width, height and both; [] for none. `batch_size`: images, or tiles, that go through the
-    network together. `backend`: of a bundle, what it runs in: onnx, openvino-f32, openvino-bf16, openvino-int8 or torch.
-    What is None stays as the model was configured.
+    network together. `backend`: what a bundle runs in: onnx, openvino-f32, openvino-bf16, openvino-int8 or torch. What
+    is None stays as the model was configured.
 
     Raises InputError for what is no model, is damaged, or can't be computed here.
 

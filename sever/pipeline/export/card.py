@@ -31,7 +31,7 @@ def certificate_lines(certificate: CertificateRecord) -> list[str]:
     lines = [
         "## Parity certificate",
         "",
-        f"Compared with {certificate.reference} on {certificate.images} {certificate.of}, through the full decision "
+        f"Compared with {certificate.reference} on {certificate.images} images ({certificate.of}), through the full decision "
         f"rules, on {certificate.date}, {certificate.machine}, {certificate.threads} threads.",
         "",
         head,

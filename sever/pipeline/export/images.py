@@ -30,7 +30,7 @@ class LabelledImages:
         if len(self.table) <= most:
             return self
         rows = np.sort(np.random.default_rng(SEED).permutation(len(self.table))[:most])
-        return LabelledImages(self.table.take(rows), f"{most} of {len(self.table)} {self.of}")
+        return LabelledImages(self.table.take(rows), f"a sample of the {self.of}")
 
 
 def proof_images(trained: TrainedModel, data: Path | None) -> LabelledImages:
