@@ -31,8 +31,8 @@ def certificate_lines(certificate: CertificateRecord) -> list[str]:
     lines = [
         "## Parity certificate",
         "",
-        f"Compared with {certificate.reference} on {certificate.images} images ({certificate.of}), through the full decision "
-        f"rules, on {certificate.date}, {certificate.machine}, {certificate.threads} threads.",
+        f"Compared with {certificate.reference} on {certificate.images} images ({certificate.of}), through the full "
+        f"decision rules, on {certificate.date}, {certificate.machine}, {certificate.threads} threads.",
         "",
         head,
         "|" + "---|" * (head.count("|") - 1),
