@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 _SHOWN = 3
+_QUOTES = " '\"`\u2018\u2019\u201c\u201d"
+_SUFFIX = re.compile(r"\.[a-z][a-z0-9]{1,4}$")
 
 
 def _plain(name: str) -> str:
@@ -29,8 +33,17 @@ def _bare(name: str) -> str:
     return PurePosixPath(_plain(name)).stem
 
 
+def _core(name: str) -> str:
+    """The bare name without what programs add or change: %20, quotes, signs nobody sees, a second suffix."""
+    shown = "".join(each for each in unicodedata.normalize("NFKC", unquote(name)) if unicodedata.category(each) != "Cf")
+    core = PurePosixPath(_plain(shown.strip(_QUOTES).rstrip("."))).name
+    while (shorter := _SUFFIX.sub("", core)) != core and shorter:
+        core = shorter
+    return core
+
+
 # From the nearest to the farthest: names that are equal seen through one of them may mean the same image.
-_VIEWS: tuple[Callable[[str], str], ...] = (_plain, _without_suffix, _without_folder, _bare)
+_VIEWS: tuple[Callable[[str], str], ...] = (_plain, _without_suffix, _without_folder, _bare, _core)
 
 
 class NearNames:
@@ -83,10 +96,14 @@ def difference(name: str, other: str) -> str:
         unicodedata.normalize("NFC", other) != other
     )
     one, two = PurePosixPath(left), PurePosixPath(right)
-    kinds["folder"] = _plain(str(one.parent)) != _plain(str(two.parent))
-    kinds["suffix"] = one.suffix.casefold() != two.suffix.casefold()
+    kinds["folder"] = _plain(str(one.parent)) != _plain(str(two.parent)) or left.startswith("./")
+    kinds["suffix"] = one.suffix.strip().casefold() != two.suffix.strip().casefold() or bool(_SUFFIX.search(one.stem))
+    kinds["spaces"] = any(part != part.strip() for part in (*one.parts, *two.parts))
+    encoded = unquote(name) != name or any(unicodedata.category(each) == "Cf" for each in name)
+    kinds["encoding, or signs that nobody sees"] = encoded
+    kinds["quotes"] = name.strip().strip(_QUOTES) != name.strip()
     cased = [(one.stem, two.stem)] + [(one.suffix, two.suffix)] * (not kinds["suffix"])
     cased += [(str(one.parent), str(two.parent))] * (not kinds["folder"])
     kinds["case"] = any(a != b and a.casefold() == b.casefold() for a, b in cased)
     found = [kind for kind, there in kinds.items() if there]
-    return " and ".join(found) or "spaces"
+    return " and ".join(found) or "how its signs are written"

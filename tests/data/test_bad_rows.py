@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -58,6 +59,14 @@ MISSPELT: dict[str, Callable[[str], str]] = {
     "no folder": lambda name: name.rpartition("/")[2],
     "a dot": lambda name: f"./{name}",
     "decomposed": lambda name: unicodedata.normalize("NFD", name),
+    "of an address": lambda name: "https://line3/strip/" + quote(name),
+    "percent": lambda name: quote(name, safe="").replace(".", "%2E"),
+    "two suffixes": lambda name: name + ".jpg",
+    "another suffix behind": lambda name: name + ".bak",
+    "quotes": lambda name: f"'{name}'",
+    "hidden signs": lambda name: f"\u200b{name}\ufeff",
+    "wide signs": lambda name: name.replace(".", "\uff0e").replace("_", "\uff3f"),
+    "a dot behind": lambda name: name + ".",
 }
 # And with a row besides; None for what leaves nobody's name behind.
 SPOILT: dict[str, Callable[[Row], list[Row]]] = {
@@ -151,6 +160,13 @@ def test_the_error_names_the_image_that_a_misspelt_id_means(root: Path, kind: st
         ("cafe\u0301.jpg", "caf\u00e9.jpg", "Unicode form (NFC, NFD), though it looks the same"),
         ("D:\\x\\A.png", "a.jpg", "separators (\\ for /) and folder and suffix and case"),
         ("X/a.jpg", "x/a.jpg", "case"),
+        ("./a.jpg", "a.jpg", "folder"),
+        ("a.jpg\u00a0", "a.jpg", "spaces"),
+        ("a.jpg.jpg", "a.jpg", "suffix"),
+        ("%61%2Ejpg", "a.jpg", "suffix and encoding, or signs that nobody sees"),
+        ("\u200ba.jpg", "a.jpg", "encoding, or signs that nobody sees"),
+        ("'a.jpg'", "a.jpg", "suffix and quotes"),
+        ("a\uff0ejpg", "a.jpg", "suffix"),
     ],
 )
 def test_differences_in_words(written: str, there: str, words: str) -> None:
