@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,12 @@ def make_crossval(folder: Path, data_root: Path, folds: int = 2, seed: int = 0) 
     write_json(folder / "evidence.json", about)
     write_json(folder / "rules.json", RuleSettings(min_pixels=(7,) * 4).model_dump(mode="json"))
     return folder
+
+
+def with_folds(run: Path, strip_root: Path) -> Path:
+    """A run that knows which images it trained on and which it held out."""
+    ids = sorted(path.name for path in (strip_root / "train_images").iterdir())
+    rows = [(name, "", number % 4, "validation" if number % 4 == 0 else "train") for number, name in enumerate(ids)]
+    with (run / "folds.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image_id", "group", "fold", "part"), *rows])
+    return run

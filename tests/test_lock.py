@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCKED_EXTRAS = ("offline", "kaggle", "serve", "postgresql", "plant", "dev")
+LOCKED_EXTRAS = ("train", "offline", "kaggle", "serve", "postgresql", "plant", "dev")
 
 
 def locked() -> list[tuple[Requirement, str]]:

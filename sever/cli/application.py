@@ -23,6 +23,21 @@ from sever.errors import InputError
 LOGGER = logging.getLogger("sever")
 
 
+# Packages of the extra `train`: without them a bundle runs, and what is stored can be worked with.
+TRAINING = (
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation_models_pytorch",
+    "accelerate",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "tensorboard",
+    "jinja2",
+)
+
+
 class Level(StrEnum):
     debug = "debug"
     info = "info"
@@ -57,6 +72,10 @@ def main() -> None:
             _refuse(f"{Path(os.fsdecode(path)).absolute()}: {error.strerror}" if path else str(error.strerror))
         except MemoryError:
             _refuse("memory ran out; work on less at a time: a lower batch size, smaller tiles, fewer workers")
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in TRAINING:
+                _confess()
+            _refuse(f"this needs {error.name}, which is not installed here: pip install 'sever[train]'")
         except Exception:
             _confess()
 

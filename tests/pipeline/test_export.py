@@ -3,7 +3,6 @@ written."""
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import sever
-from run_maker import make_blend, make_run
+from run_maker import make_blend, make_run, with_folds
 
 from sever.data.rle import decode
 from sever.deliver.runtime import backends
@@ -25,15 +24,6 @@ FULL = ("onnx", "openvino-f32")
 # Of 295,000 pixels of six images: random weights say about a half everywhere, and float32 has its last digit.
 MOST_TIES = 10
 QUICK = ExportOptions(images=4, calibration=4, backends=(*FULL, "openvino-bf16", "torch"))
-
-
-def with_folds(run: Path, strip_root: Path) -> Path:
-    """A run that knows which images it trained on and which it held out."""
-    ids = sorted(path.name for path in (strip_root / "train_images").iterdir())
-    rows = [(name, "", number % 4, "validation" if number % 4 == 0 else "train") for number, name in enumerate(ids)]
-    with (run / "folds.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("image_id", "group", "fold", "part"), *rows])
-    return run
 
 
 @pytest.fixture(scope="module")

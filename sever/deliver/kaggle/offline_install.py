@@ -23,6 +23,8 @@ try:
 except ImportError:  # pip has one of its own
     from pip._vendor.packaging import markers, requirements, tags, utils  # type: ignore[no-redef]
 
+# With what predicting in torch needs.
+ROOT = "sever[train]"
 REMEDY = "upload what is missing with: sever upload --wheel --with-dependencies --python {python}"
 
 
@@ -85,14 +87,15 @@ def plan(
 ) -> Plan:
     """What `root` needs of the wheels, and what those need in turn; what is there and new enough is left alone."""
     found, on_shelf = Plan(), list(wheels)
-    waiting = [(requirements.Requirement(root), "this kernel")]
+    wanted = requirements.Requirement(root)
+    waiting = [(wanted, "this kernel")]
     asked: dict[str, Any] = {}  # all that was asked of a package so far
     lacking: set[str] = set()
     while waiting:
         need, asker = waiting.pop(0)
         name = utils.canonicalize_name(need.name)
         asked[name] = need.specifier & asked[name] if name in asked else need.specifier
-        here = None if name == root else target.version_of(name)
+        here = None if name == wanted.name else target.version_of(name)
         there = str(found.chosen[name].version) if name in found.chosen else here
         is_there = there is not None and asked[name].contains(there, prereleases=True)
         if is_there or ignored(name) or name in lacking:
@@ -128,7 +131,7 @@ def install(folder: Path, place: Path, target: Target | None = None) -> Path:
     wheels = read_wheels(folder)
     if not any(wheel.name == "sever" for wheel in wheels):
         sys.exit(f"{folder} holds no wheel of sever; upload it with: sever upload --wheel")
-    found = plan("sever", wheels, target)
+    found = plan(ROOT, wheels, target)
     if found.faults:
         lines = "\n".join(f"  {fault}" for fault in found.faults)
         sys.exit(

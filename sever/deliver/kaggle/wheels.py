@@ -12,7 +12,7 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from sever.deliver.kaggle.offline_install import Target, Wheel, plan, tags
+from sever.deliver.kaggle.offline_install import ROOT, Target, Wheel, plan, tags
 from sever.errors import InputError
 
 # Kernels have these; they are gigabytes, and fit the machine's GPU.
@@ -79,7 +79,7 @@ def _complete(folder: Path, options: list[str], target: Target) -> None:
                 f"{', '.join(strange)} would not install with Python {target.python} on Linux (x86_64); give the "
                 "kernel's own version with --python, or as `python` in kaggle.yml"
             )
-        found = plan("sever", wheels, target, _is_left_out)
+        found = plan(ROOT, wheels, target, _is_left_out)
         if not found.missing:
             return
         _pip("download", "--no-deps", "--dest", str(folder), *options, *found.missing)
@@ -137,7 +137,7 @@ def _needs(wheel: Path, target: list[str]) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="sever-wheel-") as temporary:
         report = Path(temporary) / "report.json"
         place = ["--target", str(Path(temporary) / "nowhere"), *target] if target else ["--ignore-installed"]
-        _pip("install", "--dry-run", *place, "--report", str(report), str(wheel))
+        _pip("install", "--dry-run", *place, "--report", str(report), f"{wheel}[train]")
         installs = json.loads(report.read_text(encoding="utf-8"))["install"]
     found = {(_normal(item["metadata"]["name"]), item["metadata"]["version"]) for item in installs}
     return sorted(f"{name}=={number}" for name, number in found if name != "sever")
