@@ -13,7 +13,7 @@ from common import Clock, describe_machine, make_parser, parse, print_ratio, pri
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sever.data.batch import Batch
+from sever.data.batch import TrainingBatch
 
 BATCH, HEIGHT, WIDTH, CLASSES = 8, 256, 416, 4
 REPEATS = 5
@@ -35,8 +35,8 @@ def by_shared_memory(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tens
     return torch.stack([pixels for pixels, _ in samples]), torch.stack([masks for _, masks in samples])
 
 
-def by_pipe(samples: list[tuple[Tensor, Tensor]]) -> Batch:
-    return Batch(*by_shared_memory(samples))
+def by_pipe(samples: list[tuple[Tensor, Tensor]]) -> TrainingBatch:
+    return TrainingBatch(*by_shared_memory(samples))
 
 
 WAYS = {"shared memory": by_shared_memory, "pipe": by_pipe}

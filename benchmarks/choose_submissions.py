@@ -34,7 +34,7 @@ from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.postprocess import draw_masks
 from sever.decide.rules import ClassRules, Rules, resolve_rules
 from sever.decide.select import choose_pair, look_ahead
-from sever.decide.shakeup import Split, draw_outcomes, group_scores, impossible, score_covariance
+from sever.decide.shakeup import PublicSplit, draw_outcomes, group_scores, impossible, score_covariance
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.select.image_features import clusters, folder_features
 
@@ -184,7 +184,7 @@ def _ours(world: World, held: Competition, options: Namespace, knows_public: boo
         world.seen_kinds_n[held.seen],
     )
     scenarios = [name for name in SCENARIOS if not impossible(name, groups)]
-    draws = draw_outcomes(groups, Split(held.public_images, held.private_images), scenarios, options.draws)
+    draws = draw_outcomes(groups, PublicSplit(held.public_images, held.private_images), scenarios, options.draws)
     known_m = held.public_m if knows_public else np.full(len(held.public_m), np.nan)
     return choose_pair(look_ahead(draws, known_m, score_covariance(groups, held.public_images), options.drift)).pair
 

@@ -44,9 +44,10 @@ from sever.data.dataset import measure_pixels
 from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
-from sever.models.train import StepReport, Trainer
+from sever.models.reports import StepReport
+from sever.models.train import Trainer
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.train import build_trainer
+from sever.pipeline.train.fitting import build_trainer
 
 Batch = tuple[Tensor, Tensor]
 MEMORY = "in memory"

@@ -35,7 +35,7 @@ from sever.config import (
     RuleSettings,
     TrainSettings,
 )
-from sever.pipeline.train import train_experiment
+from sever.pipeline.train.starting import train_experiment
 
 FP32, BF16, YARDSTICK = "fp32", "bf16", "fp32, other seed"
 PRECISIONS = {FP32: "no", BF16: "bf16", YARDSTICK: "no"}

@@ -49,9 +49,10 @@ from sever.decide.pseudo_labels import MEASURES, Sureness
 from sever.files import atomic_folder, write_json
 from sever.pipeline.evaluate import Truth, evaluate_run
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.predict import Source
+from sever.pipeline.predict import ImageSource
 from sever.pipeline.pseudo import label_images
-from sever.pipeline.train import resume, train_experiment
+from sever.pipeline.train.resuming import resume
+from sever.pipeline.train.starting import train_experiment
 from sever.reading import read_json
 from sever.store import find_run
 
@@ -153,7 +154,7 @@ class Experiment:
             options, output = self.options, folder / "pseudo"
             checkpoint = find_run(folder / TEACHER)[0].latest()
             assert checkpoint is not None
-            source = Source(folder / "unlabelled" / "train_images", None)
+            source = ImageSource(folder / "unlabelled" / "train_images", None)
             sureness = Sureness("confidence", options.min_present, options.min_empty)
             report = label_images(
                 checkpoint, source, output, sureness, InferenceOptions(options.device), sheet_images=12

@@ -32,7 +32,7 @@ from sever.config import (
     RuleSettings,
     TrainSettings,
 )
-from sever.pipeline.train import train_experiment
+from sever.pipeline.train.starting import train_experiment
 
 LETTER, OURS = "2019", "ours"
 # Recipe of augmentation, and what the Dice of the loss is over.

@@ -23,7 +23,7 @@ NEEDED = {
     "leaderboard": "sever.pipeline.leaderboard",
     "report": "sever.pipeline.report.write",
     "predict": "sever.pipeline.predict",
-    "train": "sever.pipeline.train",
+    "train": "sever.pipeline.train.starting",
 }
 
 

@@ -41,8 +41,9 @@ from sever.models.label_losses import build_outputs_loss
 from sever.models.losses import build_loss, num_outputs
 from sever.models.network import MAX_PIXEL
 from sever.models.optim import build_optimizer
+from sever.models.reports import StepReport
 from sever.models.segmenter import Segmenter, build_segmenter
-from sever.models.train import StepReport, Trainer
+from sever.models.train import Trainer
 
 AT_LEAST = 2.5
 # The first step of each way also sets up its memory and kernels.

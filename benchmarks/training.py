@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 from sever.data.synthetic import make_strip
 from sever.data.transforms import crop
 from sever.models.checkpoint import Snapshot
-from sever.models.train import EpochReport, Position, Scores, StepReport
+from sever.models.reports import EpochReport, Position, Scores, StepReport
 
 # Which classes a crop shows, in turn: each alone, two together, none.
 SHOWN_CLASSES = ((2,), (3,), (0,), (1,), (2, 3), ())

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -80,12 +79,6 @@ def detail(message: str) -> None:
     """What only matters where something is looked for."""
     if is_main():
         LOGGER.debug(message)
-
-
-def give(result: object) -> None:
-    """A result, on standard output; of a path the whole, whatever folder the command was typed in."""
-    if is_main():
-        print(visible(str(result.absolute() if isinstance(result, Path) else result)))
 
 
 def is_main() -> bool:

@@ -11,7 +11,7 @@ import torch
 
 from sever.config import RuleSettings, dump_config, parse_config, parse_rules
 from sever.files import write_json, write_text
-from sever.models.train import Position
+from sever.models.reports import Position
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.trained import new_network
 from sever.store import Run

@@ -11,7 +11,7 @@ from sever.data.synthetic import SynthSettings
 from sever.errors import InputError
 from sever.pipeline.evaluate import Truth, evaluate_run, evaluate_submission
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.predict import PredictedImages, Source, predict_images
+from sever.pipeline.predict import ImageSource, PredictedImages, predict_images
 from sever.pipeline.synth import synthesize
 
 
@@ -77,7 +77,7 @@ def predict(
     >>> done.images, done.result.as_posix()
     (1, 'out/submission.csv')
     """
-    source = Source(_path(images), _path(data), split, tuple(include), skip_bad)
+    source = ImageSource(_path(images), _path(data), split, tuple(include), skip_bad)
     chosen = None if flips is None else tuple(flips)
     options = InferenceOptions(device, precision, chosen, batch_size, max_pixels, backend)
     return predict_images(Path(model), source, Path(output), form, options, sheet, overwrite, minutes)

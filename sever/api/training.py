@@ -30,7 +30,7 @@ def train(experiment: Experiment, *, saved: str | Path = "saved", device: str = 
     >>> run.parent.as_posix()
     'saved/tiny'
     """
-    from sever.pipeline.train import train_experiment
+    from sever.pipeline.train.starting import train_experiment
 
     return train_experiment(_config(experiment), Path(saved), device).folder
 

@@ -22,6 +22,6 @@ def average(
 
     Example: `sever average -r saved/lite0-unet --best 3`
     """
-    from sever.pipeline.train import average_checkpoints
+    from sever.pipeline.train.averaging import average_checkpoints
 
     say(average_checkpoints(run, best).absolute())

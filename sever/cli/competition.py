@@ -42,9 +42,9 @@ def download(
     if name is not None and dataset is not None:
         raise InputError("give a competition's NAME or --dataset OWNER/NAME, not both")
     wanted_name = dataset or name or _settings(settings).competition
-    from sever.pipeline.kaggle.download import Wanted, download_data
+    from sever.pipeline.kaggle.download import WantedData, download_data
 
-    say(download_data(Wanted(wanted_name, dataset is not None), output))
+    say(download_data(WantedData(wanted_name, dataset is not None), output))
 
 
 @app.command()
@@ -157,12 +157,12 @@ def submit(
     """
     chosen = _settings(settings, competition=competition)
     from sever.deliver.kaggle.submit import KernelVersion
-    from sever.pipeline.kaggle.submit import Entry, check_file, default_name
+    from sever.pipeline.kaggle.submit import SubmissionEntry, check_file, default_name
     from sever.pipeline.kaggle.submit import submit as submit_entry
 
     version = KernelVersion.parse(kernel) if kernel is not None else None
     checked = check_file(file, chosen.competition, sample, data, chosen.overlap_allowed)
     say(f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect")
     if not dry_run:
-        entry = Entry(file, chosen.competition, name or default_name(file), message, version, blend)
+        entry = SubmissionEntry(file, chosen.competition, name or default_name(file), message, version, blend)
         say(submit_entry(entry, wait, ledger))

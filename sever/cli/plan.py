@@ -38,11 +38,11 @@ def plan(
     Example: `sever plan data/mine --hours 2 -o mine.yml`, then `sever train -c mine.yml`
     """
     from sever.files import write_text
-    from sever.pipeline.plan.make import Wish, make_plan, raise_if_there
+    from sever.pipeline.plan.make import PlanWish, make_plan, raise_if_there
 
     if output is not None:
         raise_if_there(output)
-    wish = Wish(data, hours, name, groups, tuple(train_only or ()), device, machine)
+    wish = PlanWish(data, hours, name, groups, tuple(train_only or ()), device, machine)
     page, told = make_plan(wish)
     if output is not None:
         write_text(output, page)

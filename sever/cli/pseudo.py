@@ -63,11 +63,11 @@ def pseudo(
     """
     from sever.decide.pseudo_labels import Sureness
     from sever.pipeline.inference.options import InferenceOptions
-    from sever.pipeline.predict import Source
+    from sever.pipeline.predict import ImageSource
     from sever.pipeline.pseudo import label_images, render
 
     sureness = Sureness(by.value, min_present, min_empty)
-    source = Source(images, data, split.value, tuple(include or ()), skip_bad)
+    source = ImageSource(images, data, split.value, tuple(include or ()), skip_bad)
     flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
     how = InferenceOptions(device, precision, flips, batch_size, max_pixels)
     report = label_images(run, source, output, sureness, how, sheet, overwrite)

@@ -17,6 +17,7 @@ from sever.cli.options import (
     SkipBad,
     load_experiments,
 )
+from sever.cli.output import give
 from sever.errors import InputError
 
 
@@ -56,8 +57,7 @@ def train(
             raise InputError(
                 "a resumed run keeps its own settings: leave --data, --set, --seed, --precision and --skip-bad out"
             )
-        from sever.pipeline.train import resume
-        from sever.progress import give
+        from sever.pipeline.train.resuming import resume
         from sever.store import find_run
 
         logs.use_those_of(find_run(run)[0].folder)
@@ -73,8 +73,7 @@ def train(
         train__seed=seed,
         train__precision=precision,
     )
-    from sever.pipeline.train import train_experiment
-    from sever.progress import give
+    from sever.pipeline.train.starting import train_experiment
 
     for experiment in experiments:
         logs.use(experiment.log)

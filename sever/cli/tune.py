@@ -48,7 +48,8 @@ def tune(
 
     Example: `sever tune -r saved/lite0-unet -o rules.json`
     """
-    from sever.pipeline.tune import TuneOptions, render, tune_candidate
+    from sever.pipeline.tune import TuneOptions, tune_candidate
+    from sever.pipeline.tune_table import render
 
     report = tune_candidate(run, TuneOptions(output, draws, seed, allow_worse, apply, weights))
     say(json.dumps(report, indent=2) if as_json else render(report))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Batch(NamedTuple):
+class TrainingBatch(NamedTuple):
     """Pixels (N, channels, H, W) and masks (N, C, H, W), both uint8.
 
     Between processes it goes as plain arrays, through a pipe. torch's own way, through shared memory, needs a
@@ -22,9 +22,9 @@ class Batch(NamedTuple):
     pixels: Tensor
     masks: Tensor
 
-    def __reduce__(self) -> tuple[Callable[..., Batch], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., TrainingBatch], tuple[Any, ...]]:
         return _from_arrays, (self.pixels.numpy(), self.masks.numpy())
 
 
-def _from_arrays(pixels: np.ndarray, masks: np.ndarray) -> Batch:
-    return Batch(torch.from_numpy(pixels), torch.from_numpy(masks))
+def _from_arrays(pixels: np.ndarray, masks: np.ndarray) -> TrainingBatch:
+    return TrainingBatch(torch.from_numpy(pixels), torch.from_numpy(masks))

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from sever.config import MAX_PIXELS
-from sever.data.batch import Batch
+from sever.data.batch import TrainingBatch
 from sever.data.images import Channels, read_image
 from sever.data.reader import ImageReader
 from sever.data.samplers import SampleKey
@@ -72,7 +72,7 @@ def start_worker(worker_id: int) -> None:
     cv2.setNumThreads(0)
 
 
-def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> Batch:
+def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> TrainingBatch:
     """Samples -> pixels (N, channels, H, W) and masks (N, C, H, W), padded to the largest height and width.
 
     Both sides are rounded up to a `multiple`. Padding lies below and to the right, where pixels and masks both repeat
@@ -84,7 +84,7 @@ def collate(samples: list[tuple[Tensor, Tensor]], multiple: int = 1) -> Batch:
     )
     pixels = torch.stack([_repeat_edge(pixels, height, width) for pixels, _ in samples])
     masks = torch.stack([_repeat_edge(masks, height, width) for _, masks in samples])
-    return Batch(pixels, masks)
+    return TrainingBatch(pixels, masks)
 
 
 def measure_pixels(

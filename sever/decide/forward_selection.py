@@ -41,7 +41,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Selection:
+class ForwardSelection:
     """What was chosen on all images, and whether choosing so pays off: `gain` is that of choosing on the other folds
     over the equal mean; `taken` says that its interval lies above zero. `counts` are those to use."""
 
@@ -55,7 +55,7 @@ class Selection:
 
 def select_weights(
     score: ScoreImages, num_members: int, folds_n: np.ndarray, groups_n: Groups = None, search: Search | None = None
-) -> Selection:
+) -> ForwardSelection:
     """Choose counts on all images, and judge the choosing out of fold against the equal mean.
 
     `folds_n` (N,): fold of each image; an image is scored under the counts that all other folds chose. Raises
@@ -75,7 +75,7 @@ def select_weights(
     gain = paired_interval(crossed_n, equal_n, groups_n, seed=search.seed)
     chosen = forward_select(score, num_members, np.ones(len(folds_n), dtype=bool), search)
     counts = chosen if gain.is_gain else equal
-    return Selection(counts, chosen, gain.is_gain, gain, float(crossed_n.mean()), float(equal_n.mean()))
+    return ForwardSelection(counts, chosen, gain.is_gain, gain, float(crossed_n.mean()), float(equal_n.mean()))
 
 
 def forward_select(score: ScoreImages, num_members: int, rows: np.ndarray, search: Search) -> Counts:

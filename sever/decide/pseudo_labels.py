@@ -75,7 +75,7 @@ MEASURES: dict[str, Measure] = {
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ImageVerdict:
     """One image judged: (C,) float64 confidence of each class in 0..1, whether each is drawn, and is sure enough."""
 
     confidence_c: np.ndarray
@@ -123,8 +123,8 @@ class Sureness:
             measure.min_empty if self.min_empty is None else self.min_empty,
         )
 
-    def judge(self, guess: Guess) -> Verdict:
+    def judge(self, guess: Guess) -> ImageVerdict:
         """Which classes of one image are sure. Raises InputError where the model can't tell by this measure."""
         confidence_c = np.asarray(MEASURES[self.by].confidence(guess), dtype=np.float64).clip(0, 1)
         shown_c = np.asarray(guess.masks_chw.any(axis=(1, 2)))
-        return Verdict(confidence_c, shown_c, confidence_c >= np.where(shown_c, *self.limits))
+        return ImageVerdict(confidence_c, shown_c, confidence_c >= np.where(shown_c, *self.limits))

@@ -52,7 +52,7 @@ class GroupScores:
 
 
 @dataclass(frozen=True)
-class Split:
+class PublicSplit:
     """How many images the competition scores in public and in private."""
 
     public_images: int
@@ -123,7 +123,7 @@ def paired_errors(covariance_mm: np.ndarray) -> np.ndarray:
 
 
 def draw_outcomes(
-    groups: GroupScores, split: Split, scenarios: Sequence[str], draws: int = 2000, seed: int = 0
+    groups: GroupScores, split: PublicSplit, scenarios: Sequence[str], draws: int = 2000, seed: int = 0
 ) -> Draws:
     """Draw what each candidate may score; the scenarios take turns. Raises InputError for one that can't be drawn."""
     for name in scenarios:

@@ -35,7 +35,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Member:
+class BudgetedNetwork:
     """One network. `part`: which member of the whole model it belongs to; `weight`: its share of the blend;
     `parents`: the folders that are left out when their last network is."""
 
@@ -47,7 +47,7 @@ class Member:
     parents: tuple[Path, ...] = ()
 
 
-def efforts(members: Sequence[Member]) -> list[Effort]:
+def efforts(members: Sequence[BudgetedNetwork]) -> list[Effort]:
     """From everything down to one model of a kind without flips, in the order that is stated above."""
     found = [Effort()]
     for flip in reversed(list(dict.fromkeys(flip for member in members for flip in member.flips))):
@@ -73,7 +73,7 @@ class Budget:
     """
 
     seconds: float
-    members: Sequence[Member]
+    members: Sequence[BudgetedNetwork]
     clock: Callable[[], float] = time.monotonic
     start: float = math.nan
     rung: int = 0

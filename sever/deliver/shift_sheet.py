@@ -30,14 +30,14 @@ PALE, DEEP = np.array((245, 245, 245)), np.array((204, 51, 17))
 
 
 @dataclass(frozen=True)
-class Gallery:
+class ShiftGallery:
     """Images (H, W) uint8, and a line about each, under one heading."""
 
     heading: str
     images: Sequence[tuple[str, np.ndarray]]
 
 
-def shift_sheet(path: Path, areas_rc: np.ndarray, galleries: Sequence[Gallery]) -> None:
+def shift_sheet(path: Path, areas_rc: np.ndarray, galleries: Sequence[ShiftGallery]) -> None:
     """Write one PNG: the map of regions (rows, columns; 0.5 to 1), then the galleries."""
     rows = [heading_line("How well each region alone tells A from B (0.5: not at all, 1: always)", SHEET_WIDTH)]
     rows.append(_map(areas_rc))
@@ -61,7 +61,7 @@ def _map(areas_rc: np.ndarray) -> np.ndarray:
     return np.vstack(lines)
 
 
-def _panels(gallery: Gallery) -> np.ndarray:
+def _panels(gallery: ShiftGallery) -> np.ndarray:
     height, width = gallery.images[0][1].shape
     columns = 1 if width >= BROAD * height else COLUMNS
     panel_width = (SHEET_WIDTH - (columns - 1) * GAP) // columns

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,62 +28,10 @@ from sever.models.checkpoint import Snapshot, capture, restore
 from sever.models.device import from_main
 from sever.models.network import Outputs, PixelNetwork
 from sever.models.optim import build_optimizer, rate_factor
+from sever.models.reports import EpochReport, Loss, Position, ResumableSampler, Scores, StepReport, Watcher
 
-Loss = Callable[[Outputs, Tensor], dict[str, Tensor]]
-Scores = dict[str, float]
 # What torch says where a batch leaves nothing to take a spread of.
 TOO_FEW_TO_NORMALISE = "Expected more than 1 value per channel"
-
-
-@dataclass
-class Position:
-    """Where training stands: what a checkpoint must remember beside the weights."""
-
-    epoch: int = 0
-    batch: int = 0
-    optimizer_step: int = 0
-    loss_sums: dict[str, float] = field(default_factory=dict)
-    best_score: float | None = None
-    best_epoch: int | None = None
-    images_per_step: int | None = None  # of all processes together; None in checkpoints of before it was kept
-
-
-@dataclass(frozen=True)
-class StepReport:
-    epoch: int
-    batch: int
-    num_batches: int
-    optimizer_step: int
-    losses: dict[str, float]
-    learning_rates: dict[str, float]
-    images: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    epoch: int
-    losses: dict[str, float]
-    scores: Scores | None
-    is_best: bool
-    learning_rates: dict[str, float]
-    seconds: float
-
-
-class Watcher(Protocol):
-    """What the loop tells, and asks of, the world around it; called in the main process only."""
-
-    def step(self, report: StepReport) -> None: ...
-
-    def validate(self, model: nn.Module, epoch: int) -> Scores: ...
-
-    def epoch(self, report: EpochReport, snapshot: Callable[[], Snapshot]) -> None: ...
-
-    def within_epoch(self, snapshot: Callable[[], Snapshot], position: Position) -> None: ...
-
-
-class ResumableSampler(Protocol):
-    def set_position(self, epoch: int, skip: int) -> None: ...
 
 
 def step_seed(seed: int, epoch: int, batch: int, process: int = 0) -> int:

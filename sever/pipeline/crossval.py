@@ -29,7 +29,8 @@ from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import origins_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
-from sever.pipeline.train import resume, train_run
+from sever.pipeline.train.resuming import resume
+from sever.pipeline.train.starting import train_run
 from sever.progress import meter, tell
 from sever.store import Evidence, LabelStore, Run
 from sever.store.labels import Label

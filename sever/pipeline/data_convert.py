@@ -20,7 +20,7 @@ from sever.data.faults import Skipped, images_of
 from sever.data.formats.export import Exported, Wish
 from sever.data.formats.label_studio import read_label_studio
 from sever.data.formats.registry import FORMATS
-from sever.data.formats.writers import WRITERS, Writer
+from sever.data.formats.writers import WRITERS, LabelWriter
 from sever.data.layouts import raise_unless_masks, read_images, read_table
 from sever.data.listed import select_listed
 from sever.data.listing import with_runs
@@ -92,7 +92,7 @@ def convert(
     return {"images": len(table), "to": to, "layout": writer.layout, "output": str(output)} | losses
 
 
-def _writer(to: str) -> Writer:
+def _writer(to: str) -> LabelWriter:
     if to not in WRITERS:
         raise InputError(f"unknown format --to {to!r}; allowed: {', '.join(WRITERS)}")
     return WRITERS[to]
@@ -164,7 +164,7 @@ def _exported(table: ImageTable, maps: ProbabilityStore | None) -> Iterator[Expo
             progress.advance()
 
 
-def _read_back(writer: Writer, folder: Path, table: ImageTable, wish: Wish) -> ImageTable:
+def _read_back(writer: LabelWriter, folder: Path, table: ImageTable, wish: Wish) -> ImageTable:
     """What our own reader makes of the files, which is what a later training would see."""
     ignores = str(IGNORED) if writer.layout == "mask_folder" else None
     settings = DataSettings(root=folder, layout=writer.layout, ignore_value=ignores)

@@ -18,7 +18,7 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.report.write import Source, open_source
+from sever.pipeline.report.write import ReportSource, open_source
 from sever.progress import meter
 from sever.store import Evidence, find_run
 from sever.store.findings import DOUBTS
@@ -89,7 +89,7 @@ def render(numbers: dict[str, Any], output: Path) -> str:
     return "\n".join(lines)
 
 
-def _find(source: Source) -> list[_Doubted]:
+def _find(source: ReportSource) -> list[_Doubted]:
     """The worst doubt of each kind about each image."""
     seen_n = []
     with meter("doubts", len(source.table)) as progress:
@@ -109,7 +109,7 @@ def _worst_first(each: _Doubted) -> tuple[float, int]:
     return -each.doubt.score, each.row
 
 
-def _table(source: Source, doubted: Sequence[_Doubted]) -> pd.DataFrame:
+def _table(source: ReportSource, doubted: Sequence[_Doubted]) -> pd.DataFrame:
     """COLUMNS, by score over all kinds, so that the first rows are worth the most whatever is wrong with them."""
     names = source.table.class_names
     rows = [
@@ -127,7 +127,7 @@ def _table(source: Source, doubted: Sequence[_Doubted]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _numbers(source: Source, frame: pd.DataFrame) -> dict[str, Any]:
+def _numbers(source: ReportSource, frame: pd.DataFrame) -> dict[str, Any]:
     by_kind = {kind: frame[frame["kind"] == kind] for kind in KINDS}
     return {
         "form": "doubts",
@@ -142,7 +142,7 @@ def _numbers(source: Source, frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _sample(source: Source, each: _Doubted) -> Sample:
+def _sample(source: ReportSource, each: _Doubted) -> Sample:
     table, doubt = source.table, each.doubt
     image_hwc = ImageReader.of(source.data, 3)(table.path(each.row)).copy()
     drawn_chw = np.stack([rle.decode(runs, *table.size(each.row)) for runs in each.drawn_runs])

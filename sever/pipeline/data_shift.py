@@ -18,7 +18,7 @@ from sever.data.reader import ImageReader
 from sever.data.stats import CELL_FEATURES, DESCRIPTORS, Description, describe, fitting_grid
 from sever.data.table import ImageTable
 from sever.decide.two_samples import Apart, effective_number, feature_areas, stand_in_weights, tell_apart
-from sever.deliver.shift_sheet import Gallery, shift_sheet
+from sever.deliver.shift_sheet import ShiftGallery, shift_sheet
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.prefetch import read_ahead
@@ -242,9 +242,9 @@ def _statistics(features_nf: np.ndarray, is_b_n: np.ndarray) -> list[dict[str, A
     ]
 
 
-def _galleries(both: _Both, numbers: dict[str, Any]) -> list[Gallery]:
+def _galleries(both: _Both, numbers: dict[str, Any]) -> list[ShiftGallery]:
     return [
-        Gallery(
+        ShiftGallery(
             heading[0].upper() + heading[1:],
             [(f"{each['image']}: B by {each['prob_b']:.0%}", both.image(each["at"])) for each in images],
         )

@@ -15,14 +15,14 @@ from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline import leaderboard as board
-from sever.pipeline import pseudo, tune
+from sever.pipeline import pseudo, tune, tune_table
 from sever.pipeline.blend import scores
 from sever.pipeline.blend.combine import BlendRequest, make_blend
 from sever.pipeline.crossval import crossvalidate, start
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
 from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.predict import Source, predict_images
+from sever.pipeline.predict import ImageSource, predict_images
 from sever.pipeline.report.write import write_report
 from sever.pipeline.select import words
 from sever.pipeline.select.choose import SelectSettings, select_submissions
@@ -67,11 +67,11 @@ def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started
     candidates.append(blend.folder)
     compared = scores.render(scores.compare(blend))
     _headline(4, "choosing thresholds, smallest areas and the gate on some folds, judging them on the others")
-    tuned = tune.render(tune.tune_candidate(blend.folder, tune.TuneOptions(apply=True)))
+    tuned = tune_table.render(tune.tune_candidate(blend.folder, tune.TuneOptions(apply=True)))
     _headline(5, "choosing which two of the candidates to submit")
     chosen = words.render(select_submissions(candidates, SelectSettings(draws=500)))
     _headline(6, "predicting the test images with the blend, scoring and drawing")
-    strips, ledger = Source(images=None, data=data), output / "saved" / "leaderboard.jsonl"
+    strips, ledger = ImageSource(images=None, data=data), output / "saved" / "leaderboard.jsonl"
     predict_images(blend.folder, strips, output, "combined", InferenceOptions(device))
     sure = pseudo.label_images(blend.folder, strips, output, Sureness(), InferenceOptions(device))
     evaluation = evaluate_submission(output / "submission.csv", Truth(data, labels=data / "test_labels.csv"), output)

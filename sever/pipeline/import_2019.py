@@ -18,7 +18,7 @@ from sever.files import sha256_of, write_json, write_text
 from sever.locks import one_writer
 from sever.models.layout_2019 import fit_weights
 from sever.models.pickled import read_pickled
-from sever.models.train import Position
+from sever.models.reports import Position
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.trained import new_network
 from sever.pipeline.settings_2019 import MEAN, STD, Translated, translate
@@ -37,14 +37,14 @@ MOST_EPOCHS = 100_000
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedRun:
     """The new run, and a sentence for each thing that could not be had."""
 
     run: Run
     losses: tuple[str, ...]
 
 
-def import_run(path: Path, saved: Path, name: str | None = None, mean: float = MEAN, std: float = STD) -> Imported:
+def import_run(path: Path, saved: Path, name: str | None = None, mean: float = MEAN, std: float = STD) -> ImportedRun:
     """Make a run of a .pth, or of the best one in a folder of 2019; no code in the file is run.
 
     `mean` and `std`: by which its pixels were normalised, in 0..1. Raises InputError where its network is none of ours.
@@ -65,7 +65,7 @@ def import_run(path: Path, saved: Path, name: str | None = None, mean: float = M
         raise InputError(f"{file}: {error}") from error
     own = network.state_dict()
     whole = {key: weights[key.removeprefix("network.")] if key.startswith("network.") else own[key] for key in own}
-    return Imported(_write(translated, facts, whole, content, file, saved), LOSSES + translated.losses)
+    return ImportedRun(_write(translated, facts, whole, content, file, saved), LOSSES + translated.losses)
 
 
 def experiment_of(path: Path, name: str | None = None) -> Translated:

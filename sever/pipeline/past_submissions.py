@@ -31,7 +31,7 @@ NO_SCORE = {"", "-", "none", "nan", "null", "n/a", "pending"}
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedSubmissions:
     """What an import did: submissions that are new, those that got scores, and those that were known as they are."""
 
     new: int
@@ -39,14 +39,14 @@ class Imported:
     known: int
 
 
-def import_submissions(table: Path, columns: Mapping[str, str], ledger: Path = LEDGER) -> Imported:
+def import_submissions(table: Path, columns: Mapping[str, str], ledger: Path = LEDGER) -> ImportedSubmissions:
     """Add the rows of a CSV to the leaderboard, all or none; a row that is there already only adds scores it lacks.
 
     `columns` says which column is what (of ALIASES), where its name doesn't tell. Raises InputError for a table without
     names or scores, a cell that can't be read, and a row that contradicts the leaderboard.
     """
     rows = read_past(table, columns)
-    done = Imported(0, 0, 0)
+    done = ImportedSubmissions(0, 0, 0)
 
     def make(records: list[Record]) -> list[Record]:
         nonlocal done
@@ -54,7 +54,7 @@ def import_submissions(table: Path, columns: Mapping[str, str], ledger: Path = L
         _raise_unless_consistent(rows, there, table, ledger)
         new = [row for row in rows if row.name not in there]
         later = [record for row in rows if row.name in there and (record := _later_scores(row, there[row.name]))]
-        done = Imported(len(new), len(later), len(rows) - len(new) - len(later))
+        done = ImportedSubmissions(len(new), len(later), len(rows) - len(new) - len(later))
         return [{"record": "submission"} | asdict(row) for row in new] + later
 
     append_records(ledger, make)

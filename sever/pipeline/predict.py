@@ -45,7 +45,7 @@ Inspect: TypeAlias = Callable[[ImageTable], Iterator[tuple[int, Inspection]]]
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """Which images: a plain folder, or a part of a data set in a known layout."""
 
     images: Path | None
@@ -99,7 +99,7 @@ class PredictedImages:
 @writes_to("output")
 def predict_images(
     run: Path,
-    source: Source,
+    source: ImageSource,
     output: Path,
     form: str,
     how: InferenceOptions,
@@ -156,7 +156,7 @@ def predict_images(
     return PredictedImages(output, len(table), counts, output / "submission.csv", tuple(left_out))
 
 
-def manifest_of(model: Model, source: Source) -> dict[str, Any]:
+def manifest_of(model: Model, source: ImageSource) -> dict[str, Any]:
     """What the maps in an output folder depend on; the rules are applied afterwards, so they are not part of it."""
     settings = model.config.predict.model_dump(mode="json", exclude={"batch_size"})
     return {

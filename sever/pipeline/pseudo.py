@@ -20,7 +20,7 @@ from sever.data import rle
 from sever.data.mixing import write_pseudo_labels
 from sever.data.table import ImageTable
 from sever.decide.postprocess import dequantise, quantise
-from sever.decide.pseudo_labels import Guess, Sureness, Verdict
+from sever.decide.pseudo_labels import Guess, ImageVerdict, Sureness
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
@@ -31,7 +31,7 @@ from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import Ensemble
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.pixel_warnings import warn_of_headers
-from sever.pipeline.predict import Gate, Source, claim, fill_maps, manifest_of, origins_of, read_levels
+from sever.pipeline.predict import Gate, ImageSource, claim, fill_maps, manifest_of, origins_of, read_levels
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.tables import as_text
 from sever.prefetch import read_ahead
@@ -43,13 +43,13 @@ RESULTS = ("skipped.csv", "pseudo.csv", "pseudo.json", "sheet.png")
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedImage:
     """One image of the table with its masks as run lengths, one a class."""
 
     row: int
     image_id: str
     runs: tuple[str, ...]
-    verdict: Verdict
+    verdict: ImageVerdict
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _own(origin: str, index: int) -> str:
 @writes_to("output")
 def label_images(
     path: Path,
-    source: Source,
+    source: ImageSource,
     output: Path,
     sureness: Sureness,
     how: InferenceOptions,
@@ -169,18 +169,20 @@ def _maps_of(home: OutputFolder, model: Model, sureness: Sureness) -> Probabilit
     return MapsWithMembers.of(home, drawing)
 
 
-def _judge(maps: ProbabilityStore, gate: Gate, model: Model, table: ImageTable, sureness: Sureness) -> Iterator[Judged]:
+def _judge(
+    maps: ProbabilityStore, gate: Gate, model: Model, table: ImageTable, sureness: Sureness
+) -> Iterator[JudgedImage]:
     classes, image_ids = len(model.classes), table.image_ids
     members = maps.members if isinstance(maps, MapsWithMembers) else ()
 
-    def judge(row: int) -> Judged:
+    def judge(row: int) -> JudgedImage:
         image_id = image_ids[row]
         gate_probs_c = gate.get(image_id)
         levels_chw = read_levels(maps, table, row, classes)
         masks_chw = model.masks(levels_chw, gate_probs_c)
         own = [model.masks(read_levels(member, table, row, classes), gate_probs_c) for member in members]
         verdict = sureness.judge(Guess(dequantise(levels_chw), masks_chw, gate_probs_c, own))
-        return Judged(row, image_id, tuple(rle.encode_masks(masks_chw)), verdict)
+        return JudgedImage(row, image_id, tuple(rle.encode_masks(masks_chw)), verdict)
 
     with meter("judge", len(table)) as progress:
         for judged in read_ahead(judge, range(len(table)), depth=8):
@@ -188,7 +190,7 @@ def _judge(maps: ProbabilityStore, gate: Gate, model: Model, table: ImageTable, 
             progress.advance()
 
 
-def _summarise(judged: Sequence[Judged], class_names: Sequence[str], sureness: Sureness) -> dict[str, Any]:
+def _summarise(judged: Sequence[JudgedImage], class_names: Sequence[str], sureness: Sureness) -> dict[str, Any]:
     """How many were given and kept, of each class and clean, and how sure those kept are."""
     verdicts = [image.verdict for image in judged]
     kept = [verdict for verdict in verdicts if verdict.keep]
@@ -220,7 +222,7 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _nothing_kept(judged: Sequence[Judged], sureness: Sureness) -> str:
+def _nothing_kept(judged: Sequence[JudgedImage], sureness: Sureness) -> str:
     best = max(judged, key=lambda image: image.verdict.confidence)
     min_present, min_empty = sureness.limits
     return (
@@ -230,7 +232,9 @@ def _nothing_kept(judged: Sequence[Judged], sureness: Sureness) -> str:
     )
 
 
-def _draw_sheet(home: OutputFolder, kept: Sequence[Judged], model: Model, table: ImageTable, sheet_images: int) -> None:
+def _draw_sheet(
+    home: OutputFolder, kept: Sequence[JudgedImage], model: Model, table: ImageTable, sheet_images: int
+) -> None:
     """Of each class, and of clean images, a few of those kept, from the least to the most sure; none twice."""
     read, samples, drawn = model.reader(), [], set[int]()
     groups = {name: group for name, group in _groups(kept, model.classes).items() if group}
@@ -248,7 +252,7 @@ def _draw_sheet(home: OutputFolder, kept: Sequence[Judged], model: Model, table:
         picture_sheet(temporary, samples, model.classes)
 
 
-def _groups(kept: Sequence[Judged], class_names: Sequence[str]) -> dict[str, list[tuple[float, Judged]]]:
+def _groups(kept: Sequence[JudgedImage], class_names: Sequence[str]) -> dict[str, list[tuple[float, JudgedImage]]]:
     """The images that show each class, with how sure that class is; last the clean ones."""
     groups = {
         f"class {name}" if name.isdecimal() else name: [

@@ -20,7 +20,7 @@ from sever.store import read_rules
 from sever.store.evidence import Evidence
 
 
-class TrainedModel:
+class ModelInService:
     """A run, checkpoint, cross-validation or blend as the service knows models."""
 
     def __init__(self, name: str, loaded: Model, rules: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ def load_served(path: Path, device: str = "auto") -> ServedModel:
     if not loaded.draws_masks:
         raise InputError(f"{path} is a classifier: it draws no masks, so there is nothing to serve; give a segmenter")
     rules = read_rules(Evidence.find(path).rules_file if Evidence.is_at(path) else loaded.folder / "rules.json")
-    return TrainedModel(path.name, loaded, rules.model_dump(mode="json"))
+    return ModelInService(path.name, loaded, rules.model_dump(mode="json"))
 
 
 def serve_models(paths: Sequence[Path], settings: ServeSettings, device: str, say: Callable[[str], None]) -> None:

@@ -10,9 +10,9 @@ from torch import nn
 from sever.config import ExperimentConfig
 from sever.data.table import ImageTable
 from sever.models.checkpoint import Snapshot
-from sever.models.train import EpochReport, Position, Scores, StepReport
+from sever.models.reports import EpochReport, Position, Scores, StepReport
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.train import build_trainer
+from sever.pipeline.train.fitting import build_trainer
 
 # The first steps allocate memory, choose kernels and start the processes that read.
 WARM_STEPS, TIMED_STEPS = 3, 6

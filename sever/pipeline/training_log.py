@@ -19,7 +19,7 @@ from sever.decide.metrics import ScoreSheet, pair_counts
 from sever.deliver.tensorboard import TensorBoardLog
 from sever.files import atomic_path
 from sever.models.checkpoint import Snapshot
-from sever.models.train import EpochReport, Position, Scores, StepReport
+from sever.models.reports import EpochReport, Position, Scores, StepReport
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.trained import model_in_training
 from sever.progress import Meter, detail, meter, tell

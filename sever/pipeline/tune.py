@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from sever.config import RuleSettings
-from sever.decide.bootstrap import Interval, group_numbers, mean_interval
+from sever.decide.bootstrap import group_numbers, mean_interval
 from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.postprocess import draw_masks
 from sever.decide.rules import ClassRules, Rules, resolve_rules
@@ -22,7 +20,6 @@ from sever.errors import InputError
 from sever.locks import one_writer, one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
-from sever.pipeline.tables import as_text
 from sever.pipeline.weights import read_weights
 from sever.progress import meter, tell
 from sever.store import read_rules
@@ -275,33 +272,3 @@ def _tuned_values(each: ClassRules) -> dict[str, Any]:
 
 def _gate(rules: Rules) -> dict[str, Any]:
     return {"kind": rules.gate_kind, "factor": rules.gate_factor}
-
-
-def render(report: dict[str, Any]) -> str:
-    """The report as a table that a person reads, with the conclusion below."""
-    gates = [report["gate"][which] for which in ("default", "chosen")]
-    vetoes = any(gate["kind"] == "veto" for gate in gates)
-    names = TUNED[: 4 if vetoes else 3]
-    table = Table(title=f"{report['name']}: {report['images']} images, {report['folds']} folds; default -> chosen")
-    for heading in ("class", "images with it", *(name.replace("_", " ") for name in names), "held-out gain in Dice"):
-        justify: Literal["left", "right"] = "left" if heading == "class" else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading.endswith("Dice"))
-    for each in report["classes"]:
-        values = [_change(each, name, gates) for name in names]
-        gain = "refused" if each["refused"] else str(Interval(**each["gain"]))
-        table.add_row(escape(each["name"]), str(each["images_with_it"]), *values, gain)
-    table.add_section()
-    table.add_row("all", "", *[""] * len(names), str(Interval(**report["gain"])))
-    gate = " -> ".join(dict.fromkeys(_gate_words(each) for each in gates))
-    return f"{as_text(table, width=120)}\ngate: {gate}\n{report['conclusion']}\nrules: {report['rules']}"
-
-
-def _change(each: dict[str, Any], name: str, gates: Sequence[dict[str, Any]]) -> str:
-    values = [each[which][name] for which in ("default", "chosen")]
-    if name == "gate_threshold":  # it means something under a veto only
-        values = [value if gate["kind"] == "veto" else None for value, gate in zip(values, gates, strict=True)]
-    return " -> ".join(dict.fromkeys("-" if value is None else f"{value:g}" for value in values))
-
-
-def _gate_words(gate: dict[str, Any]) -> str:
-    return f"soft, factor {gate['factor']:g}" if gate["kind"] == "soft" else str(gate["kind"])

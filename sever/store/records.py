@@ -30,7 +30,7 @@ HistoryRow: TypeAlias = dict[str, Annotated[Any, BeforeValidator(_as_number)]]
 
 
 class PositionRecord(Part):
-    """Where training stood (`sever.models.train.Position`)."""
+    """Where training stood (`sever.models.reports.Position`)."""
 
     epoch: Epoch
     batch: Count

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sever.data.duplicates import TURNS, Alignment, find_duplicates, group_numbers, lay_on
-from sever.data.duplicates.alignment import SPECTRUM_TURNS, Picture, align, shared_parts
+from sever.data.duplicates.alignment import SPECTRUM_TURNS, SmallPicture, align, shared_parts
 from sever.data.duplicates.candidates import find_candidates
 from sever.data.duplicates.fingerprint import speckle, without_light
 
@@ -111,7 +111,7 @@ def test_the_speckle_of_a_turned_picture_is_the_turned_speckle() -> None:
 def test_alignment_by_hand() -> None:
     # The second view begins 8 small pixels further down: laid on the first one, it lies 8 pixels lower.
     whole = without_light(steel(5, 104, 96))
-    found = align(Picture(whole[:96]), Picture(whole[8:]))
+    found = align(SmallPicture(whole[:96]), SmallPicture(whole[8:]))
     assert found is not None
     assert (found.turn, found.down, found.right) == ("none", 8 / 96, 0.0)
     assert found.overlap == pytest.approx(88 / 96)

@@ -19,7 +19,7 @@ from sever.decide.select import (
 from sever.decide.shakeup import (
     SCENARIOS,
     Draws,
-    Split,
+    PublicSplit,
     draw_outcomes,
     draw_part,
     group_scores,
@@ -135,10 +135,10 @@ def test_images_of_one_group_are_never_told_apart() -> None:
     """A group scores the same mean in every draw, however its images differ: both come, or neither."""
     scores = np.array([[0.0, 1.0], [1.0, 0.0]] * 10)  # every group: one image for A, one for B
     groups = group_scores(scores, np.repeat(np.arange(10), 2), np.zeros(20, bool))
-    drawn = draw_outcomes(groups, Split(8, 12), ["none"], 50)
+    drawn = draw_outcomes(groups, PublicSplit(8, 12), ["none"], 50)
     np.testing.assert_allclose(drawn.public_dm, 0.5)
     np.testing.assert_allclose(drawn.private_dm, 0.5)
-    alone = draw_outcomes(group_scores(scores, None, np.zeros(20, bool)), Split(8, 12), ["none"], 50)
+    alone = draw_outcomes(group_scores(scores, None, np.zeros(20, bool)), PublicSplit(8, 12), ["none"], 50)
     assert alone.public_dm.std() > 0.05
 
 
@@ -167,7 +167,7 @@ def test_the_cluster_of_most_images_is_the_groups() -> None:
 def test_draws_vary_as_much_as_two_stages_of_chance_say() -> None:
     """Variance of a part of P images drawn from a population known by N: spread^2 (1 / P + 1 / (N + 1)), nearly."""
     scores = np.random.default_rng(3).normal(0.5, 0.1, (400, 1))
-    drawn = draw_outcomes(group_scores(scores, None, np.zeros(400, bool)), Split(100, 300), ["none"], 4000)
+    drawn = draw_outcomes(group_scores(scores, None, np.zeros(400, bool)), PublicSplit(100, 300), ["none"], 4000)
     variance = float(scores.var())
     assert drawn.public_dm.var() == pytest.approx(variance * (1 / 100 + 1 / 401), rel=0.12)
     assert drawn.expected_dm.var() == pytest.approx(variance / 401, rel=0.12)
@@ -178,7 +178,7 @@ def test_draws_vary_as_much_as_two_stages_of_chance_say() -> None:
 
 def test_the_same_seed_draws_the_same_and_another_does_not() -> None:
     groups = group_scores(np.random.default_rng(0).random((30, 3)), None, np.arange(30) < 9)
-    first, again, other = (draw_outcomes(groups, Split(9, 21), ["none", "clean"], 20, seed) for seed in (1, 1, 2))
+    first, again, other = (draw_outcomes(groups, PublicSplit(9, 21), ["none", "clean"], 20, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.private_dm, again.private_dm)
     assert (first.private_dm != other.private_dm).any()
     known = np.array([0.5, 0.52, np.nan])
@@ -223,7 +223,7 @@ def tilts(name: str, groups: object, seed: int = 0) -> tuple[np.ndarray, np.ndar
 def test_weights_tilt_both_parts_and_move_the_scores_by_hand() -> None:
     scores = np.array([[1.0, 0.0], [0.0, 1.0]] * 200)
     groups = group_scores(scores, None, np.zeros(400, bool), np.array([3.0, 1.0] * 200))
-    drawn = draw_outcomes(groups, Split(100, 300), ["weights"], 400)
+    drawn = draw_outcomes(groups, PublicSplit(100, 300), ["weights"], 400)
     np.testing.assert_allclose(drawn.private_dm.mean(axis=0), [0.75, 0.25], atol=0.01)
     np.testing.assert_allclose(drawn.public_dm.mean(axis=0), [0.75, 0.25], atol=0.01)
 
@@ -254,7 +254,7 @@ def test_of_two_clusters_one_stays() -> None:
 def test_a_part_never_holds_a_cluster_that_it_lacks() -> None:
     scores = np.repeat(np.eye(2), 20, axis=0)  # candidate k scores 1 in cluster k
     groups = group_scores(scores, None, np.zeros(40, bool), None, np.repeat([0, 1], 20))
-    drawn = draw_outcomes(groups, Split(10, 10), ["clusters"], 30)
+    drawn = draw_outcomes(groups, PublicSplit(10, 10), ["clusters"], 30)
     assert set(np.unique(drawn.public_dm)) == {0.0, 1.0}
     assert set(np.unique(drawn.private_dm)) == {0.0, 1.0}
 
@@ -285,12 +285,12 @@ def test_clean_images_become_rarer_and_more_frequent_up_to_threefold_odds() -> N
 def test_a_scenario_that_cannot_be_drawn_says_why(name: str, said: str) -> None:
     groups = group_scores(np.ones((4, 2)), None, np.zeros(4, bool))
     with pytest.raises(InputError, match=said):
-        draw_outcomes(groups, Split(2, 2), [name])
+        draw_outcomes(groups, PublicSplit(2, 2), [name])
 
 
 def test_a_competition_without_private_images_is_refused() -> None:
     with pytest.raises(InputError, match="at least 1"):
-        Split(5, 0)
+        PublicSplit(5, 0)
 
 
 # ---- known public scores
@@ -302,7 +302,7 @@ def equal_candidates() -> tuple[Draws, np.ndarray]:
     kinds = np.arange(600) % 3
     scores = np.clip(0.6 + 0.3 * (kinds[:, None] == np.arange(3)) + generator.normal(0, 0.05, (600, 3)), 0, 1)
     groups = group_scores(scores, None, np.zeros(600, bool), None, kinds)
-    return draw_outcomes(groups, Split(200, 400), ["none"], 1500), score_covariance(groups, 200)
+    return draw_outcomes(groups, PublicSplit(200, 400), ["none"], 1500), score_covariance(groups, 200)
 
 
 @pytest.mark.parametrize("drift", [0.0, 0.001, 0.01])

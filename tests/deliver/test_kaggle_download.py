@@ -21,7 +21,7 @@ from sever.deliver.kaggle import unpack as unpack_module
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.unpack import unpack
 from sever.errors import InputError
-from sever.pipeline.kaggle.download import Wanted, download_data
+from sever.pipeline.kaggle.download import WantedData, download_data
 
 NAME = "severstal-steel-defect-detection"
 NOISE = random.Random(1).randbytes(300_000)  # does not get smaller in a zip archive
@@ -46,11 +46,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_competition_arrives_whole_and_only_once(steel: World, tmp_path: Path, patience: Patience) -> None:
     output = tmp_path / "raw" / NAME
-    assert download_data(Wanted(NAME), output, patience) == output
+    assert download_data(WantedData(NAME), output, patience) == output
     assert contents(output) == FILES
     assert [path.name for path in output.parent.iterdir()] == [NAME]  # neither archive nor part is left
     before = list(steel.log)
-    assert download_data(Wanted(NAME), output, patience) == output
+    assert download_data(WantedData(NAME), output, patience) == output
     assert steel.log == before
 
 
@@ -68,9 +68,9 @@ def test_the_default_name_and_folder(
 
 def test_a_data_set(steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.datasets["smith/strips"] = Stored(WHOLE)
-    assert contents(download_data(Wanted("smith/strips", is_dataset=True), tmp_path / "x", patience)) == FILES
+    assert contents(download_data(WantedData("smith/strips", is_dataset=True), tmp_path / "x", patience)) == FILES
     with pytest.raises(InputError, match="private, or does not exist"):
-        download_data(Wanted("smith/other", is_dataset=True), tmp_path / "y", patience)
+        download_data(WantedData("smith/other", is_dataset=True), tmp_path / "y", patience)
 
 
 # directly: the call itself answers with the bytes, and is repeated with Range, signed in as before
@@ -81,7 +81,7 @@ def test_a_cut_connection_is_gone_on_with(
     steel.direct = direct
     steel.competitions[NAME].with_md5 = with_md5
     steel.faults += [Fault("whole", cut=100_000), Fault("bytes=100000-", cut=100_000)]
-    assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == FILES
+    assert contents(download_data(WantedData(NAME), tmp_path / "out", patience)) == FILES
     assert steel.ranges == ["bytes=100000-", "bytes=200000-"]
     assert naps.slept == [1.0, 1.0]
 
@@ -90,10 +90,10 @@ def test_another_process_goes_on(steel: World, tmp_path: Path, patience: Patienc
     steel.faults.append(Fault("GET /storage", cut=150_000, times=1))
     steel.faults.append(Fault("GET /storage", cut=0, times=99))
     with pytest.raises(InputError, match=rf"150000 of {len(WHOLE)} bytes came\); resume with the same command"):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
     steel.faults.clear()
     steel.ranges.clear()
-    assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == FILES
+    assert contents(download_data(WantedData(NAME), tmp_path / "out", patience)) == FILES
     assert steel.ranges == ["bytes=150000-"]
 
 
@@ -103,32 +103,32 @@ def test_a_file_that_changed_meanwhile_is_not_mixed_with_the_old_one(
     steel.faults.append(Fault("GET /storage", cut=150_000, times=1))
     steel.faults.append(Fault("GET /storage", cut=0, times=99))
     with pytest.raises(InputError):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
     steel.faults.clear()
     news = FILES | {"train_images/a.jpg": NOISE[::-1]}
     steel.competitions[NAME] = Stored(zipped(news), with_md5=False)
-    assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == news
+    assert contents(download_data(WantedData(NAME), tmp_path / "out", patience)) == news
 
 
 def test_storage_without_ranges_starts_again(steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.competitions[NAME].ranges = False
     steel.faults.append(Fault("GET /storage", cut=150_000))
-    assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == FILES
+    assert contents(download_data(WantedData(NAME), tmp_path / "out", patience)) == FILES
 
 
 def test_a_wrong_length(steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.faults.append(Fault("GET /storage", longer=5, times=99))
     with pytest.raises(InputError, match=rf"of {len(WHOLE) + 5} bytes came"):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_wrong_byte_is_found_by_the_checksum(steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.faults.append(Fault("GET /storage", corrupt=True))
     with pytest.raises(InputError, match="another checksum"):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
     assert list(tmp_path.glob("out*")) == []  # the wrong part is not gone on with
-    assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == FILES
+    assert contents(download_data(WantedData(NAME), tmp_path / "out", patience)) == FILES
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_wrong_byte_is_found_by_the_checksum(steel: World, tmp_path: Path, pat
 def test_faults_are_told_in_words(fault: Fault, said: str, steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.faults.append(fault)
     with pytest.raises(InputError, match=said) as caught:
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
     assert not any(secret in str(caught.value) for secret in SECRETS)
     assert not (tmp_path / "out").exists()
 
@@ -150,18 +150,18 @@ def test_faults_are_told_in_words(fault: Fault, said: str, steel: World, tmp_pat
 def test_rules_that_are_not_accepted(steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.rules_accepted = False
     with pytest.raises(InputError, match=rf"has not accepted the rules.*kaggle.com/competitions/{NAME}/rules"):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
 
 
 def test_a_competition_that_does_not_exist(steel: World, tmp_path: Path, patience: Patience) -> None:
     with pytest.raises(InputError, match=r"there is no competition 'severstall' on Kaggle \(404\)"):
-        download_data(Wanted("severstall"), tmp_path / "out", patience)
+        download_data(WantedData("severstall"), tmp_path / "out", patience)
 
 
 @pytest.mark.parametrize("name", ["", "a/b"])
 def test_a_name_that_is_none(name: str) -> None:
     with pytest.raises(InputError, match="is not"):
-        Wanted(name)
+        WantedData(name)
 
 
 def test_a_disk_without_room_is_told_before(
@@ -169,7 +169,7 @@ def test_a_disk_without_room_is_told_before(
 ) -> None:
     monkeypatch.setattr(download_module.shutil, "disk_usage", lambda path: Usage(10**6, 10**6, 1000))
     with pytest.raises(InputError, match=r"is full: 1 MiB are needed, 0 MiB are free"):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
 
 
 def test_a_disk_that_fills_up_keeps_what_came(steel: World, tmp_path: Path, patience: Patience) -> None:
@@ -177,20 +177,20 @@ def test_a_disk_that_fills_up_keeps_what_came(steel: World, tmp_path: Path, pati
     resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, hard))  # the kernel's own refusal
     try:
         with pytest.raises(InputError, match="is full; make room and resume with the same command"):
-            download_data(Wanted(NAME), tmp_path / "out", patience)
+            download_data(WantedData(NAME), tmp_path / "out", patience)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == FILES
+    assert contents(download_data(WantedData(NAME), tmp_path / "out", patience)) == FILES
     assert len(steel.ranges) == 1
 
 
 def test_a_broken_archive_is_not_kept(steel: World, tmp_path: Path, patience: Patience) -> None:
     steel.competitions[NAME] = Stored(WHOLE[:-500])
     with pytest.raises(InputError, match="broken zip archive"):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
     assert list(tmp_path.glob("*out*")) == []
     steel.competitions[NAME] = Stored(WHOLE)
-    assert contents(download_data(Wanted(NAME), tmp_path / "out", patience)) == FILES
+    assert contents(download_data(WantedData(NAME), tmp_path / "out", patience)) == FILES
 
 
 def test_a_file_of_the_archive_that_is_damaged(tmp_path: Path) -> None:
@@ -245,11 +245,11 @@ def test_a_folder_with_something_else_in_it(steel: World, tmp_path: Path, patien
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious").touch()
     with pytest.raises(InputError, match="did not write"):
-        download_data(Wanted(NAME), tmp_path / "mine", patience)
+        download_data(WantedData(NAME), tmp_path / "mine", patience)
     steel.datasets["smith/strips"] = Stored(WHOLE)
-    download_data(Wanted("smith/strips", True), tmp_path / "other", patience)
+    download_data(WantedData("smith/strips", True), tmp_path / "other", patience)
     with pytest.raises(InputError, match="holds smith/strips"):
-        download_data(Wanted(NAME), tmp_path / "other", patience)
+        download_data(WantedData(NAME), tmp_path / "other", patience)
     assert steel.count("DownloadDataFiles") == 0
 
 
@@ -257,10 +257,10 @@ def test_no_secret_is_printed_or_written(steel: World, tmp_path: Path, patience:
     steel.faults.append(Fault("GET /storage", cut=100_000))
     steel.faults.append(Fault("GET /storage", cut=0, times=99))
     with pytest.raises(InputError):
-        download_data(Wanted(NAME), tmp_path / "out", patience)
+        download_data(WantedData(NAME), tmp_path / "out", patience)
     partly = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     steel.faults.clear()
-    download_data(Wanted(NAME), tmp_path / "out", patience)
+    download_data(WantedData(NAME), tmp_path / "out", patience)
     wholly = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     for secret in SECRETS:
         assert secret not in silent.getvalue()

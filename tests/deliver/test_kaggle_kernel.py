@@ -28,7 +28,7 @@ from sever.pipeline.export.pack import pack_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
 from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
-from sever.pipeline.predict import Source, predict_images
+from sever.pipeline.predict import ImageSource, predict_images
 from sever.store.bundle.bundle import Bundle
 
 COMPETITION = "severstal-steel-defect-detection"
@@ -83,7 +83,7 @@ def test_the_kernel_predicts_offline_what_sever_predict_does(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Successfully installed sever" in done.stdout
     assert [path.name for path in working.iterdir()] == ["submission.csv"]
-    ours = predict_images(blend, Source(images, None), tmp_path / "ours", "combined", InferenceOptions("cpu"))
+    ours = predict_images(blend, ImageSource(images, None), tmp_path / "ours", "combined", InferenceOptions("cpu"))
     assert (working / "submission.csv").read_text() == (ours.folder / "submission.csv").read_text()
     assert sum(ours.found_per_class.values())  # there is something in it to be equal
 

@@ -16,7 +16,7 @@ from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
-from sever.pipeline.kaggle.submit import Entry, check_file, fetch_scores, submit
+from sever.pipeline.kaggle.submit import SubmissionEntry, check_file, fetch_scores, submit
 from sever.pipeline.leaderboard import course, draft_submission, record_submission
 
 COMBINED, SEPARATE = "ImageId_ClassId,EncodedPixels", "ImageId,ClassId,EncodedPixels"
@@ -184,7 +184,7 @@ def test_a_file_is_sent_scored_and_recorded(
 ) -> None:
     world.scores = [{"status": "PENDING"}, {"status": "PENDING"}]
     world.scores += [{"status": "COMPLETE", "publicScore": "0.91817", "privateScore": "0.90274"}]
-    done = submit(Entry(good, "steel", "gated", "with a gate"), 10, ledger, patience)
+    done = submit(SubmissionEntry(good, "steel", "gated", "with a gate"), 10, ledger, patience)
     assert str(done) == "gated: submission 1001, complete, public 0.91817, private 0.90274"
     (sent,) = world.submissions
     assert (sent["competitionName"], sent["submissionDescription"]) == ("steel", "with a gate")
@@ -197,7 +197,7 @@ def test_a_file_is_sent_scored_and_recorded(
 
 def test_a_kernels_output_for_a_code_competition(world: World, patience: Patience, good: Path, ledger: Path) -> None:
     kernel = KernelVersion.parse(f"{USER}/sever-predict-tiny/3")
-    submit(Entry(good, "steel", "gated", "m", kernel), 10, ledger, patience)
+    submit(SubmissionEntry(good, "steel", "gated", "m", kernel), 10, ledger, patience)
     (sent,) = world.submissions
     assert (sent["kernelOwner"], sent["kernelSlug"], sent["kernelVersion"]) == (USER, "sever-predict-tiny", 3)
     assert sent["fileName"] == "submission.csv"
@@ -216,7 +216,7 @@ def test_an_interrupted_wait_is_gone_on_with_and_nothing_is_sent_again(
     def stop(seconds: float) -> None:
         raise Stopped
 
-    entry = Entry(good, "steel", "gated")
+    entry = SubmissionEntry(good, "steel", "gated")
     with pytest.raises(Stopped):
         submit(entry, 10, ledger, Patience(sleep=stop, clock=naps.clock))
     assert submit(entry, 10, ledger, patience).score.public == 0.91
@@ -241,7 +241,7 @@ def test_what_can_not_be_recorded_is_not_sent(
 ) -> None:
     record_submission(draft_submission("taken", good), ledger)  # by `sever leaderboard add`, not by `submit`
     where = changes.pop("ledger", ledger)
-    entry = Entry(**{"file": good, "competition": "steel", "name": "new"} | changes)
+    entry = SubmissionEntry(**{"file": good, "competition": "steel", "name": "new"} | changes)
     with pytest.raises(InputError, match=said):
         submit(entry, 10, where, patience)
     assert world.submissions == []
@@ -251,7 +251,7 @@ def test_late_and_private_scores_are_fetched(
     world: World, patience: Patience, good: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.scores = [{"status": "PENDING"}]
-    submit(Entry(good, "steel", "slow"), 0, ledger, patience)
+    submit(SubmissionEntry(good, "steel", "slow"), 0, ledger, patience)
     record_submission(draft_submission("typed in", good, public=0.5), ledger)
     assert fetch_scores(ledger=ledger, patience=patience)[0].public is None
     assert "slow: no score yet" in capsys.readouterr().err
@@ -271,7 +271,7 @@ def test_a_score_of_another_kind_is_told_and_not_kept(
     world: World, patience: Patience, good: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.scores = [{"status": "COMPLETE", "publicScore": "12.5"}]
-    assert submit(Entry(good, "houses", "one"), 1, ledger, patience).score.public == 12.5
+    assert submit(SubmissionEntry(good, "houses", "one"), 1, ledger, patience).score.public == 12.5
     assert "one scores 12.5, which is no mean Dice" in capsys.readouterr().err
     assert course(ledger)[0].public is None
 
@@ -286,10 +286,10 @@ def test_what_is_with_kaggle_is_recorded_whatever_comes(
     world: World, patience: Patience, good: Path, ledger: Path
 ) -> None:
     world.scores = [{"status": "PENDING"}]
-    assert submit(Entry(good, "steel", "slow"), 1, ledger, patience).score.pending
+    assert submit(SubmissionEntry(good, "steel", "slow"), 1, ledger, patience).score.pending
     world.scores = [{"status": "ERROR", "errorDescription": "Submission Format Error"}]
     with pytest.raises(InputError, match="could not score submission 1002: Submission Format Error"):
-        submit(Entry(good, "steel", "bad"), 1, ledger, patience)
+        submit(SubmissionEntry(good, "steel", "bad"), 1, ledger, patience)
     assert [(kept.name, kept.public) for kept in course(ledger)] == [("slow", None), ("bad", None)]
 
 
@@ -309,7 +309,7 @@ def test_it_is_never_sent_twice(
 ) -> None:
     world.faults.append(fault)
     with pytest.raises(InputError, match=said) as caught:
-        submit(Entry(good, "steel", "gated"), 10, ledger, patience)
+        submit(SubmissionEntry(good, "steel", "gated"), 10, ledger, patience)
     assert world.count("CreateSubmission") <= 1
     assert not ledger.exists()
     assert not any(secret in silent.getvalue() + str(caught.value) for secret in SECRETS)
@@ -317,7 +317,7 @@ def test_it_is_never_sent_twice(
 
 def test_a_cut_upload_arrives_whole(world: World, patience: Patience, good: Path, ledger: Path) -> None:
     world.faults += [Fault("PUT submission.csv", cut=10), Fault("CreateSubmission", 429, headers={"Retry-After": "3"})]
-    submit(Entry(good, "steel", "gated"), 10, ledger, patience)
+    submit(SubmissionEntry(good, "steel", "gated"), 10, ledger, patience)
     (sent,) = world.submissions
     assert world.uploads[sent["blobFileTokens"]].content == good.read_bytes()
 

@@ -15,7 +15,8 @@ from sever.data.samplers import EpochSampler, SampleKey
 from sever.errors import InputError
 from sever.models.checkpoint import Snapshot
 from sever.models.device import make_accelerator, pick_device
-from sever.models.train import EpochReport, Position, Scores, StepReport, Trainer
+from sever.models.reports import EpochReport, Position, Scores, StepReport
+from sever.models.train import Trainer
 
 IMAGES = 12
 

@@ -32,7 +32,7 @@ from sever.pipeline.blend.weights import take_sample
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inference.load import evidence_members, load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.train import train_experiment
+from sever.pipeline.train.starting import train_experiment
 from sever.store import Evidence
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

@@ -11,12 +11,12 @@ import pytest
 from run_maker import make_blend, make_crossval, make_run
 
 from sever.decide.ensemble import Blend
-from sever.decide.time_budget import Budget, Member, efforts
+from sever.decide.time_budget import Budget, BudgetedNetwork, efforts
 from sever.errors import InputError
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inference.time_limit import members_of
-from sever.pipeline.predict import Source, predict_images
+from sever.pipeline.predict import ImageSource, predict_images
 
 A, B, C, GATE = (Path(name) for name in ("a", "b", "c", "gate"))
 
@@ -32,11 +32,11 @@ class Clock:
 def test_the_stated_order() -> None:
     """Flips from the last named; then segmenters by weight, the last of equals first; then classifiers."""
     members = [
-        Member(A, 0, ("width", "height"), weight=1.0),
-        Member(B, 1, ("width", "both"), weight=2.0),
-        Member(C, 2, (), weight=1.0),
-        Member(GATE, 3, (), draws_masks=False),
-        Member(Path("gate2"), 4, (), draws_masks=False),
+        BudgetedNetwork(A, 0, ("width", "height"), weight=1.0),
+        BudgetedNetwork(B, 1, ("width", "both"), weight=2.0),
+        BudgetedNetwork(C, 2, (), weight=1.0),
+        BudgetedNetwork(GATE, 3, (), draws_masks=False),
+        BudgetedNetwork(Path("gate2"), 4, (), draws_masks=False),
     ]
     ladder = efforts(members)
     assert [effort.describe() for effort in ladder[:4]] == [
@@ -50,9 +50,9 @@ def test_the_stated_order() -> None:
 
 def test_a_member_goes_with_its_last_network() -> None:
     folds = [
-        Member(A / "1", 0, (), 0.5, parents=(A,)),
-        Member(A / "2", 0, (), 0.5, parents=(A,)),
-        Member(B, 1, (), 2.0),
+        BudgetedNetwork(A / "1", 0, (), 0.5, parents=(A,)),
+        BudgetedNetwork(A / "2", 0, (), 0.5, parents=(A,)),
+        BudgetedNetwork(B, 1, (), 2.0),
     ]
     assert [effort.without for effort in efforts(folds)] == [(), (A / "2",), (A / "2", A / "1", A)]
 
@@ -69,7 +69,7 @@ def test_a_blend_without_some_members_keeps_their_weights_and_ranks() -> None:
 def measured(seconds: float, spent: float) -> Budget:
     """Two members of 2 and 1 seconds a pass, the first with one flip; 0.5 s for reading, 0.1 s for masks."""
     clock = Clock()
-    budget = Budget(seconds, [Member(A, 0, ("width",), 3.0), Member(B, 1, (), 1.0)], clock)
+    budget = Budget(seconds, [BudgetedNetwork(A, 0, ("width",), 3.0), BudgetedNetwork(B, 1, (), 1.0)], clock)
     budget.after_seconds = 0.1
     budget.measure(10, 55.0, {0: 40.0, 1: 10.0})
     clock.now += spent
@@ -163,7 +163,7 @@ class Slow:
 
 def predict_in(minutes: float | None, blend: Path, images: Path, output: Path) -> pd.DataFrame:
     options = InferenceOptions("cpu", batch_size=1)
-    done = predict_images(blend, Source(images, None), output, "combined", options, minutes=minutes)
+    done = predict_images(blend, ImageSource(images, None), output, "combined", options, minutes=minutes)
     frame = pd.read_csv(done.result, keep_default_na=False)
     assert len(frame) == 4 * done.images
     return frame

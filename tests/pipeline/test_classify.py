@@ -25,7 +25,7 @@ from sever.output import WRITTEN
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.network import Ensemble
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.train import resume
+from sever.pipeline.train.resuming import resume
 from sever.reading import read_json
 from sever.store import LabelStore, Run
 

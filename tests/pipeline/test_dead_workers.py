@@ -19,7 +19,7 @@ import torch
 import yaml
 from command_line import sever, train
 
-from sever.data.batch import Batch
+from sever.data.batch import TrainingBatch
 from sever.data.dataset import StripDataset
 from sever.data.synthetic import files as synthetic
 from sever.errors import InputError
@@ -39,11 +39,13 @@ def with_workers(experiment: Path, **settings: object) -> Path:
 
 def test_a_batch_goes_between_processes_as_it_is() -> None:
     """By torch's own way the message would hold the name of shared memory, and no pixels."""
-    batch = Batch(torch.arange(60, dtype=torch.uint8).reshape(1, 1, 6, 10), torch.ones(1, 4, 6, 10, dtype=torch.uint8))
+    batch = TrainingBatch(
+        torch.arange(60, dtype=torch.uint8).reshape(1, 1, 6, 10), torch.ones(1, 4, 6, 10, dtype=torch.uint8)
+    )
     message = ForkingPickler.dumps(batch)
     assert bytes(range(60)) in bytes(message)
     there = pickle.loads(message)
-    assert type(there) is Batch
+    assert type(there) is TrainingBatch
     assert all(map(torch.equal, there, batch))
     there.pixels.add_(1)  # is writable, as a tensor that came by shared memory is
 

@@ -673,7 +673,7 @@ def test_exit_codes_are_passed_on(
 
     (tmp_path / "nowhere").mkdir()
     (tmp_path / "nowhere" / "config.yml").write_text("name: x\ndata: {root: d}\n")
-    monkeypatch.setattr("sever.pipeline.train.resume", fail)
+    monkeypatch.setattr("sever.pipeline.train.resuming.resume", fail)
     assert sever("run", path) == 1
     shown = capsys.readouterr().err
     assert "stage 1 of 1, s stopped at: sever train -r" in shown

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sever.files import write_json
-from sever.models.train import Position
+from sever.models.reports import Position
 from sever.store import Run
 
 

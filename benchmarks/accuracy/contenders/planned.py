@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sever.files import write_json, write_text
 from sever.pipeline.plan.choices import CANDIDATES, name_of
-from sever.pipeline.plan.make import Wish, make_plan
+from sever.pipeline.plan.make import PlanWish, make_plan
 
 from ..task import Task, Trained
 from .with_sever import BASE, link_data, train_sever
@@ -36,11 +36,11 @@ def _page(task: Task, data: Path) -> str:
     clock = task.budget.clock
     if clock != "epochs":
         left = 60 * task.budget.amount - task.stopwatch.spent().on(clock)
-        wish = Wish(
+        wish = PlanWish(
             data, max(0.0, left) / 3600, "planned", device="cpu", clock=lambda: task.stopwatch.spent().on(clock)
         )
         return make_plan(wish)[0]
     machine = task.folder / "machine.json"
     write_json(machine, {name_of(*CANDIDATES[0]): 1.0})
     seconds = 2 + task.budget.amount * len(task.split.train) / STEP_IMAGES  # one step at least
-    return make_plan(Wish(data, seconds / 3600, "planned", machine=machine))[0]
+    return make_plan(PlanWish(data, seconds / 3600, "planned", machine=machine))[0]

@@ -27,7 +27,8 @@ from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.speed import step_seconds
-from sever.pipeline.train import resume, train_run
+from sever.pipeline.train.resuming import resume
+from sever.pipeline.train.starting import train_run
 from sever.prefetch import chunks
 from sever.reading import read_json
 from sever.store import Run

@@ -38,7 +38,7 @@ _SINGLE = {
 }
 
 
-class Part(NamedTuple):
+class StripPart(NamedTuple):
     """One strip or tile: its bytes in the file, and how many it should unpack to, in how many rows."""
 
     packed: bytes
@@ -60,7 +60,7 @@ def find_bad_strip(page: Directory) -> str | None:
     return None
 
 
-def _parts(page: Directory) -> list[Part]:
+def _parts(page: Directory) -> list[StripPart]:
     tiled = _TILES in page.fields
     offsets = page.values(_TILES if tiled else _STRIPS)
     sizes = page.values(_TILE_BYTES if tiled else _STRIP_BYTES)
@@ -73,16 +73,16 @@ def _parts(page: Directory) -> list[Part]:
     parts = []
     for index, (offset, size) in enumerate(zip(offsets, sizes, strict=False)):
         left = rows if tiled else min(rows, height - index % strips_a_plane * rows)
-        parts.append(Part(page.data[offset : offset + size], left, row_bytes))
+        parts.append(StripPart(page.data[offset : offset + size], left, row_bytes))
     return parts
 
 
-def _check_plain(part: Part, page: Directory) -> str | None:
+def _check_plain(part: StripPart, page: Directory) -> str | None:
     short = part.rows * part.row_bytes - len(part.packed)
     return f"{short} bytes are missing" if short > 0 and not _is_subsampled(page) else None
 
 
-def _check_deflate(part: Part, page: Directory) -> str | None:
+def _check_deflate(part: StripPart, page: Directory) -> str | None:
     try:
         unpacked = zlib.decompressobj()
         rows = unpacked.decompress(part.packed, part.rows * part.row_bytes + 1)
@@ -93,7 +93,7 @@ def _check_deflate(part: Part, page: Directory) -> str | None:
     return None
 
 
-def _check_packbits(part: Part, page: Directory) -> str | None:
+def _check_packbits(part: StripPart, page: Directory) -> str | None:
     """Runs must end where the part does."""
     at = unpacked = 0
     wanted = part.rows * part.row_bytes
@@ -105,7 +105,7 @@ def _check_packbits(part: Part, page: Directory) -> str | None:
     return None if fits or _is_subsampled(page) else "its runs don't fit its rows"
 
 
-def _check_jpeg(part: Part, page: Directory) -> str | None:
+def _check_jpeg(part: StripPart, page: Directory) -> str | None:
     tables = bytes(page.values(_JPEG_TABLES))
     try:
         simplejpeg.decode_jpeg(
@@ -116,7 +116,7 @@ def _check_jpeg(part: Part, page: Directory) -> str | None:
     return None
 
 
-def _check_lzw(part: Part, page: Directory) -> str | None:
+def _check_lzw(part: StripPart, page: Directory) -> str | None:
     return None if _is_subsampled(page) else lzw_fault(part.packed, part.rows * part.row_bytes)
 
 
@@ -125,7 +125,7 @@ def _is_subsampled(page: Directory) -> bool:
     return page.value(_PHOTOMETRIC) == _YCBCR and page.values(_SUBSAMPLING, (2, 2)) != (1, 1)
 
 
-_CHECKS: dict[int, Callable[[Part, Directory], str | None]] = {
+_CHECKS: dict[int, Callable[[StripPart, Directory], str | None]] = {
     1: _check_plain,
     5: _check_lzw,
     7: _check_jpeg,

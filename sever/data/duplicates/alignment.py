@@ -50,7 +50,7 @@ class Alignment(NamedTuple):
     likeness: float
 
 
-class Picture:
+class SmallPicture:
     """A small picture without light, and its spectra, which are kept since it meets many others."""
 
     def __init__(self, detail_hw: np.ndarray) -> None:
@@ -65,13 +65,13 @@ class Picture:
         return self._spectra[turn, canvas]
 
 
-def align(first: Picture, second: Picture, turns: Iterable[str] = SPECTRUM_TURNS) -> Alignment | None:
+def align(first: SmallPicture, second: SmallPicture, turns: Iterable[str] = SPECTRUM_TURNS) -> Alignment | None:
     """The best of some turns, each with half a turn more too; None where no turn lays enough on each other."""
     found = [alignment for turn in turns for alignment in _align_turned(first, second, turn)]
     return max(found, key=lambda each: each.likeness, default=None)
 
 
-def _align_turned(first: Picture, second: Picture, turn: str) -> Iterator[Alignment]:
+def _align_turned(first: SmallPicture, second: SmallPicture, turn: str) -> Iterator[Alignment]:
     turned = TURNS[turn](second.detail_hw)
     canvas = _canvas(first.detail_hw.shape, turned.shape)
     left, right = first.spectrum("none", canvas), second.spectrum(turn, canvas)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sever.data.duplicates.alignment import Alignment, Picture, align
+from sever.data.duplicates.alignment import Alignment, SmallPicture, align
 from sever.data.duplicates.candidates import find_candidates
 from sever.data.duplicates.fingerprint import shrink_factor, small_picture, speckle, without_light
 from sever.data.images import read_image
@@ -51,8 +51,8 @@ class _Reader(NamedTuple):
         digest = hashlib.blake2b(repr(image_hw.shape).encode() + image_hw.tobytes(), digest_size=16).digest()
         return _Print(speckle(without_light(small_picture(image_hw, self.factor))), digest)
 
-    def picture(self, at: int) -> Picture:
-        return Picture(without_light(small_picture(self._read(at), self.factor)))
+    def picture(self, at: int) -> SmallPicture:
+        return SmallPicture(without_light(small_picture(self._read(at), self.factor)))
 
     def _read(self, at: int) -> np.ndarray:
         return read_image(self.paths[at], 1, self.significant_bits, math.prod(self.sizes[at]))[..., 0]

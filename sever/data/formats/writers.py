@@ -14,7 +14,7 @@ from sever.data.mask_folder import write_mask_folder
 from sever.data.severstal import write_severstal
 
 
-class Writer(NamedTuple):
+class LabelWriter(NamedTuple):
     """`layout`: what reads it back. `images`: the folder of the images in it. `has_scores`: what a model is sure of."""
 
     write: Write
@@ -23,12 +23,12 @@ class Writer(NamedTuple):
     has_scores: bool = True
 
 
-WRITERS: dict[str, Writer] = {
-    "coco": Writer(write_coco, "coco"),
-    "cvat": Writer(write_cvat, "cvat"),
-    "label-studio": Writer(write_label_studio, "label_studio"),
-    "yolo": Writer(write_yolo, "yolo", has_scores=False),
-    "labelme": Writer(write_labelme, "labelme", images="."),
-    "masks": Writer(write_mask_folder, "mask_folder", has_scores=False),
-    "severstal": Writer(write_severstal, "severstal", images="train_images", has_scores=False),
+WRITERS: dict[str, LabelWriter] = {
+    "coco": LabelWriter(write_coco, "coco"),
+    "cvat": LabelWriter(write_cvat, "cvat"),
+    "label-studio": LabelWriter(write_label_studio, "label_studio"),
+    "yolo": LabelWriter(write_yolo, "yolo", has_scores=False),
+    "labelme": LabelWriter(write_labelme, "labelme", images="."),
+    "masks": LabelWriter(write_mask_folder, "mask_folder", has_scores=False),
+    "severstal": LabelWriter(write_severstal, "severstal", images="train_images", has_scores=False),
 }

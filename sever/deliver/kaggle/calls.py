@@ -32,7 +32,7 @@ _AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[^\s'\",;]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Fault:
+class CallFault:
     """What the server answered in place of a result; `message` is its own words, "" where it had none."""
 
     status: int
@@ -40,7 +40,7 @@ class Fault:
     retry_after_seconds: float | None
 
     @staticmethod
-    def of(response: Any) -> Fault:
+    def of(response: Any) -> CallFault:
         """The client also takes an answer with HTTP status 200 for an error, where its JSON holds an error's code."""
         status, message = int(response.status_code), ""
         if "application/json" in response.headers.get("Content-Type", ""):
@@ -48,7 +48,7 @@ class Fault:
                 values = response.json()
                 message = str(values.get("message") or "")
                 status = int(values.get("code") or status)
-        return Fault(status, message, asked_seconds(response.headers))
+        return CallFault(status, message, asked_seconds(response.headers))
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Call:
                     return action()
             except exceptions.HTTPError as error:
                 failures += 1
-                self._wait_or_raise(Fault.of(error.response), failures)
+                self._wait_or_raise(CallFault.of(error.response), failures)
             except cuts() as error:
                 failures += 1
                 if not self.repeatable:
@@ -100,7 +100,7 @@ class Call:
             except (exceptions.RequestException, ValueError) as error:
                 raise InputError(f"{self.what}: {self._odd_words(error)}") from None
 
-    def refuse(self, fault: Fault) -> NoReturn:
+    def refuse(self, fault: CallFault) -> NoReturn:
         """Raise what the fault means."""
         own_fault = f"Kaggle has a fault of its own ({fault.status}); run the same command again later"
         fallback = own_fault if fault.status >= 500 else f"Kaggle refuses it ({fault.status})"
@@ -116,7 +116,7 @@ class Call:
             return f"what Kaggle answers can't be understood ({type(error).__name__}); run the same command again later"
         return self.redact(str(error))
 
-    def _wait_or_raise(self, fault: Fault, failures: int) -> None:
+    def _wait_or_raise(self, fault: CallFault, failures: int) -> None:
         asked = fault.retry_after_seconds
         if fault.status in TRANSIENT and not self.repeatable:
             raise InputError(f"{self.what}: Kaggle has a fault of its own ({fault.status}); {UNSURE}") from None

@@ -26,7 +26,7 @@ from sever.errors import InputError
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckedSubmission:
     """What a good submission holds: images by the sample, rows, and pairs of image and class with a defect."""
 
     images: int
@@ -40,7 +40,7 @@ def check_submission(
     pixels: Mapping[str, int] | None = None,
     overlap_allowed: bool = False,
     num_classes: int | None = None,
-) -> Checked:
+) -> CheckedSubmission:
     """Compare a submission with the competition's sample: form, images, rows, order, run lengths, overlaps,
     and whatever else Kaggle refuses though our own reader would take it.
 
@@ -72,7 +72,7 @@ def check_submission(
     if not overlap_allowed:
         refuse(path, "images in which classes overlap", overlaps(given))
     defective = int((given["runs"] != "").sum())
-    return Checked(len(images), len(given), defective)
+    return CheckedSubmission(len(images), len(given), defective)
 
 
 def overlaps(rows: pd.DataFrame) -> list[str]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sever.deliver.kaggle.calls import NO_CLIENT, Call, Fault, Redact
+from sever.deliver.kaggle.calls import NO_CLIENT, Call, CallFault, Redact
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.sessions import tame_sessions
 from sever.errors import InputError
@@ -56,7 +56,7 @@ class Kaggle:
     def check(self, what: str, response: Any, hints: Mapping[int, str] | None = None) -> None:
         """Raise InputError where a plain HTTP answer (of storage, not of the client) is anything but a success."""
         if not 200 <= response.status_code < 300:
-            Call(what, self.patience, self.redact, hints or {}).refuse(Fault.of(response))
+            Call(what, self.patience, self.redact, hints or {}).refuse(CallFault.of(response))
 
 
 def sign_in(patience: Patience | None = None) -> Kaggle:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from sever.deliver.kaggle.calls import cut_words, cuts
 from sever.deliver.kaggle.client import Kaggle
-from sever.deliver.kaggle.patience import Meter
+from sever.deliver.kaggle.patience import PatienceMeter
 from sever.deliver.kaggle.sessions import CONNECT_SECONDS, READ_SECONDS
 from sever.errors import InputError
 from sever.files import FULL, write_json
@@ -26,7 +26,7 @@ from sever.files import FULL, write_json
 CHUNK_BYTES = 1 << 18
 MIB = 1 << 20
 # Shows progress: title, total and what is done already, in MiB.
-ShowProgress: TypeAlias = Callable[[str, int, int], AbstractContextManager[Meter]]
+ShowProgress: TypeAlias = Callable[[str, int, int], AbstractContextManager[PatienceMeter]]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Remote:
 
 
 @dataclass(frozen=True)
-class Part:
+class DownloadPart:
     """A file on its way: `path` for its bytes, and beside it of which remote file they are."""
 
     path: Path
@@ -83,7 +83,7 @@ def download(
     kaggle: Kaggle,
     what: str,
     ask: Callable[[], Any],
-    part: Part,
+    part: DownloadPart,
     progress: ShowProgress,
     hints: Mapping[int, str] | None = None,
 ) -> Remote:
@@ -119,7 +119,9 @@ def download(
     return remote
 
 
-def _receive(kaggle: Kaggle, what: str, response: Any, remote: Remote, part: Part, progress: ShowProgress) -> None:
+def _receive(
+    kaggle: Kaggle, what: str, response: Any, remote: Remote, part: DownloadPart, progress: ShowProgress
+) -> None:
     """Append what is missing; raises one of `cuts()` when the connection ends before the file does."""
     held = part.held(remote)
     if held == remote.size and remote.size:
@@ -168,7 +170,7 @@ def _ask_again(kaggle: Kaggle, response: Any, headers: Mapping[str, str]) -> Any
     return kaggle.client.http_client()._session.send(call, stream=True)
 
 
-def _verify(what: str, part: Part, remote: Remote) -> None:
+def _verify(what: str, part: DownloadPart, remote: Remote) -> None:
     size = part.path.stat().st_size
     if remote.size is not None and size != remote.size:
         part.delete()
@@ -182,7 +184,7 @@ def _verify(what: str, part: Part, remote: Remote) -> None:
         raise InputError(f"{what}: what came has another checksum than Kaggle's file; run the same command again")
 
 
-def _raise_without_room(what: str, part: Part, remote: Remote, held: int) -> None:
+def _raise_without_room(what: str, part: DownloadPart, remote: Remote, held: int) -> None:
     free = shutil.disk_usage(part.path.parent).free
     needed = (remote.size or 0) - held
     if needed > free:
@@ -191,7 +193,7 @@ def _raise_without_room(what: str, part: Part, remote: Remote, held: int) -> Non
         )
 
 
-def _cut_short(what: str, part: Part, remote: Remote, error: BaseException) -> str:
+def _cut_short(what: str, part: DownloadPart, remote: Remote, error: BaseException) -> str:
     came = f"{part.held(remote)} of {remote.size if remote.size is not None else 'unknown'} bytes came"
     return f"{what}: {cut_words(error)} again and again ({came}); resume with the same command"
 

@@ -66,7 +66,7 @@ class Target:
 
 
 @dataclass
-class Plan:
+class InstallPlan:
     """Which wheels to install, and of everything that none of them gives what is asked for and what is wrong."""
 
     chosen: dict[str, Wheel] = field(default_factory=dict)
@@ -84,9 +84,9 @@ def installed_version(name: str) -> str | None:
 
 def plan(
     root: str, wheels: Iterable[Wheel], target: Target, ignored: Callable[[str], bool] = lambda name: False
-) -> Plan:
+) -> InstallPlan:
     """What `root` needs of the wheels, and what those need in turn; what is there and new enough is left alone."""
-    found, on_shelf = Plan(), list(wheels)
+    found, on_shelf = InstallPlan(), list(wheels)
     wanted = requirements.Requirement(root)
     waiting = [(wanted, "this kernel")]
     asked: dict[str, Any] = {}  # all that was asked of a package so far

@@ -14,7 +14,7 @@ TOO_MANY = 429
 TRANSIENT = (500, 502, 503, 504)
 
 
-class Meter(Protocol):
+class PatienceMeter(Protocol):
     """Told as work goes on; `sever.progress.meter` makes them."""
 
     def advance(self, amount: int = 1, note: str = "") -> None: ...

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from sever.deliver.kaggle.patience import Meter
+from sever.deliver.kaggle.patience import PatienceMeter
 from sever.errors import InputError
 from sever.files import FULL, atomic_folder
 from sever.names import fault_of
@@ -26,7 +26,7 @@ class BrokenArchive(InputError):
 def unpack(
     archive: Path,
     folder: Path,
-    progress: Callable[[str, int, int], AbstractContextManager[Meter]],
+    progress: Callable[[str, int, int], AbstractContextManager[PatienceMeter]],
     finish: Callable[[Path], None] = lambda folder: None,
 ) -> int:
     """Extract into `folder`, which appears only when complete and after `finish` was given it; returns how many files.

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sever.deliver.kaggle.calls import Fault, cut_words, cuts
+from sever.deliver.kaggle.calls import CallFault, cut_words, cuts
 from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.download import MIB, ShowProgress
-from sever.deliver.kaggle.patience import TOO_MANY, TRANSIENT, Meter, asked_seconds
+from sever.deliver.kaggle.patience import TOO_MANY, TRANSIENT, PatienceMeter, asked_seconds
 from sever.deliver.kaggle.sessions import CONNECT_SECONDS, READ_SECONDS
 from sever.errors import InputError
 
@@ -101,7 +101,7 @@ def dataset_status(kaggle: Kaggle, ref: str) -> str | None:
         try:
             response = kaggle.client.datasets.dataset_api_client.get_dataset_status(request)
         except HTTPError as error:
-            if Fault.of(error.response).status in (403, 404):  # Kaggle says 403 of what does not exist, too
+            if CallFault.of(error.response).status in (403, 404):  # Kaggle says 403 of what does not exist, too
                 return None
             raise
         return str(response.status.name).lower()
@@ -249,7 +249,7 @@ def _wait_seconds(kaggle: Kaggle, what: str, response: Any) -> float | None:
 class _Mark:
     """The furthest that a file has come, told to the meter; what is sent again does not count twice."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: PatienceMeter) -> None:
         self.meter, self.reached = meter, 0
 
     def reach(self, mib: int) -> None:

@@ -27,14 +27,14 @@ MIN_SIDE = 64
 
 
 @dataclass(frozen=True)
-class Sample:
+class WeightSample:
     """Which images, and every how many-th of their rows and columns."""
 
     rows: np.ndarray
     stride: int
 
 
-def take_sample(sizes: Sequence[tuple[int, int]], planes: int, budget: int, seed: int) -> Sample:
+def take_sample(sizes: Sequence[tuple[int, int]], planes: int, budget: int, seed: int) -> WeightSample:
     """As much as `budget` bytes hold: pixels are thinned out first, then images are drawn, at least two.
 
     `sizes` (H, W) of every image; `planes`: bytes a pixel costs, all members and classes together.
@@ -51,7 +51,7 @@ def take_sample(sizes: Sequence[tuple[int, int]], planes: int, budget: int, seed
         drawn = np.random.default_rng(seed).permutation(rows)
         fitting = int(np.searchsorted(np.cumsum(bytes_each(stride)[drawn]), budget, side="right"))
         rows = np.sort(drawn[: max(2, fitting)])
-    return Sample(rows, stride)
+    return WeightSample(rows, stride)
 
 
 def choose_weights(
@@ -87,7 +87,9 @@ def choose_weights(
     )
 
 
-def _mixture_scores(members: Sequence[Member], table: ImageTable, sample: Sample, rules: RuleSettings) -> MixtureScores:
+def _mixture_scores(
+    members: Sequence[Member], table: ImageTable, sample: WeightSample, rules: RuleSettings
+) -> MixtureScores:
     """The sampled maps of all members, their truth and their gate, ready to be mixed."""
     segmenters = [member for member in members if member.has_maps]
     thin = (slice(None), slice(None, None, sample.stride), slice(None, None, sample.stride))

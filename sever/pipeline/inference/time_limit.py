@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sever.data import rle
 from sever.data.table import ImageTable
-from sever.decide.time_budget import Budget, Member
+from sever.decide.time_budget import Budget, BudgetedNetwork
 from sever.pipeline.inference.inspection import Inspection
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import AnyNetwork, Network
@@ -19,10 +19,10 @@ from sever.progress import tell
 WARM_BATCHES, FIRST_BATCHES, MOST_IMAGES = 1, 2, 64
 
 
-def members_of(network: AnyNetwork) -> list[Member]:
+def members_of(network: AnyNetwork) -> list[BudgetedNetwork]:
     """The single networks in a tree of them, with their weights and flips."""
     if isinstance(network, Network):
-        return [Member(network.path, 0, network.windows.flips, draws_masks=network.draws_masks)]
+        return [BudgetedNetwork(network.path, 0, network.windows.flips, draws_masks=network.draws_masks)]
     found = []
     for part, member in enumerate(network.members):
         inner, weights = members_of(member), network.blend.weights

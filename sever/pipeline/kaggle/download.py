@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sever.deliver.kaggle.client import Kaggle, sign_in
-from sever.deliver.kaggle.download import Part, download
+from sever.deliver.kaggle.download import DownloadPart, download
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import rules_hints
 from sever.deliver.kaggle.unpack import BrokenArchive, unpack
@@ -23,7 +23,7 @@ ABOUT = "download.json"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedData:
     """What to download: a competition's data (`name`), or a data set (`name` is OWNER/NAME)."""
 
     name: str
@@ -62,7 +62,7 @@ class Wanted:
         return lambda: kaggle.client.competitions.competition_api_client.download_data_files(files)
 
 
-def download_data(wanted: Wanted, output: Path | None = None, patience: Patience | None = None) -> Path:
+def download_data(wanted: WantedData, output: Path | None = None, patience: Patience | None = None) -> Path:
     """Download and unpack into `output` (data/raw/NAME); returns it. What is there already is left alone.
 
     An interrupted download goes on where it stopped. Raises InputError.
@@ -72,11 +72,11 @@ def download_data(wanted: Wanted, output: Path | None = None, patience: Patience
         return _download(wanted, output, patience)
 
 
-def _download(wanted: Wanted, output: Path, patience: Patience | None) -> Path:
+def _download(wanted: WantedData, output: Path, patience: Patience | None) -> Path:
     if _is_there(output, wanted):
         tell(f"{output} holds {wanted.name} already; delete the folder to download it again")
         return output
-    part = Part(output.with_name(f"{output.name}.zip"))
+    part = DownloadPart(output.with_name(f"{output.name}.zip"))
     with sign_in(patience) as kaggle:
         remote = download(kaggle, f"cannot download {wanted.name}", wanted.ask(kaggle), part, meter, wanted.hints())
 
@@ -94,7 +94,7 @@ def _download(wanted: Wanted, output: Path, patience: Patience | None) -> Path:
     return output
 
 
-def _is_there(output: Path, wanted: Wanted) -> bool:
+def _is_there(output: Path, wanted: WantedData) -> bool:
     if not output.exists():
         return False
     if (output / ABOUT).is_file():

@@ -11,7 +11,7 @@ from pathlib import Path
 from sever.config import DataSettings
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
-from sever.deliver.kaggle.check import Checked, check_submission
+from sever.deliver.kaggle.check import CheckedSubmission, check_submission
 from sever.deliver.kaggle.client import Kaggle, sign_in
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion, Score, ask_score, send_file, send_kernel, wait_for_score
@@ -31,7 +31,7 @@ SAMPLE = "sample_submission.csv"
 
 
 @dataclass(frozen=True)
-class Entry:
+class SubmissionEntry:
     """What is submitted: the file, and for a code competition the kernel that wrote it as `output_name`."""
 
     file: Path
@@ -64,7 +64,7 @@ class Reference:
 class Submitted:
     """A submission that Kaggle has, with its score so far."""
 
-    entry: Entry
+    entry: SubmissionEntry
     score: Score
 
     def __str__(self) -> str:
@@ -73,7 +73,9 @@ class Submitted:
         return said + "".join(f", {kind} {value:.5f}" for kind, value in scores if value is not None)
 
 
-def check_file(file: Path, competition: str, sample: Path | None, data: Path | None, overlap_allowed: bool) -> Checked:
+def check_file(
+    file: Path, competition: str, sample: Path | None, data: Path | None, overlap_allowed: bool
+) -> CheckedSubmission:
     """Compare a file with the competition's sample, which `sever download` puts into data/raw/COMPETITION.
 
     `data`: the competition's folder; its test images tell where run lengths must end. Raises InputError.
@@ -92,7 +94,9 @@ def check_file(file: Path, competition: str, sample: Path | None, data: Path | N
     )
 
 
-def submit(entry: Entry, wait_minutes: float, ledger: Path = LEDGER, patience: Patience | None = None) -> Submitted:
+def submit(
+    entry: SubmissionEntry, wait_minutes: float, ledger: Path = LEDGER, patience: Patience | None = None
+) -> Submitted:
     """Send a file that was checked, wait for its score, and record both. Raises InputError.
 
     It is recorded as soon as Kaggle has it, so that nothing is lost when the wait is cut short: the same entry once
@@ -157,7 +161,7 @@ def default_name(file: Path, now: Callable[[], datetime] = datetime.now) -> str:
     return f"{file.resolve().parent.name}-{now():%Y%m%d-%H%M%S}"
 
 
-def _send(kaggle: Kaggle, entry: Entry) -> int:
+def _send(kaggle: Kaggle, entry: SubmissionEntry) -> int:
     if entry.kernel is None:
         return send_file(kaggle, entry.competition, entry.file, entry.message, meter)
     return send_kernel(kaggle, entry.competition, entry.kernel, "submission.csv", entry.message)

@@ -29,7 +29,7 @@ AVERAGED_SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class Choice:
+class PlannedSetting:
     """One line of an experiment: `section.key: value`, and why."""
 
     name: str
@@ -46,22 +46,26 @@ class Candidate:
     step_seconds: float
 
 
-def data_choices(fingerprint: Fingerprint, offline: bool, workers: int, train_only: Sequence[str] = ()) -> list[Choice]:
+def data_choices(
+    fingerprint: Fingerprint, offline: bool, workers: int, train_only: Sequence[str] = ()
+) -> list[PlannedSetting]:
     """All that the data decides, before a network is measured."""
     return [
         *_fold_choices(fingerprint, train_only),
         *_input_choices(fingerprint, offline),
         *_augment_choices(fingerprint),
         *_learning_choices(fingerprint),
-        Choice("train.batch_size", *_batch_size(fingerprint)),
-        Choice("train.workers", workers, "one core reads and augments, the others train" if workers else "one core"),
+        PlannedSetting("train.batch_size", *_batch_size(fingerprint)),
+        PlannedSetting(
+            "train.workers", workers, "one core reads and augments, the others train" if workers else "one core"
+        ),
         *_rule_choices(fingerprint),
     ]
 
 
 def time_choices(
     training: int, validation: int, batch: int, candidates: Sequence[Candidate], hours: float
-) -> list[Choice]:
+) -> list[PlannedSetting]:
     """What the hours decide: the network, and how long it learns from so many images, `batch` a step.
 
     Raises InputError where not one step fits.
@@ -76,14 +80,14 @@ def time_choices(
     epochs = max(1, min(MOST_EPOCHS, steps // EPOCH_STEPS))
     images = steps // epochs * batch
     return [
-        Choice("model.architecture", best.architecture, _why_network(best, candidates, steps)),
-        Choice("model.encoder", best.encoder, f"{batch / best.step_seconds:.3g} images/s here"),
-        Choice("train.epochs", epochs, f"{steps} steps fit into {hours:g} h; so many looks at the scores"),
-        Choice(
+        PlannedSetting("model.architecture", best.architecture, _why_network(best, candidates, steps)),
+        PlannedSetting("model.encoder", best.encoder, f"{batch / best.step_seconds:.3g} images/s here"),
+        PlannedSetting("train.epochs", epochs, f"{steps} steps fit into {hours:g} h; so many looks at the scores"),
+        PlannedSetting(
             "sampling.epoch_images", images, f"{epochs * images / training:.1f} passes over {training} images in all"
         ),
         *_validation_choices(best, batch, validation, epochs, seconds),
-        Choice("train.ema_decay", _decay(steps), f"averages the last {AVERAGED_SHARE:.0%} of the steps"),
+        PlannedSetting("train.ema_decay", _decay(steps), f"averages the last {AVERAGED_SHARE:.0%} of the steps"),
     ]
 
 
@@ -105,7 +109,7 @@ def crop_of(fingerprint: Fingerprint) -> tuple[int, int] | None:
     return fitting_crop(fingerprint.largest, fingerprint.commonest)
 
 
-def as_values(choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
+def as_values(choices: Sequence[PlannedSetting]) -> dict[str, dict[str, Any]]:
     """Sections of settings, as an experiment has them."""
     values: dict[str, dict[str, Any]] = {}
     for choice in choices:
@@ -114,7 +118,7 @@ def as_values(choices: Sequence[Choice]) -> dict[str, dict[str, Any]]:
     return values
 
 
-def _fold_choices(fingerprint: Fingerprint, train_only: Sequence[str]) -> list[Choice]:
+def _fold_choices(fingerprint: Fingerprint, train_only: Sequence[str]) -> list[PlannedSetting]:
     many = fingerprint.images >= MANY_IMAGES
     share = 0.1 if many else 0.2
     held_out = round(fingerprint.images * share)
@@ -122,17 +126,21 @@ def _fold_choices(fingerprint: Fingerprint, train_only: Sequence[str]) -> list[C
         grouped = "no groups are known, so copies of one image may stand on both sides"
     else:
         grouped = f"whole groups of {fingerprint.groups}"
-    choices = [Choice("folds.share", share, f"about {held_out} of {fingerprint.images} images judge; {grouped}")]
+    choices = [
+        PlannedSetting("folds.share", share, f"about {held_out} of {fingerprint.images} images judge; {grouped}")
+    ]
     if train_only:
-        choices.append(Choice("folds.train_only_groups", list(train_only), "as said by --train-only"))
+        choices.append(PlannedSetting("folds.train_only_groups", list(train_only), "as said by --train-only"))
     return choices
 
 
-def _input_choices(fingerprint: Fingerprint, offline: bool) -> list[Choice]:
+def _input_choices(fingerprint: Fingerprint, offline: bool) -> list[PlannedSetting]:
     grey = "all images looked at are grey; the sum answers as the pretrained filters do to three equal channels"
     return [
-        Choice("model.in_channels", *(("sum", grey) if fingerprint.grey else ("rgb", "the images have colours"))),
-        Choice(
+        PlannedSetting(
+            "model.in_channels", *(("sum", grey) if fingerprint.grey else ("rgb", "the images have colours"))
+        ),
+        PlannedSetting(
             "model.weights",
             *(
                 ("offline", "ImageNet weights of sever[offline] are installed here")
@@ -143,40 +151,42 @@ def _input_choices(fingerprint: Fingerprint, offline: bool) -> list[Choice]:
     ]
 
 
-def _augment_choices(fingerprint: Fingerprint) -> list[Choice]:
-    light = Choice("augment.recipe", "light", "flips and up to 10 % of light: changes that a camera could have seen")
+def _augment_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
+    light = PlannedSetting(
+        "augment.recipe", "light", "flips and up to 10 % of light: changes that a camera could have seen"
+    )
     crop, (height, width) = crop_of(fingerprint), fingerprint.largest
     thin = min((facts.spot_side for facts in fingerprint.classes if facts.images), default=0)
     scale = f"at 1:1, since spots of a class are {thin} pixels across at the median"
     if crop is None:
-        return [light, Choice("augment.crop", None, f"whole images, at most {height}x{width}; {scale}")]
+        return [light, PlannedSetting("augment.crop", None, f"whole images, at most {height}x{width}; {scale}")]
     area = fingerprint.commonest[0] * fingerprint.commonest[1]
     covered = crop[0] * crop[1] / area
     aware = 0.0 if covered >= 0.5 else 0.5
     reason = "a crop shows most of an image anyway" if not aware else f"a crop shows {covered:.0%} of an image"
     return [
         light,
-        Choice("augment.crop", list(crop), f"images are up to {height}x{width}; {scale}"),
-        Choice("augment.mask_aware_share", aware, reason),
+        PlannedSetting("augment.crop", list(crop), f"images are up to {height}x{width}; {scale}"),
+        PlannedSetting("augment.mask_aware_share", aware, reason),
     ]
 
 
-def _learning_choices(fingerprint: Fingerprint) -> list[Choice]:
+def _learning_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
     if fingerprint.overlap_images:
         loss = "bce_dice", f"classes overlap in {fingerprint.overlap_images} of the images looked at"
     else:
         loss = "ce_dice", "no two classes share a pixel in the images looked at, so they exclude each other"
     together = "as the decoder's; a quarter of it was level in a short trial"
     return [
-        Choice("loss.name", *loss),
-        Choice("sampling.balance", "none", "images as they come, as published recipes draw them"),
-        Choice("optim.name", "adamw", "one cycle of AdamW: the loop that ours was measured against"),
-        Choice("optim.encoder_learning_rate", 2.0e-3, together),
-        Choice("optim.decoder_learning_rate", 2.0e-3, "the peak of the cycle"),
-        Choice("optim.encoder_weight_decay", 1.0e-2, "AdamW's usual one"),
-        Choice("optim.decoder_weight_decay", 1.0e-2, "AdamW's usual one"),
-        Choice("optim.warmup_share", 0.3, "one cycle: up first, then down"),
-        Choice("optim.flat_share", 0.0, "falls from the peak on, so that it ends with the hours"),
+        PlannedSetting("loss.name", *loss),
+        PlannedSetting("sampling.balance", "none", "images as they come, as published recipes draw them"),
+        PlannedSetting("optim.name", "adamw", "one cycle of AdamW: the loop that ours was measured against"),
+        PlannedSetting("optim.encoder_learning_rate", 2.0e-3, together),
+        PlannedSetting("optim.decoder_learning_rate", 2.0e-3, "the peak of the cycle"),
+        PlannedSetting("optim.encoder_weight_decay", 1.0e-2, "AdamW's usual one"),
+        PlannedSetting("optim.decoder_weight_decay", 1.0e-2, "AdamW's usual one"),
+        PlannedSetting("optim.warmup_share", 0.3, "one cycle: up first, then down"),
+        PlannedSetting("optim.flat_share", 0.0, "falls from the peak on, so that it ends with the hours"),
     ]
 
 
@@ -190,18 +200,22 @@ def _batch_size(fingerprint: Fingerprint) -> tuple[int, str]:
     return size, f"{size} times {height}x{width} pixels a step"
 
 
-def _rule_choices(fingerprint: Fingerprint) -> list[Choice]:
+def _rule_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
     areas = [facts.area_low // 2 for facts in fingerprint.classes]
     why = "half of what 99 in 100 labels of a class have (pixels); `sever tune` chooses better ones out of fold"
-    return [Choice("rules.min_pixels", areas, why)]
+    return [PlannedSetting("rules.min_pixels", areas, why)]
 
 
-def _validation_choices(best: Candidate, batch: int, validation: int, epochs: int, seconds: float) -> list[Choice]:
+def _validation_choices(
+    best: Candidate, batch: int, validation: int, epochs: int, seconds: float
+) -> list[PlannedSetting]:
     once = validation * best.step_seconds / batch * FORWARD_SHARE
     times = max(1, min(epochs, int(VALIDATION_SHARE * seconds / once))) if once else epochs
     every = -(-epochs // times)
     return [
-        Choice("train.validate_every", every, f"each takes about {once:.0f} s; together at most {VALIDATION_SHARE:.0%}")
+        PlannedSetting(
+            "train.validate_every", every, f"each takes about {once:.0f} s; together at most {VALIDATION_SHARE:.0%}"
+        )
     ]
 
 

@@ -32,7 +32,7 @@ GROUPS_FILE = "groups.csv"
 
 
 @dataclass(frozen=True)
-class Wish:
+class PlanWish:
     """What the user says: data, hours, and what no program can know. `clock` counts the seconds of these hours."""
 
     root: Path
@@ -45,7 +45,7 @@ class Wish:
     clock: Callable[[], float] = time.perf_counter
 
 
-def make_plan(wish: Wish) -> tuple[str, list[str]]:
+def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
     """The experiment as commented YAML, and the fingerprint in words. Raises InputError for faults of the data."""
     parse_config({"name": wish.name, "data": {"root": str(wish.root)}}, "--name")
     data, data_choices = _data(wish)
@@ -74,18 +74,20 @@ def raise_if_there(output: Path) -> None:
         raise InputError(f"{output} exists already; give another -o, or delete it")
 
 
-def _data(wish: Wish) -> tuple[DataSettings, list[plan.Choice]]:
+def _data(wish: PlanWish) -> tuple[DataSettings, list[plan.PlannedSetting]]:
     groups = wish.groups
-    choices = [plan.Choice("data.root", str(wish.root), "as given")]
+    choices = [plan.PlannedSetting("data.root", str(wish.root), "as given")]
     if groups is None and (wish.root / GROUPS_FILE).is_file():
         groups = wish.root / GROUPS_FILE
     if groups is not None:
         why = "as given" if wish.groups else "lies in the data set"
-        choices.append(plan.Choice("data.groups", str(groups), f"{why}: images of a group stay together"))
+        choices.append(plan.PlannedSetting("data.groups", str(groups), f"{why}: images of a group stay together"))
     return DataSettings(root=wish.root, groups=groups), choices
 
 
-def _speeds(wish: Wish, data: DataSettings, settled: Sequence[plan.Choice], table: ImageTable) -> dict[str, float]:
+def _speeds(
+    wish: PlanWish, data: DataSettings, settled: Sequence[plan.PlannedSetting], table: ImageTable
+) -> dict[str, float]:
     """Seconds a step by candidate, to two digits; from the file of an earlier measurement where there is one."""
     if wish.machine is not None and wish.machine.is_file():
         return _known_speeds(wish.machine)
@@ -111,7 +113,9 @@ def _known_speeds(file: Path) -> dict[str, float]:
     return {str(name): float(value) for name, value in speeds.items()}
 
 
-def _trial(data: DataSettings, settled: Sequence[plan.Choice], architecture: str, encoder: str) -> ExperimentConfig:
+def _trial(
+    data: DataSettings, settled: Sequence[plan.PlannedSetting], architecture: str, encoder: str
+) -> ExperimentConfig:
     values: dict[str, Any] = plan.as_values(settled)
     values["model"] |= {"architecture": architecture, "encoder": encoder}
     return parse_config({"name": "trial", "data": data.model_dump(mode="json"), **values}, "the plan")
@@ -126,5 +130,5 @@ def _workers() -> int:
     return min(8, (os.cpu_count() or 1) - 1)
 
 
-def _head(wish: Wish, told: Sequence[str]) -> list[str]:
+def _head(wish: PlanWish, told: Sequence[str]) -> list[str]:
     return [f"Planned by: sever plan {wish.root} --hours {wish.hours:g}", "Train it: sever train -c THIS_FILE", *told]

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import yaml
 
 from sever.data.fingerprint import Fingerprint
-from sever.pipeline.plan.choices import Candidate, Choice
+from sever.pipeline.plan.choices import Candidate, PlannedSetting
 
 # Reasons stand in one column where lines leave room.
 REASON_COLUMN = 44
 
 
-def render_plan(head: Sequence[str], name: str, data: Sequence[Choice], choices: Sequence[Choice]) -> str:
+def render_plan(
+    head: Sequence[str], name: str, data: Sequence[PlannedSetting], choices: Sequence[PlannedSetting]
+) -> str:
     """The experiment's YAML, section by section."""
     lines = [*(f"# {line}" for line in head), _line("", "name", name, "its folder under saved/")]
     sections = dict.fromkeys(choice.name.split(".")[0] for choice in (*data, *choices))

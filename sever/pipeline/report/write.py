@@ -66,7 +66,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Source:
+class ReportSource:
     """Where a report's images come from; `seen` goes over them once, in the order of `table`.
 
     `made_from`: the files whose times tell of when what it shows is, so that a report holds no time of its own: the
@@ -116,7 +116,7 @@ def write_report(
 
 
 def _write(
-    source: Source, page: Path, of_data: Numbers, before: Numbers | None, is_replaced: bool, images: int
+    source: ReportSource, page: Path, of_data: Numbers, before: Numbers | None, is_replaced: bool, images: int
 ) -> Report:
     counted = ReportCounts(resolve_rules(source.rules, source.table.num_classes))
     with meter("report", len(source.table)) as progress:
@@ -137,14 +137,14 @@ def summary(numbers: Numbers) -> Numbers:
     return {name: value for name, value in numbers.items() if name != "pairs"}
 
 
-def open_source(path: Path, how: InferenceOptions) -> Source:
+def open_source(path: Path, how: InferenceOptions) -> ReportSource:
     """Evidence, or a run with its validation images. Raises InputError for anything else."""
     if not path.exists():
         raise InputError(f"{path} does not exist; give a run, or the folder of a cross-validation or a blend")
     return _from_evidence(path) if Evidence.is_at(path) else _from_run(path, how)
 
 
-def _from_evidence(path: Path) -> Source:
+def _from_evidence(path: Path) -> ReportSource:
     opened = open_evidence(path)
     evidence, table, about = opened.evidence, opened.table, opened.evidence.about()
     opened.raise_unless_mapped()
@@ -153,7 +153,7 @@ def _from_evidence(path: Path) -> Source:
         for row, levels_chw, masks_chw in opened.masks():
             yield ReportedImage(table.image_id(row), levels_chw, masks_chw, table.mask(row), opened.gate(row))
 
-    return Source(
+    return ReportSource(
         folder=evidence.folder,
         kind=about.kind,
         name=opened.name,
@@ -180,7 +180,7 @@ def _checkpoints(path: Evidence) -> Iterator[Path]:
         yield from (checkpoint for checkpoint in latest if checkpoint is not None)
 
 
-def _from_run(path: Path, how: InferenceOptions) -> Source:
+def _from_run(path: Path, how: InferenceOptions) -> ReportSource:
     run, _ = find_run(path)
     model = load_model(path, how)
     if not model.draws_masks:
@@ -195,7 +195,7 @@ def _from_run(path: Path, how: InferenceOptions) -> Source:
             assert found.levels is not None, "what draws no masks was refused"
             yield ReportedImage(found.name, found.levels, found.masks, table.mask(row), found.label_probabilities)
 
-    return Source(
+    return ReportSource(
         folder=run.folder,
         kind="run",
         name=model.config.name,
@@ -211,7 +211,7 @@ def _from_run(path: Path, how: InferenceOptions) -> Source:
     )
 
 
-def _numbers(source: Source, counted: ReportCounts, images: int) -> Numbers:
+def _numbers(source: ReportSource, counted: ReportCounts, images: int) -> Numbers:
     table, groups = source.table, source.table.frame["group"].tolist()
     numbers: Numbers = {"form": FORM, "about": _about(source)}
     numbers |= report_numbers(counted, table.class_names, groups, source.folds_n)
@@ -221,7 +221,7 @@ def _numbers(source: Source, counted: ReportCounts, images: int) -> Numbers:
     return numbers
 
 
-def _changes(source: Source, numbers: Numbers, before: Numbers | None, is_replaced: bool) -> Numbers | None:
+def _changes(source: ReportSource, numbers: Numbers, before: Numbers | None, is_replaced: bool) -> Numbers | None:
     if before is None:
         return None
     if is_replaced and shows_the_same(before, numbers):  # typed again: it stays as it is
@@ -229,7 +229,7 @@ def _changes(source: Source, numbers: Numbers, before: Numbers | None, is_replac
     return changes(before, numbers, source.table.frame["group"].tolist())
 
 
-def _about(source: Source) -> dict[str, Any]:
+def _about(source: ReportSource) -> dict[str, Any]:
     return {
         "name": source.name,
         "kind": KINDS[source.kind],
@@ -263,7 +263,7 @@ def _last_change(files: tuple[Path, ...]) -> str:
     return f"{datetime.fromtimestamp(newest).astimezone():%Y-%m-%d %H:%M}"
 
 
-def _pictures(source: Source, counted: ReportCounts, numbers: Numbers) -> dict[str, Picture]:
+def _pictures(source: ReportSource, counted: ReportCounts, numbers: Numbers) -> dict[str, Picture]:
     """Every image of the galleries, with as many bytes as each may take."""
     wanted = [image["image_id"] for gallery in numbers["galleries"] for image in gallery["images"]]
     rows = {image_id: row for row, image_id in enumerate(counted.sheet.image_ids)}

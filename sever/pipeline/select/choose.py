@@ -16,7 +16,7 @@ from sever.decide.select import ROUNDING, Choice, Outlook, choose_pair, look_ahe
 from sever.decide.shakeup import (
     SCENARIOS,
     GroupScores,
-    Split,
+    PublicSplit,
     draw_outcomes,
     group_scores,
     impossible,
@@ -53,7 +53,7 @@ class SelectSettings:
 
 
 @dataclass(frozen=True)
-class Difference:
+class CandidateDifference:
     """Two candidates over the same public images: a difference below the standard error counts as none."""
 
     one: str
@@ -73,12 +73,12 @@ class Selection:
     """The choice, and all it rests on; `blind` is what would be chosen without public scores."""
 
     candidates: Candidates
-    split: Split
+    split: PublicSplit
     known_m: np.ndarray
     outlook: Outlook
     choice: Choice
     blind: Choice
-    differences: tuple[Difference, ...]
+    differences: tuple[CandidateDifference, ...]
     notes: tuple[str, ...]
 
     @property
@@ -106,7 +106,7 @@ def select_submissions(paths: Sequence[Path], settings: SelectSettings) -> Selec
 def select(
     candidates: Candidates,
     groups: GroupScores,
-    split: Split,
+    split: PublicSplit,
     known_m: np.ndarray,
     scenarios: Sequence[str],
     settings: SelectSettings,
@@ -135,9 +135,9 @@ def select(
 
 def _differences(
     names: Sequence[str], means_m: np.ndarray, known_m: np.ndarray, errors_mm: np.ndarray
-) -> list[Difference]:
+) -> list[CandidateDifference]:
     return [
-        Difference(
+        CandidateDifference(
             names[one],
             names[other],
             float(means_m[one] - means_m[other]),
@@ -149,19 +149,19 @@ def _differences(
     ]
 
 
-def _split(settings: SelectSettings, num_images: int) -> Split:
+def _split(settings: SelectSettings, num_images: int) -> PublicSplit:
     counts = (settings.public_images, settings.private_images)
     if (counts[0] is None) != (counts[1] is None):
         raise InputError("give both --public-images and --private-images, or --public-share alone")
     if counts[0] is not None and counts[1] is not None:
         if settings.public_share is not None:
             raise InputError("give either --public-share or the numbers of images, not both")
-        return Split(counts[0], counts[1])
+        return PublicSplit(counts[0], counts[1])
     share = PUBLIC_SHARE if settings.public_share is None else settings.public_share
     if not 0 < share < 1:
         raise InputError(f"--public-share is a share of the test images, above 0 and below 1; given {share}")
     public = max(1, round(share * num_images))
-    return Split(public, max(1, num_images - public))
+    return PublicSplit(public, max(1, num_images - public))
 
 
 def _facts(candidates: Candidates, settings: SelectSettings) -> tuple[GroupScores, tuple[str, ...]]:

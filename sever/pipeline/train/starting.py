@@ -1,0 +1,156 @@
+"""An experiment from the start: what can be checked first, then the images, the run's folder, and the loop."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sever.config import ExperimentConfig, RuleSettings, dump_config
+from sever.data.dataset import measure_pixels
+from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
+from sever.data.layouts import passed_over_beside, raise_unless_masks, read_table
+from sever.data.mixing import check_there, read_pseudo_labelled
+from sever.data.reader import ImageReader
+from sever.data.samplers import mix_in_words, plan_mix, pseudo_a_batch
+from sever.data.table import ImageTable
+from sever.decide.rules import with_min_pixels
+from sever.errors import InputError
+from sever.files import write_json, write_text
+from sever.locks import one_writer
+from sever.models.architectures import check_settings, find_architecture, find_encoder
+from sever.models.device import from_main, pick_device
+from sever.output import OutputFolder
+from sever.pipeline import pixel_warnings
+from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
+from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
+from sever.pipeline.skipped import report_skipped, warn_of
+from sever.pipeline.split_check import tell_copies_across
+from sever.pipeline.train.fitting import build_trainer, fit
+from sever.pipeline.training_images import channels_of
+from sever.progress import detail, is_main, tell, warn
+from sever.seals import sealed_path
+from sever.store import Run, write_rules
+from sever.store.tables import write_table
+
+LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy")
+
+
+def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
+    """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
+    pixel_warnings.begin()
+    return train_run(config, lambda: Run.create(saved, config.name), device)
+
+
+def train_run(
+    config: ExperimentConfig, make_run: Callable[[], Run], device: str, labels: Mapping[str, str] | None = None
+) -> Run:
+    """Train one experiment from the start; its folder is made only when all that can be checked was found good.
+
+    `labels`: digests of the labels by image that must still hold, where others began this work.
+    """
+    detail(f"settings of {config.name}:\n{dump_config(config)}")
+    # What needs no data is told before a large data set is read.
+    if config.model.task == "segment":
+        check_settings(find_architecture(config.model.architecture), config.model)
+        raise_unless_masks(config.data)
+    find_encoder(config.model.encoder)
+    pick_device(device, config.train.precision)
+    if config.pseudo is not None:
+        check_there(config.pseudo)
+        pseudo_a_batch(config.pseudo, config.train.batch_size)
+
+    table, skipped = read_table(config.data)
+    warn_of(passed_over_beside(table))
+    warn_of_headers(table)
+    raise_if_relabelled(labels or {}, table, "the cross-validation")
+    pseudo = None
+    if config.pseudo is not None:
+        pseudo = read_pseudo_labelled(config.pseudo, table, max_pixels=config.data.max_pixels)
+        warn_of_headers(pseudo)
+    folds = assign_folds(table, config.folds)
+    training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
+    beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
+    tell(f"{len(training)} images train{beside}, {len(validation)} validate; classes: {', '.join(table.class_names)}")
+    if pseudo is not None and config.pseudo is not None:
+        draws, batch_size = config.sampling.epoch_images or len(training), config.train.batch_size
+        mix = plan_mix(draws, len(pseudo), batch_size, config.pseudo)
+        tell(mix_in_words(mix, len(pseudo), batch_size, config.pseudo.keep))
+    _check_defects(training)
+    tell_doubts(config, table)
+    if labels is None and is_main():  # the folds of a cross-validation were looked at together
+        tell_copies_across(config, table, np.isin(table.image_ids, training.image_ids))
+    read = ImageReader.of(config.data, channels_of(config))
+    mean, std = measure_pixels(training, read, max(1, config.train.workers))
+    warn_of_clipping(read)
+    warn_of_mean(mean)
+    facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
+    rules = with_min_pixels(config.rules, table.num_classes)
+    trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
+
+    run = Run(from_main(trainer.accelerator, lambda: make_run().folder))
+    with one_writer(run.folder):
+        if trainer.accelerator.is_main_process:
+            _describe(run, config, table, folds, training, validation, pseudo, facts, rules)
+            report_skipped(skipped, OutputFolder(run.folder), table)
+        trainer.accelerator.wait_for_everyone()
+        return fit(run, config, facts, rules, trainer, validation)
+
+
+def _describe(
+    run: Run,
+    config: ExperimentConfig,
+    table: ImageTable,
+    folds: np.ndarray,
+    training: ImageTable,
+    validation: ImageTable,
+    pseudo: ImageTable | None,
+    facts: DatasetFacts,
+    rules: RuleSettings,
+) -> None:
+    """Write what the run begins with; its configuration last, since a folder with one is a run."""
+    parts = dict.fromkeys(training.image_ids, "train") | dict.fromkeys(validation.image_ids, "validation")
+    frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
+    frame["labels"] = table.label_digests()
+    if pseudo is not None and config.pseudo is not None:
+        frame = _with_pseudo(frame, pseudo)
+        with sealed_path(run.pseudo_file) as temporary:  # so that what is resumed has the same labels
+            shutil.copyfile(config.pseudo.labels, temporary)
+    write_table(run.folds_file, frame)
+    write_rules(run.rules_file, rules)
+    facts.write(run.dataset_file)
+    write_json(run.folder / "environment.json", _environment())
+    write_text(run.config_file, dump_config(config))
+
+
+def _with_pseudo(frame: pd.DataFrame, pseudo: ImageTable) -> pd.DataFrame:
+    """The rows of folds.csv and those of the pseudo-labelled images, which belong to no fold."""
+    more = pd.DataFrame({"image_id": pseudo.image_ids, "group": None, "fold": ALWAYS_TRAIN, "part": "pseudo"})
+    more["labels"] = pseudo.label_digests()
+    return pd.concat([frame.astype({"group": object}), more.astype({"group": object})], ignore_index=True)
+
+
+def _check_defects(training: ImageTable) -> None:
+    """Refuses images without any defect, from which nothing can be learnt, and warns of classes that none shows."""
+    shown = np.asarray(training.has_class().any(axis=0))
+    if not shown.any():
+        raise InputError("no training image shows a defect; check the labels, data.include and the folds")
+    absent = [name for name, there in zip(training.class_names, shown.tolist(), strict=True) if not there]
+    if absent:
+        warn(f"no training image shows {', '.join(absent)}, so it can't be learnt")
+
+
+def _environment() -> dict[str, object]:
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }

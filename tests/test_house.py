@@ -1,0 +1,51 @@
+"""How the house is kept: names that mean one thing, files with one idea, a library that prints nothing."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import sever
+
+PACKAGE = Path(sever.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES = 300
+# Standard output belongs to the command line, to pages that are written there, and to the script of a Kaggle kernel,
+# which is a program of its own.
+MAY_PRINT = ("cli", "api/page.py", "deliver/kaggle/script.py", "deliver/kaggle/offline_install.py")
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def test_no_two_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for file in FILES:
+        for node in ast.walk(tree_of(file)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name_of(file))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def test_a_file_has_one_idea_and_says_which() -> None:
+    texts = {name_of(file): file.read_text(encoding="utf-8") for file in FILES}
+    too_long = {name: lines for name, text in texts.items() if (lines := len(text.splitlines())) > MOST_LINES}
+    assert too_long == {}
+    assert [name for name, text in texts.items() if text.strip() and not ast.get_docstring(ast.parse(text))] == []
+
+
+def test_the_library_prints_nothing() -> None:
+    printing = [
+        name_of(file)
+        for file in FILES
+        if not name_of(file).startswith(MAY_PRINT)
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+    assert printing == []
