@@ -17,7 +17,7 @@ from common import QUICK_ENCODER, describe_machine, make_parser, parse, print_ra
 
 from sever.config import parse_config
 from sever.pipeline.export.make import ExportOptions, export_model
-from sever.pipeline.train import train_experiment
+from sever.pipeline.train.starting import train_experiment
 from sever.store.bundle.manifest import BundleRecord
 
 HEAD = ("model, backend", "taken", "largest diff", "mean diff", "pixels", "rows", "score difference", "images/s")

@@ -15,11 +15,14 @@ from sever.pipeline.tune import TuneOptions, tune_candidate
 Experiment: TypeAlias = str | Path | Mapping[str, Any] | ExperimentConfig
 
 
-def train(experiment: Experiment, *, saved: str | Path = "saved", device: str = "auto") -> Path:
+def train(
+    experiment: Experiment, *, saved: str | Path = "saved", output: str | Path | None = None, device: str = "auto"
+) -> Path:
     """Train an experiment from the start; returns its run, a new folder saved/NAME/TIMESTAMP, for `sever.load`.
 
     `experiment`: a YAML file of settings (docs/reference.md lists them all), or the same as nested dictionaries; it
-    needs a `name` and `data.root`. A run that was interrupted resumes with `sever train -r RUN`.
+    needs a `name` and `data.root`. `output`: this folder instead; what was begun there with the same settings resumes,
+    so that a notebook or a script may run again.
 
     Raises InputError for settings, images or labels that are wrong: which, and what to do.
 
@@ -30,18 +33,25 @@ def train(experiment: Experiment, *, saved: str | Path = "saved", device: str = 
     >>> run.parent.as_posix()
     'saved/tiny'
     """
-    from sever.pipeline.train.starting import train_experiment
+    from sever.pipeline.train.starting import train_experiment, train_into
 
+    if output is not None:
+        return train_into(_config(experiment), Path(output), device).folder
     return train_experiment(_config(experiment), Path(saved), device).folder
 
 
 def crossval(
-    experiment: Experiment, *, saved: str | Path = "saved", device: str = "auto", jobs: int = 0
+    experiment: Experiment,
+    *,
+    saved: str | Path = "saved",
+    output: str | Path | None = None,
+    device: str = "auto",
+    jobs: int = 0,
 ) -> dict[str, Any]:
     """Train every fold of an experiment, and keep what each network says of the images that it has not seen.
 
     `experiment`: as in `sever.train`; folds.count says how many. `jobs`: folds at a time, each a process of its own;
-    0 is one for each GPU, or for each four cores.
+    0 is one for each GPU, or for each four cores. `output`: as in `sever.train`; finished folds stay.
     Returns the scores out of fold: `folder` (for `sever.load`, `blend` and `tune`), `dice` (mean over images and
     classes), `dice_all_empty`, `dice_per_class`, `dice_per_fold`; and `labels`, where the networks label images.
 
@@ -56,7 +66,8 @@ def crossval(
     """
     from sever.pipeline.crossval import crossvalidate, start
 
-    return crossvalidate(start(_config(experiment), Path(saved)), device, jobs).as_dict()
+    folder = None if output is None else Path(output)
+    return crossvalidate(start(_config(experiment), Path(saved), folder), device, jobs).as_dict()
 
 
 def blend(

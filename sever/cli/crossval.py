@@ -10,7 +10,17 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.logs import logs
-from sever.cli.options import AsJson, DataRoot, Device, PrecisionOption, Set, SkipBad, load_experiments
+from sever.cli.options import (
+    AsJson,
+    DataRoot,
+    Device,
+    PrecisionOption,
+    RunFolder,
+    Set,
+    SkipBad,
+    load_experiments,
+    raise_unless_single,
+)
 from sever.cli.output import say
 from sever.errors import InputError
 
@@ -38,6 +48,7 @@ def crossval(
     data: DataRoot = None,
     set_: Set = None,
     saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
+    output: RunFolder = None,
     seed: Annotated[int | None, typer.Option(help="Override train.seed.")] = None,
     precision: PrecisionOption = None,
     skip_bad: SkipBad = False,
@@ -56,11 +67,14 @@ def crossval(
         raise InputError("give either -c CONFIG (one or more) to start, or -r FOLDER to go on")
     if run is None and fold is not None:
         raise InputError("--fold is one of a cross-validation that has begun: give its folder with -r")
-    if run is not None and (skip_bad or set_ or any(value is not None for value in (data, folds, seed, precision))):
+    if run is not None and (
+        skip_bad or set_ or any(value is not None for value in (data, folds, seed, precision, output))
+    ):
         raise InputError(
-            "a cross-validation keeps its own settings: leave --data, --set, --folds, --seed, --precision and "
-            "--skip-bad out"
+            "a cross-validation keeps its own settings: leave --data, --set, --folds, --seed, --precision, "
+            "--skip-bad and -o out"
         )
+    raise_unless_single(config or [], output)
     experiments = load_experiments(
         config or [],
         set_,
@@ -77,7 +91,9 @@ def crossval(
         logs.use_those_of(Evidence.find(run).folder)
         run_fold(Evidence.find(run), fold, device)
         return
-    started = [Evidence.find(run)] if run is not None else (start(experiment, saved) for experiment in experiments)
+    started = (
+        [Evidence.find(run)] if run is not None else (start(experiment, saved, output) for experiment in experiments)
+    )
     for evidence in started:
         logs.use_those_of(evidence.folder)
         result = crossvalidate(evidence, device, jobs)

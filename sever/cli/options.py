@@ -11,6 +11,7 @@ import typer
 
 from sever.config import DataSettings, ExperimentConfig, load_config, parse_config, read_assignments
 from sever.config.overrides import with_overrides
+from sever.errors import InputError
 
 
 class CsvForm(StrEnum):
@@ -61,6 +62,14 @@ Set = Annotated[
     ),
 ]
 DataRoot = Annotated[Path | None, typer.Option("--data", help="Override data.root: the data set's folder.")]
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The folder itself, instead of one below --saved; what was begun there with the same settings resumes.",
+    ),
+]
 RunPath = Annotated[
     Path,
     typer.Option("--run", "-r", help="A run's folder (its best checkpoint), a checkpoint's folder, or saved/NAME."),
@@ -102,6 +111,11 @@ MaxPixels = Annotated[
 PrecisionOption = Annotated[
     Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")
 ]
+
+
+def raise_unless_single(configs: Sequence[Path], output: Path | None) -> None:
+    if output is not None and len(configs) > 1:
+        raise InputError(f"-o {output} is the folder of one experiment, and {len(configs)} are given; give one -c")
 
 
 def load_experiments(paths: Sequence[Path], set_: Sequence[str] | None, **options: Any) -> list[ExperimentConfig]:

@@ -13,9 +13,11 @@ from sever.cli.options import (
     DataRoot,
     Device,
     PrecisionOption,
+    RunFolder,
     Set,
     SkipBad,
     load_experiments,
+    raise_unless_single,
 )
 from sever.cli.output import give
 from sever.errors import InputError
@@ -33,6 +35,7 @@ def train(
     data: DataRoot = None,
     set_: Set = None,
     saved: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("saved"),
+    output: RunFolder = None,
     seed: Annotated[int | None, typer.Option(help="Override train.seed.")] = None,
     precision: PrecisionOption = None,
     skip_bad: SkipBad = False,
@@ -44,7 +47,7 @@ def train(
     ] = None,
     device: Device = "auto",
 ) -> None:
-    """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP.
+    """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP, or that of -o.
 
     Examples: `sever train -c experiments/lite0-unet.yml`, `sever train -c experiments/lite0-unet.yml --data data/mine
     --set name=mine --set train.epochs=20`, `sever train -r saved/lite0-unet`; in two processes:
@@ -53,9 +56,10 @@ def train(
     if bool(config) == (run is not None):
         raise InputError("give either -c CONFIG (one or more) to start, or -r RUN to resume")
     if run is not None:
-        if skip_bad or set_ or any(value is not None for value in (data, seed, precision)):
+        if skip_bad or set_ or any(value is not None for value in (data, seed, precision, output)):
             raise InputError(
-                "a resumed run keeps its own settings: leave --data, --set, --seed, --precision and --skip-bad out"
+                "a resumed run keeps its own settings and folder: leave --data, --set, --seed, --precision, --skip-bad "
+                "and -o out"
             )
         from sever.pipeline.train.resuming import resume
         from sever.store import find_run
@@ -65,6 +69,7 @@ def train(
         return
     if epochs is not None:
         raise InputError("--epochs goes on with a run (-r) beyond its end; for a new one say --set train.epochs=N")
+    raise_unless_single(config or [], output)
     experiments = load_experiments(
         config or [],
         set_,
@@ -73,8 +78,11 @@ def train(
         train__seed=seed,
         train__precision=precision,
     )
-    from sever.pipeline.train.starting import train_experiment
+    from sever.pipeline.train.starting import train_experiment, train_into
 
     for experiment in experiments:
         logs.use(experiment.log)
-        give(train_experiment(experiment, saved, device).folder)
+        if output is not None:
+            give(train_into(experiment, output, device).folder)
+        else:
+            give(train_experiment(experiment, saved, device).folder)

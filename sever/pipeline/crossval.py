@@ -18,6 +18,7 @@ from sever.decide.label_metrics import LabelSheet
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.locks import one_writer
+from sever.pipeline.begun import is_begun
 from sever.pipeline.evaluate_labels import render_labels
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.fold_processes import default_jobs, run_side_by_side
@@ -30,7 +31,7 @@ from sever.pipeline.predict import origins_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
 from sever.pipeline.train.resuming import resume
-from sever.pipeline.train.starting import train_run
+from sever.pipeline.train.starting import made, train_run
 from sever.progress import meter, tell
 from sever.store import Evidence, LabelStore, Run
 from sever.store.labels import Label
@@ -54,17 +55,23 @@ class CrossValidation:
         return {"folder": str(self.folder)} | (self.scores or {}) | ({"labels": self.labels} if self.labels else {})
 
 
-def start(config: ExperimentConfig, saved: Path) -> Evidence:
-    """Split the images into folds.count folds and make the folder of a new cross-validation; nothing is trained yet."""
+def start(config: ExperimentConfig, saved: Path, folder: Path | None = None) -> Evidence:
+    """Split the images into folds.count folds and make the folder of a new cross-validation; nothing is trained yet.
+
+    `folder`: this one, instead of saved/NAME/TIMESTAMP; what was begun there with the same settings is returned as it
+    is. Raises InputError where it holds anything else.
+    """
     folds_settings = config.folds.model_copy(update={"scheme": "kfold", "fold": 0})
     config = config.model_copy(update={"folds": folds_settings})
+    if folder is not None and is_begun(folder, config) and Evidence(folder).about_file.is_file():
+        return Evidence(folder)
     if config.model.task == "segment":
         raise_unless_masks(config.data)
     table, _ = read_table(config.data)
     warn_of_headers(table)
     folds_n = assign_folds(table, config.folds)
     tell_copies_across(config, table, folds_n)
-    evidence = Evidence(Run.create(saved, config.name).folder)
+    evidence = Evidence((made(Run(folder)) if folder is not None else Run.create(saved, config.name)).folder)
     frame = table.frame[["image_id", "group"]].assign(fold=folds_n, labels=table.label_digests())
     evidence.write_folds(frame[frame["fold"] != ALWAYS_TRAIN])
     rules = with_min_pixels(config.rules, table.num_classes)
@@ -130,7 +137,7 @@ def _run_fold(evidence: Evidence, fold: int, device: str) -> None:
     else:
         config = load_config(evidence.folder / "config.yml")
         config = config.model_copy(update={"folds": config.folds.model_copy(update={"fold": fold})})
-        train_run(config, lambda: _made(run), device, evidence.label_digests())
+        train_run(config, lambda: made(run), device, evidence.label_digests())
     model = load_model(fold_checkpoint(evidence, fold), InferenceOptions(device))
     everything, _ = read_table(model.config.data)
     _predict(evidence, fold, model, everything.select(held_out(evidence, fold), evidence.folder))
@@ -215,11 +222,6 @@ def _table(scores: dict[str, Any]) -> Table:
     folds = scores["dice_per_fold"].values()
     table.caption = f"folds from {min(folds):.4f} to {max(folds):.4f}"
     return table
-
-
-def _made(run: Run) -> Run:
-    run.folder.mkdir(parents=True, exist_ok=True)
-    return run
 
 
 def _predict(evidence: Evidence, fold: int, model: Model, table: ImageTable) -> None:

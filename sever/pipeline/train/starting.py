@@ -28,12 +28,14 @@ from sever.models.architectures import check_settings, find_architecture, find_e
 from sever.models.device import from_main, pick_device
 from sever.output import OutputFolder
 from sever.pipeline import pixel_warnings
+from sever.pipeline.begun import is_begun
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
 from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
 from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.train.fitting import build_trainer, fit
+from sever.pipeline.train.resuming import resume
 from sever.pipeline.training_images import channels_of
 from sever.progress import detail, is_main, tell, warn
 from sever.seals import sealed_path
@@ -47,6 +49,15 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
     pixel_warnings.begin()
     return train_run(config, lambda: Run.create(saved, config.name), device)
+
+
+def train_into(config: ExperimentConfig, folder: Path, device: str) -> Run:
+    """Train an experiment in this very folder; what was begun there with the same settings resumes, and ends where it
+    has ended. Raises InputError where the folder holds anything else."""
+    pixel_warnings.begin()
+    if is_begun(folder, config):
+        return resume(folder, device)
+    return train_run(config, lambda: made(Run(folder)), device)
 
 
 def train_run(
@@ -102,6 +113,11 @@ def train_run(
             report_skipped(skipped, OutputFolder(run.folder), table)
         trainer.accelerator.wait_for_everyone()
         return fit(run, config, facts, rules, trainer, validation)
+
+
+def made(run: Run) -> Run:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return run
 
 
 def _describe(
