@@ -23,6 +23,7 @@ WITH_RATIO = [
     "damage",
     "duplicates",
     "export",
+    "familiarity",
     "label_doubts",
     "loader",
     "mixed_precision",

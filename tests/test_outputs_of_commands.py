@@ -98,6 +98,10 @@ FOLDERS: dict[str, tuple[Callable[[Inputs, Path], list[object]], tuple[str, ...]
         lambda given, out: ["data", "next", given.run, "--images", given.images, "-o", out, "--device", "cpu"],
         ("next.csv", "next.json", "next.png"),
     ),
+    "data familiar": (
+        lambda given, out: ["data", "familiar", given.run, "--images", given.images, "-o", out, "--device", "cpu"],
+        ("familiarity.csv",),
+    ),
     "data shift": (
         lambda given, out: ["data", "shift", given.data, given.images, "-o", out, "--no-copies"],
         ("shift.json", "shift.png", "weights.csv"),

@@ -5,10 +5,10 @@ Classes are columns 0..C-1, in the order of `class_names`; sizes and places are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -22,6 +22,8 @@ from sever.errors import InputError
 from sever.pipeline.inference import convert
 from sever.pipeline.inference.findings import Finding, find_components
 
+# Images (H, W, channels) uint8 to how familiar each is, (N,) in 0..1.
+Familiarity: TypeAlias = Callable[[Sequence[np.ndarray]], np.ndarray]
 # The longer side of the picture that a notebook shows.
 SHOWN_PIXELS = 1600
 
@@ -33,6 +35,7 @@ class Inspection:
     `image`: (H, W, channels) uint8, as the model saw it. `levels`: (C, H, W) uint8, probabilities as they are stored;
     None from a classifier. `label_probabilities`: (C,) float32, that the image shows each class; None where nothing in
     the model labels images. `members`: what each member of the model says for itself, where that was asked for.
+    `familiar`: what says how familiar images are.
     """
 
     image: np.ndarray = field(repr=False)
@@ -42,6 +45,7 @@ class Inspection:
     label_probabilities: np.ndarray | None = None
     members: tuple[Prediction, ...] = field(default=(), repr=False)
     name: str = ""
+    familiar: Familiarity | None = field(default=None, repr=False)
 
     @staticmethod
     def of(
@@ -51,11 +55,19 @@ class Inspection:
         rules: Rules,
         members: Sequence[Prediction] = (),
         name: str = "",
+        familiar: Familiarity | None = None,
     ) -> Inspection:
         """From what the networks say: maps are put on the 8-bit levels in which they are stored, so that a stored map
         and a live one give equal masks."""
         levels = None if prediction.probs_chw is None else quantise(prediction.probs_chw)
-        return Inspection(image, class_names, rules, levels, prediction.label_probs_c, tuple(members), name)
+        return Inspection(image, class_names, rules, levels, prediction.label_probs_c, tuple(members), name, familiar)
+
+    @cached_property
+    def familiarity(self) -> float | None:
+        """How familiar the image is to the model, 0..1: the share of normal images that are at least as strange, so
+        that 0.5 is ordinary and 0.01 stranger than 99 of 100. None where what is normal was not learnt (`sever data
+        familiar`). Takes a pass of the encoder when asked for."""
+        return None if self.familiar is None else float(self.familiar([self.image])[0])
 
     @property
     def probabilities(self) -> np.ndarray:

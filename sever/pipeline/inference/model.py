@@ -23,7 +23,7 @@ from sever.deliver.canvas import Colour, palette
 from sever.errors import InputError
 from sever.pipeline.inference.arrays import as_pixels
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.inference.inspection import Inspection, Inspections
+from sever.pipeline.inference.inspection import Familiarity, Inspection, Inspections
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, combined
 from sever.pipeline.inference.part_seconds import PartSeconds
 from sever.pipeline.pixel_warnings import warn_of_clipping
@@ -38,7 +38,8 @@ Image: TypeAlias = str | Path | np.ndarray
 class Model:
     """One trained network, or several as one, with all that decides what is drawn.
 
-    `folder` is where it was loaded from; `config` and `facts` are those of its first network.
+    `folder` is where it was loaded from; `config` and `facts` are those of its first network. `familiar`: how familiar
+    images (H, W, channels) uint8 are, (N,) in 0..1; None where `sever data familiar` has not learnt what is normal.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class Model:
     config: ExperimentConfig = field(repr=False)
     facts: DatasetFacts = field(repr=False)
     checkpoints: tuple[Path, ...] = field(default=(), repr=False)
+    familiar: Familiarity | None = field(default=None, repr=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -128,7 +130,7 @@ class Model:
         if members and not is_one:
             own = list(zip(*by_member, strict=True))
         return [
-            Inspection.of(image, prediction, self.classes, self.rules, each, name)
+            Inspection.of(image, prediction, self.classes, self.rules, each, name, self.familiar)
             for image, prediction, each, name in zip(images, predictions, own, names or [""] * len(images), strict=True)
         ]
 

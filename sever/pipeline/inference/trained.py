@@ -19,13 +19,15 @@ from sever.models.losses import num_outputs, probabilities
 from sever.models.network import PixelNetwork
 from sever.models.segmenter import build_segmenter
 from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.familiar import Familiar
 from sever.pipeline.inference.identity import identity_of
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import Network
 from sever.pipeline.inference.options import InferenceOptions
 from sever.progress import detail
-from sever.store import find_run, read_rules
+from sever.store import find_run, fingerprint, read_rules
 from sever.store.checkpoints import load_weights_file
+from sever.store.normality import read_normality
 
 
 def load_run(path: Path, options: InferenceOptions) -> Model:
@@ -41,7 +43,9 @@ def load_run(path: Path, options: InferenceOptions) -> Model:
     identity = identity_of(config, facts, checkpoint)
     found = as_network(network.to(target), network.size_multiple, config, facts, target, path, identity)
     rules = resolve_rules(read_rules(run.rules_file), facts.num_classes)
-    return Model(run.folder, found, rules, config, facts, (checkpoint,))
+    normality = read_normality(run.folder, fingerprint(checkpoint))
+    familiar = None if normality is None else Familiar(network, target, normality)
+    return Model(run.folder, found, rules, config, facts, (checkpoint,), familiar)
 
 
 def model_in_training(
