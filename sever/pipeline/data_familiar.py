@@ -18,9 +18,9 @@ from sever.errors import InputError
 from sever.locks import one_writer, writes_to
 from sever.models.checkpoint import load_weights
 from sever.models.device import pick_device
+from sever.models.features import features_of_images
 from sever.output import OutputFolder
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.inference.familiar import features_of
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inference.trained import new_network
@@ -65,7 +65,7 @@ def _learn(run: Run, checkpoint: Path | None, options: InferenceOptions) -> Path
         rows = []
         with meter(f"{part} images", len(images)) as progress:
             for image_hwc in read_ahead(read, [images.path(row) for row in range(len(images))], depth=8):
-                rows.append(features_of(network, device, [image_hwc]))
+                rows.append(features_of_images(network, [image_hwc], device))
                 progress.advance()
         return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
 
