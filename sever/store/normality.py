@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,8 +20,9 @@ AGAIN = "delete it, and learn it again with: sever data familiar"
 
 def write_normality(folder: Path, normality: Normality, weights_sha256: str) -> None:
     """`weights_sha256`: of the checkpoint whose features it is about. Raises InputError where the file isn't ours."""
+    arrays: dict[str, Any] = as_arrays(normality) | {WEIGHTS: np.array(weights_sha256)}
     with OutputFolder(folder).new(NORMALITY) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{WEIGHTS: np.array(weights_sha256)}, **as_arrays(normality))
+        np.savez(file, **arrays)
 
 
 def read_normality(folder: Path, weights_sha256: str) -> Normality | None:
