@@ -1,11 +1,12 @@
 # make demo   sets up .venv and runs the main job on embedded data
+# make serve-demo   a service with the demo's model and a simulated camera
 # make test   sets up .venv and runs format, lint, types, import contracts and tests
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo test test-opencv4 check docs fuzz kills lock licences audit clean
+.PHONY: setup demo serve-demo test test-opencv4 check docs fuzz kills lock licences audit clean
 
 setup: $(READY)
 
@@ -21,6 +22,14 @@ $(READY): pyproject.toml requirements.lock
 
 demo: setup
 	$(BIN)/sever demo -o demo
+
+# A service with the demo's model, and a simulated camera that plays synthetic coils; Ctrl-C ends it.
+demo/model.sever:
+	@test -d demo/saved/demo-blend || $(MAKE) demo
+	$(BIN)/sever export demo/saved/demo-blend -o demo/model.sever --backend onnx
+
+serve-demo: setup demo/model.sever
+	$(BIN)/sever serve demo demo/model.sever --store serve-demo
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -34,6 +34,7 @@ WITH_RATIO = [
     "read_labels",
     "recipe_2019",
     "rle",
+    "serve",
     "scale",
     "startup",
     "syncing",

@@ -20,6 +20,7 @@ from sever.cli import app
 from sever.config import parse_config
 from sever.config.ensemble import EnsembleSettings
 from sever.config.kaggle import KaggleSettings
+from sever.config.serve import ServeSettings
 from sever.config.story import StorySettings
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,7 @@ OTHER_FILES: dict[str, type[BaseModel]] = {
     "members": EnsembleSettings,
     "owner": KaggleSettings,
     "stages": StorySettings,
+    "port": ServeSettings,
 }
 MINIMAL: dict[str, Any] = {"name": "x", "data": {"root": "d"}}
 

@@ -45,7 +45,8 @@ Database = Annotated[
 @service.command()
 def run(
     models: Annotated[
-        list[Path], typer.Argument(help="The model that answers; more can be put in service while it runs.")
+        list[Path],
+        typer.Argument(help="A bundle, run, cross-validation or blend; more of them can take over while it runs."),
     ],
     config: Config = None,
     store: StoreFolder = None,
@@ -56,6 +57,9 @@ def run(
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
     json_log: Annotated[bool, typer.Option(help="Log lines on standard error as JSON.")] = False,
     set_: Set = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Backend of a bundle, as `sever inspect` lists them; by default the quickest.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Serve a model: images in, answers out, kept and corrected.
@@ -82,7 +86,26 @@ def run(
     if json_log:
         for handler in LOGGER.handlers:
             handler.setFormatter(JsonFormatter())
-    serve_models(models, settings, device, lambda text: print(text, flush=True))
+    serve_models(models, settings, device, backend, lambda text: print(text, flush=True))
+
+
+@service.command()
+def demo(
+    model: Annotated[Path, typer.Argument(help="The model that answers, such as the demo's: demo/model.sever.")],
+    store: Annotated[Path, typer.Option(help="Folder of images and database.")] = Path("serve-demo"),
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8350,
+    seconds: Annotated[float, typer.Option(help="Seconds between two images of the camera.", min=0.01)] = 1.0,
+    coils: Annotated[int | None, typer.Option(help="Coils to play; by default without end.", min=1)] = None,
+    device: Device = "auto",
+) -> None:
+    """Serve a model while a simulated camera plays synthetic coils: answers, alarms and coil maps to look at.
+
+    Example: `sever serve demo demo/model.sever`
+    """
+    settings = _settings(None, None, store=store, port=port)
+    from sever.pipeline.serve_demo import serve_demo
+
+    serve_demo(model, settings, seconds, device, lambda text: print(text, flush=True), coils)
 
 
 @service.command()

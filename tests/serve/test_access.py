@@ -5,6 +5,7 @@ docs/security.md has a row for each of these.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import subprocess
@@ -160,6 +161,17 @@ def test_a_bucket_fills_again_and_forgets_the_oldest() -> None:
     for number in range(20_000):
         rate.take(f"stranger {number}")
     assert len(rate._buckets) == 10_000
+
+
+def test_every_threat_names_a_test_that_exists() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = [line for line in page.split("## Threats")[1].splitlines() if line.startswith("| ")][1:]
+    code = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("test_*.py"))
+    assert len(rows) > 15
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        assert [name for name in named if f"def {name}(" not in code] == []
 
 
 def test_users_and_keys_come_and_go_and_the_trail_tells_it(served: Running) -> None:

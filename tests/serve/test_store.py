@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,25 @@ def test_pages_hold_every_answer_once(tmp_path: Path, order: str) -> None:
                 break
             query["after"] = page["next"]
     assert len(seen) == len(set(seen)) == 7
+
+
+def test_one_image_many_times_at_once_is_no_fault(tmp_path: Path) -> None:
+    """Found under load: two threads wrote the same new file, under the same temporary name."""
+    store = Store(tmp_path, durable=False)
+    start = threading.Barrier(8)
+
+    def keep(number: int) -> list[str]:
+        found = []
+        for turn in range(20):
+            start.wait(20)
+            found.append(store.pictures.keep(b"image" * 100_000 + bytes([turn])))
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        digests = list(pool.map(keep, range(8)))
+    assert len({tuple(each) for each in digests}) == 1
+    assert sorted(digests[0]) == sorted(store.pictures)
+    store.close()
 
 
 def test_an_image_is_on_disk_once(tmp_path: Path) -> None:

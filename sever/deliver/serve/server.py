@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import logging
 import secrets
+import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -23,6 +25,7 @@ from sever.locks import one_writer
 
 LOGGER = logging.getLogger("sever.serve")
 FIRST_ADMIN = "admin"
+BACKLOG = 128
 
 
 def serve(
@@ -45,8 +48,20 @@ def serve(
         scheme = "https" if settings.security.tls_certificate else "http"
         host, port = listener.getsockname()[:2]
         say(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
-        with listener:
+        with listener, _ending_well():
             server.run(sockets=[listener])
+
+
+@contextmanager
+def _ending_well() -> Iterator[None]:
+    """uvicorn raises the signal that stopped it once more, for whoever was there before it; that would kill us."""
+    stops = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: None) for number in stops}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def first_admin(store: Store, say: Callable[[str], None]) -> None:
@@ -93,6 +108,7 @@ def listen(settings: ServeSettings) -> socket.socket:
         listener = socket.socket(family)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(BACKLOG)  # who comes while the model is warmed up waits
     except OSError as error:
         raise InputError(f"can't listen on {settings.host}, port {settings.port}: {error.strerror}") from error
     return listener
@@ -113,7 +129,7 @@ def configure(settings: ServeSettings, service: Service) -> uvicorn.Config:
         timeout_keep_alive=5,
         h11_max_incomplete_event_size=1 << 16,
         limit_concurrency=None,
-        backlog=128,
+        backlog=BACKLOG,
         ws_max_size=limits.max_bytes,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,16 +22,19 @@ class Pictures:
 
     def __init__(self, folder: Path, durable: bool = True) -> None:
         self.folder, self.durable = folder, durable
+        # One image may come several times at once; digests are spread over a few locks.
+        self._turns = {digit: threading.Lock() for digit in "0123456789abcdef"}
 
     def keep(self, data: bytes) -> str:
         """Returns the digest; the image is on the disk by then."""
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
-        try:
-            os.utime(path)  # retention leaves alone what was used just now
-        except FileNotFoundError:
-            with atomic_path(path, self.durable) as temporary:
-                temporary.write_bytes(data)
+        with self._turns[digest[0]]:
+            try:
+                os.utime(path)  # retention leaves alone what was used just now
+            except FileNotFoundError:
+                with atomic_path(path, self.durable) as temporary:
+                    temporary.write_bytes(data)
         return digest
 
     def read(self, digest: str) -> bytes | None:

@@ -1,0 +1,154 @@
+"""Claim: with 64 clients the service answers at least 90 % of the images/s of the model alone; also p50 and p99.
+
+    python benchmarks/serve.py [--model model.sever] [--seconds 20]
+
+The model alone decodes the same files and inspects them in batches, nothing else. The service is a process of its
+own with SQLite and images on disk. Its clients are on the same machine, so their cost is counted against it. The two
+are measured in turns, and the median of their ratios is told.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from common import describe_machine, make_parser, parse, print_ratio, print_table
+
+from sever.config import parse_config
+from sever.data.images import decode_stored, to_model_pixels
+from sever.data.synthetic import make_strip
+from sever.deliver.serve.model import ServedModel
+from sever.deliver.serve.security import people
+from sever.deliver.serve.storage.store import Store
+from sever.pipeline.serve import ModelInService, load_served
+
+IMAGES, BATCH = 32, 8
+HERE = str(Path(__file__).parent)
+SERVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[4])
+from serve import load_model
+from sever.config.serve import ServeSettings
+from sever.deliver.serve.server import serve
+limits = {"max_waiting": 200, "deadline_seconds": 600}
+security = {"requests_per_second": 1e6, "requests_at_once": 10**6}
+settings = {"store": sys.argv[1], "port": 0, "limits": limits, "security": security, "batch": {"max_images": 8}}
+model = load_model(sys.argv[2], sys.argv[3] == "quick")
+serve(ServeSettings.model_validate(settings), model, {}, lambda text: print(text, flush=True))
+"""
+
+
+def load_model(path: str, quick: bool) -> ServedModel:
+    """The model of a path, or without one a network with random weights: its answers are noise, its time is not."""
+    if path:
+        return load_served(Path(path))
+    from sever.models.device import pick_device
+    from sever.pipeline.inference.facts import DatasetFacts
+    from sever.pipeline.inference.trained import model_in_training, new_network
+
+    encoder = {"encoder": "mobilenet_v2", "decoder_channels": [8, 8, 8, 4, 4]} if quick else {"encoder": "resnet18"}
+    values = {"name": "x", "data": {"root": "x"}, "model": encoder | {"weights": "none"}, "train": {"precision": "no"}}
+    config, facts = parse_config(values, "the benchmark"), DatasetFacts(("1", "2", "3", "4"), (0.35,), (0.15,))
+    network, device = new_network(config, facts, pretrained=False), pick_device("cpu", "no")
+    rules = config.rules.model_copy(update={"min_pixels": 600, "pixel_threshold": 0.6})
+    network.eval()
+    return ModelInService("random", model_in_training(network, network.size_multiple, config, facts, rules, device))
+
+
+def alone(model: ServedModel, files: list[bytes], seconds: float) -> float:
+    """Images/s of the model without a service."""
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() < began + seconds:
+        batch = [files[(count + at) % len(files)] for at in range(BATCH)]
+        model.inspect([to_model_pixels(decode_stored(data, "x"), model.channels)[0] for data in batch])
+        count += BATCH
+    return count / (time.perf_counter() - began)
+
+
+def load(url: str, key: str, files: list[bytes], clients: int, seconds: float) -> list[float]:
+    """Seconds of every answered request, clients sending one image after the other."""
+    host, port = url.removeprefix("http://").split(":")
+    taken: list[float] = []
+    until = time.perf_counter() + seconds
+
+    def send(number: int) -> None:
+        connection = http.client.HTTPConnection(host, int(port), timeout=600)
+        turn = number
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            headers = {"authorization": f"Bearer {key}"}
+            connection.request("POST", "/v1/inspect?masks=none", files[turn % len(files)], headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status == 200, answer.status
+            taken.append(time.perf_counter() - began)
+            turn += clients
+        connection.close()
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return taken
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--model", default="", help="a bundle, or a trained model; by default one of random weights")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 1600), metavar=("HEIGHT", "WIDTH"))
+    options = parse(parser, {"seconds": 1.0, "rounds": 1, "size": (64, 128)})
+    height, width = options.size
+    strips = [make_strip(0, index, height, width)[0] for index in range(IMAGES)]
+    files = [bytes(cv2.imencode(".jpg", strip)[1]) for strip in strips]
+    model = load_model(options.model, options.quick)
+    alone(model, files, min(2.0, options.seconds))  # warm
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "store")
+        key = store.write(lambda connection: people.add_key(connection, "load", "reviewer", "benchmark"))
+        store.write(lambda connection: people.add_user(connection, "admin", "", "admin", "benchmark"))
+        store.close()
+        quick = "quick" if options.quick else ""
+        command = [sys.executable, "-c", SERVER, str(Path(folder) / "store"), options.model, quick, HERE]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, env=os.environ)
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        load(url, key, files, 1, 1.0)
+        ratios: list[float] = []
+        rows: list[list[object]] = []
+        for _ in range(options.rounds):
+            bare = alone(model, files, options.seconds)
+            began = time.perf_counter()
+            taken = load(url, key, files, 64, options.seconds)
+            served = len(taken) / (time.perf_counter() - began)
+            ratios.append(served / bare)
+            rows.append(["model alone", "", f"{bare:.1f}", "", ""])
+            rows.append(["service", 64, f"{served:.1f}", *quantiles(taken)])
+        for clients in (1, 8):
+            began = time.perf_counter()
+            taken = load(url, key, files, clients, options.seconds)
+            rows.append(["service", clients, f"{len(taken) / (time.perf_counter() - began):.1f}", *quantiles(taken)])
+        server.terminate()
+        server.wait(60)
+    print(describe_machine())
+    print_table(["", "clients", "images/s", "p50 ms", "p99 ms"], rows)
+    print_ratio(float(np.median(ratios)), "images/s of the service, 64 clients, over the model alone", 0.9)
+
+
+def quantiles(taken: list[float]) -> list[str]:
+    return [f"{1000 * value:.0f}" for value in np.quantile(taken, (0.5, 0.99))]
+
+
+if __name__ == "__main__":
+    main()
