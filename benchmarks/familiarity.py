@@ -165,7 +165,7 @@ def main() -> None:
             table[name].append(float(roc_auc_score(is_other, np.concatenate([normal[name], values]))))
     rated = normality.familiarity(held_out.features[~calibrates])
     print(
-        f"\\n{len(rated)} normal images: familiarity {np.quantile(rated, (0.1, 0.5, 0.9)).round(2)} at 10, 50 and 90 %"
+        f"\n{len(rated)} normal images: familiarity {np.quantile(rated, (0.1, 0.5, 0.9)).round(2)} at 10, 50 and 90 %"
     )
     counts = [f"{name} ({len(images)})" for name, images in sets.items()]
     print_table(("", *counts), [(name, *(f"{value:.4f}" for value in row)) for name, row in table.items()])
