@@ -92,6 +92,11 @@ def test_a_bundle_answers_there_as_the_training_side_does(python: Path, strip_ro
     looked = run(python, "-c", LOOK, bundle, images)
     assert looked.returncode == 0, looked.stderr
     assert json.loads(looked.stdout)["torch"] is False
+    shown = run(python, "-m", "sever", "inspect", bundle)
+    assert "Parity certificate" in shown.stdout, shown.stderr
+    alone = run(python, "-m", "sever", "verify", bundle, "--images", images)
+    assert alone.returncode == 2
+    assert "runs in onnx here, so there is nothing to compare it with" in " ".join(alone.stderr.split())
 
 
 def test_what_needs_torch_says_so(python: Path, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def the_fault(path: Path) -> str:
     assert str(path) in message
     assert "\n" not in message
     assert len(message) < 400
+    assert message.count(str(path)) == 1, "it is said once"
     return message
 
 

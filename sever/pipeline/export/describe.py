@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from sever import __version__
 from sever.data.table import ImageTable
 from sever.decide.bootstrap import Interval, column_intervals, mean_interval
 from sever.deliver.canvas import palette
-from sever.pipeline.export.trained import TrainedModel
 from sever.store import Evidence
 from sever.store.bundle.manifest import (
     FORMAT,
@@ -23,6 +23,10 @@ from sever.store.bundle.manifest import (
     StatisticsRecord,
 )
 from sever.store.records import IntervalRecord
+
+if TYPE_CHECKING:
+    # Which knows torch: a bundle is verified without it.
+    from sever.pipeline.export.trained import TrainedModel
 
 MOST_SIZES = 5
 # Images whose brightness is measured.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +13,11 @@ from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.pipeline.evidence import open_evidence
-from sever.pipeline.export.trained import TrainedModel, TrainedNetwork
 from sever.store import Evidence
+
+if TYPE_CHECKING:
+    # Which knows torch: a bundle is verified without it.
+    from sever.pipeline.export.trained import TrainedModel, TrainedNetwork
 
 SEED = 0
 

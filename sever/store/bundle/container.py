@@ -90,6 +90,8 @@ class ZipParts:
                 _raise_unless_sealed(place, file)
             with zipfile.ZipFile(place) as archive:
                 self._entries = archive.infolist()
+        except InputError:
+            raise
         except OSError as error:
             raise InputError(f"cannot read {place.absolute()}: {error.strerror or error}") from error
         except _BAD_ZIP as error:
