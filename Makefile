@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup demo serve-demo test test-opencv4 check docs fuzz kills lock licences audit clean
+.PHONY: setup demo serve-demo test test-opencv4 check docs fuzz kills strip-weights lock licences audit clean
 
 setup: $(READY)
 
@@ -74,6 +74,12 @@ kills: setup
 docs: setup
 	$(BIN)/sever config reference > docs/reference.md.tmp && mv docs/reference.md.tmp docs/reference.md
 	$(BIN)/python -m sever.api.page > docs/api.md.tmp && mv docs/api.md.tmp docs/api.md
+
+# The weights of model.weights: strip, made again: strip, a training, half precision. The same numbers only on the same machine.
+strip-weights: setup
+	$(BIN)/sever synth -o data/strip-weights --train 3600 --test 10 --height 128 --width 800 --frequencies balanced --seed 7
+	$(BIN)/sever train -c experiments/strip-weights.yml
+	$(BIN)/python -m sever.models.strip_weights "$$(ls -d saved/strip-weights/*/checkpoints/epoch-0003 | tail -1)/model.safetensors"
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -26,6 +26,7 @@ WITH_RATIO = [
     "familiarity",
     "label_doubts",
     "loader",
+    "memory",
     "mixed_precision",
     "origins",
     "postprocess",

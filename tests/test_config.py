@@ -129,7 +129,7 @@ def test_a_bad_configuration_is_told_before_anything_heavy_is_imported(tmp_path:
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = [path for path in (ROOT / "experiments").rglob("*.yml") if path.parent.name in ("experiments", "chain")]
-SHIPPED = sorted([*EXPERIMENTS, *(ROOT / "sever" / "pipeline").glob("demo-*.yml")])
+SHIPPED = sorted(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)

@@ -22,13 +22,17 @@ def demo(
     output: Output = Path("demo"),
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", "-c", help="Experiment YAML, instead of those that come with sever; repeatable."),
+        typer.Option("--config", "-c", help="Experiment YAML, instead of the plan that the demo makes; repeatable."),
     ] = None,
     set_: Set = None,
+    machine: Annotated[
+        Path | None, typer.Option(help="File with the measurement of this machine, as in `sever plan`.")
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Run the whole workflow on synthetic strip, from no data to scored masks, in a few minutes on two cores."""
-    from sever.pipeline.demo import run_demo
+    from sever.config import read_assignments
+    from sever.pipeline.demo import Models, run_demo
 
-    configs = config or sorted((Path(__file__).parents[1] / "pipeline").glob("demo-*.yml"), reverse=True)
-    say(run_demo(load_experiments(configs, set_), output, device))
+    models = Models(tuple(load_experiments(config or [], set_)), read_assignments(set_ or ()), machine)
+    say(run_demo(models, output, device))

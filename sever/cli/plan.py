@@ -30,6 +30,9 @@ def plan(
         Path | None,
         typer.Option(help="File with the measurement of this machine: read if it exists, else measured and written."),
     ] = None,
+    strip: Annotated[
+        bool, typer.Option("--strip", help="Start from weights that have learnt synthetic strip (for steel strip).")
+    ] = False,
     explain: Annotated[bool, typer.Option(help="Print what was found about the data set and the machine.")] = False,
     device: Device = "auto",
 ) -> None:
@@ -42,7 +45,7 @@ def plan(
 
     if output is not None:
         raise_if_there(output)
-    wish = PlanWish(data, hours, name, groups, tuple(train_only or ()), device, machine)
+    wish = PlanWish(data, hours, name, groups, tuple(train_only or ()), device, machine, strip)
     page, told = make_plan(wish)
     if output is not None:
         write_text(output, page)

@@ -41,7 +41,9 @@ class ModelSettings(Settings):
     )
     weights: str = Field(
         "hub",
-        description="Pretrained encoder weights: `hub`, `offline` (packages of sever[offline]), `none`, or a file.",
+        description="Pretrained encoder weights: `hub`, `offline` (packages of sever[offline]), `none`, or a file; or "
+        "`strip`: tf_efficientnet_lite0, and a Unet's decoder with decoder_channels [96, 64, 32, 24, 16], trained on "
+        "synthetic strip.",
     )
     decoder_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability in the decoder.")
     decoder_dropout_at: Literal["output", "blocks"] = Field(
@@ -196,6 +198,11 @@ class TrainSettings(Settings):
         "all of them; false: each process normalises its own images, which is faster.",
     )
     channels_last: bool = Field(True, description="Memory layout NHWC, which is faster for convolutions.")
+    memory: Literal["full", "lean"] = Field(
+        "full",
+        description="`lean` keeps only the inputs of a network's blocks and computes the rest again on the way back: "
+        "the same losses in less memory, for more time (docs/howto.md).",
+    )
     clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; null never clips.")
     ema_decay: float | None = Field(
         None,

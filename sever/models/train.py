@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from sever.config import OptimSettings, TrainSettings
 from sever.errors import InputError
 from sever.models.across import summed
 from sever.models.batch_norm import synchronised
+from sever.models.blueprint import TRIAL_SIDE
 from sever.models.checkpoint import Snapshot, capture, restore
 from sever.models.device import from_main
+from sever.models.lean import make_lean, recomputed
 from sever.models.network import Outputs, PixelNetwork
 from sever.models.optim import build_optimizer, rate_factor
 from sever.models.reports import EpochReport, Loss, Position, ResumableSampler, Scores, StepReport, Watcher
@@ -56,6 +59,9 @@ class Trainer:
     ) -> None:
         if settings.channels_last:
             network = network.to(memory_format=torch.channels_last)
+        if settings.memory == "lean":
+            make_lean(network, torch.zeros(network.in_channels, TRIAL_SIDE, TRIAL_SIDE))
+            loss = partial(recomputed, loss)
         self.accelerator = accelerator
         self.settings, self.optim, self.loss, self.sampler = settings, optim, loss, sampler
         self.images_per_batch = (loader.batch_size or 1) * accelerator.num_processes

@@ -8,6 +8,7 @@ from sever.models.blueprint import Buildable
 from sever.models.hub import build_from_hub
 from sever.models.pretrained import load_and_recycle
 from sever.models.stem import recycle_stem
+from sever.models.strip_weights import load_strip_weights
 
 
 def build_with_weights(blueprint: Buildable) -> Any:
@@ -16,6 +17,10 @@ def build_with_weights(blueprint: Buildable) -> Any:
     if settings.weights == "hub":
         network = build_from_hub(blueprint)
         recycle_stem(network.encoder, settings.in_channels)
+    elif settings.weights == "strip":
+        network = blueprint.build()
+        recycle_stem(network.encoder, settings.in_channels)
+        load_strip_weights(network, blueprint.encoder_name)
     else:
         network = blueprint.build()
         load_and_recycle(network.encoder, blueprint.encoder_name, settings.weights, settings.in_channels)

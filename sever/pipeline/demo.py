@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
-from sever.config import ExperimentConfig
+from sever.config import ExperimentConfig, load_config
 from sever.data.synthetic import SynthSettings
 from sever.decide.pseudo_labels import Sureness
 from sever.errors import InputError
+from sever.files import write_text
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline import leaderboard as board
@@ -22,6 +25,7 @@ from sever.pipeline.crossval import crossvalidate, start
 from sever.pipeline.evaluate import Truth, evaluate_submission, render
 from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.plan.make import PlanWish, make_plan
 from sever.pipeline.predict import ImageSource, predict_images
 from sever.pipeline.report.write import write_report
 from sever.pipeline.select import words
@@ -31,12 +35,32 @@ from sever.progress import tell
 
 # Half the competition's height and width, to learn something in minutes; classes as often as there.
 STRIP = SynthSettings(train=400, test=120, height=128, width=800, seed=2019)
+# Of one training of four; the plan leaves room for what varies.
+HOURS = 30 / 3600
+# What the demo asks beyond its plan: two folds, whose maps are the validation, and a label head, which is the gate.
+EVERY = {"folds.count": 2, "train.validate_every": None, "folds.find_copies": False}
+MODELS: dict[str, dict[str, Any]] = {
+    "demo-first": {"model.label_head": True, "loss.label_min_pixels": 50},
+    "demo-second": {"train.seed": 1},
+}
 MARKER, UNFINISHED_MARKER = ".sever-demo", ".sever-demo.part"
 
 
+@dataclass(frozen=True)
+class Models:
+    """What is cross-validated: the experiments, or, where there are none, the demo's plan with `changes` over it.
+
+    `machine`: where a plan finds or leaves what a step takes here.
+    """
+
+    experiments: tuple[ExperimentConfig, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    machine: Path | None = None
+
+
 @writes_to("output", whole=True)
-def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> str:
-    """Make strip, cross-validate a model or several on it, blend, tune, choose, predict the held-out images, score.
+def run_demo(models: Models, output: Path, device: str) -> str:
+    """Make strip, plan, cross-validate two models on it, blend, tune, choose, predict the held-out images, score.
 
     Everything lands in `output`, replacing an earlier demo's results; returns what to print at the end. Raises
     InputError where `output` holds anything else.
@@ -44,22 +68,22 @@ def run_demo(configs: Sequence[ExperimentConfig], output: Path, device: str) -> 
     started = time.monotonic()
     _clear(output)
     try:
-        return _run(configs, output, device, started)
+        return _run(models, output, device, started)
     finally:  # from now on all that lies there is known to be the demo's; only a kill leaves it unknown
         home = OutputFolder(output, UNFINISHED_MARKER)
         home.adopt(name for name in home.everything() if name != MARKER)
         home.list_file.replace(output / MARKER)
 
 
-def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started: float) -> str:
+def _run(models: Models, output: Path, device: str, started: float) -> str:
     data = output / "data"
     _headline(
         1, f"making {STRIP.train} images of synthetic steel strip to learn from, and {STRIP.test} to be judged on"
     )
     synthesize(data, STRIP)
     candidates = []
-    for config in configs:
-        _headline(2, f"cross-validating {config.model.architecture} on {config.model.encoder}")
+    for config in models.experiments or _planned(models, data, output / "plan.yml", device):
+        _headline(2, f"cross-validating {config.name}: {config.model.architecture} on {config.model.encoder}")
         config = config.model_copy(update={"data": config.data.model_copy(update={"root": data})})
         candidates.append(crossvalidate(start(config, output / "saved"), device, jobs=1).folder)
     _headline(3, "blending the models' out-of-fold maps")
@@ -91,11 +115,20 @@ def _run(configs: Sequence[ExperimentConfig], output: Path, device: str, started
             f"In {output}/: report.html and sheet.png, worth a look; submission.csv, scores.json, images.csv.",
             "",
             "Next, on your own images (docs/howto.md shows how to lay them out):",
-            "  set data.root in experiments/lite0-unet.yml, then",
-            "  .venv/bin/sever train -c experiments/lite0-unet.yml",
-            "  .venv/bin/sever predict -r saved/lite0-unet --images FOLDER -o out",
+            "  .venv/bin/sever plan data/mine --hours 1 -o mine.yml",
+            "  .venv/bin/sever train -c mine.yml",
+            "  .venv/bin/sever predict -r saved/planned --images FOLDER -o out",
         ]
     )
+
+
+def _planned(models: Models, data: Path, plan_file: Path, device: str) -> Iterator[ExperimentConfig]:
+    """The plan of this data and machine, as two experiments that differ in their seed."""
+    wish = PlanWish(data, HOURS, name="demo", strip=True, device=device, machine=models.machine)
+    write_text(plan_file, make_plan(wish)[0])
+    for name, own in MODELS.items():
+        changes = {key: value for key, value in (EVERY | own).items() if key not in models.changes}
+        yield load_config(plan_file, {"name": name}, changes | dict(models.changes))
 
 
 def _told(compared: str, tuned: str, chosen: str, sure: str) -> list[tuple[str, str]]:

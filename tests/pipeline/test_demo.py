@@ -14,6 +14,7 @@ import yaml
 from command_line import sever
 from lock_holder import another
 
+from sever.config import load_config
 from sever.data.synthetic import SynthSettings
 from sever.decide.metrics import ScoreSheet, pair_counts
 from sever.errors import InputError
@@ -60,6 +61,25 @@ def test_the_whole_story_and_what_it_leaves(
     (recorded,) = course(out / "saved" / "leaderboard.jsonl")
     assert recorded.private == json.loads((out / "scores.json").read_text())["dice"]
     assert recorded.cv is not None
+
+
+def test_it_plans_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "STRIP", TINY)
+    machine = tmp_path / "machine.json"
+    machine.write_text('{"Unet tf_efficientnet_lite0 strip": 20}')  # so slow that the time is for a step or two
+    out = tmp_path / "demo"
+    words = ["--machine", machine, "--device", "cpu", "--set", "train.workers=0", "--set", "train.seed=7"]
+    assert sever("demo", "-o", out, *words) == 0
+    plan = load_config(out / "plan.yml")
+    assert plan.model.weights == "strip"
+    folds = [load_config(path) for path in sorted((out / "saved").glob("demo-*/*/fold-*/config.yml"))]
+    assert [config.name for config in folds] == ["demo-first"] * 2 + ["demo-second"] * 2
+    assert [config.model.label_head for config in folds] == [True, True, False, False]
+    assert {config.train.seed for config in folds} == {7}  # what the user sets comes over what the demo says
+    assert {config.augment for config in folds} == {plan.augment}
+    assert "sever plan data/mine" in capsys.readouterr().out
 
 
 def test_files_of_others_stay(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from sever.pipeline.plan.choices import (
     pick_candidate,
     steps_within,
     time_choices,
+    with_fitting_batch,
 )
 
 PIT = ClassFacts("pit", images=50, area_low=40, area_median=100, spot_median=30, spot_side=9)
@@ -78,7 +79,14 @@ def test_choices_follow_the_data() -> None:
 def test_a_batch_fits_the_pixels_and_the_images() -> None:
     assert values_of(PLATES)["train"]["batch_size"] == 16
     assert values_of(STRIP)["train"]["batch_size"] == 8
-    assert values_of(replace(PLATES, images=24))["train"]["batch_size"] == 3
+    assert values_of(replace(PLATES, images=24))["train"]["batch_size"] == 4
+
+
+def test_few_images_of_a_class_say_little_of_how_small_it_can_be() -> None:
+    # Half of 40 by 30 images that show it, a tenth by 29.
+    for images, expected in ((30, 20), (29, 4)):
+        few = replace(PLATES, classes=(replace(PIT, images=images),))
+        assert values_of(few)["rules"]["min_pixels"] == [expected]
 
 
 UNET, FPN = (
@@ -94,10 +102,34 @@ def test_steps_end_within_the_hours_whatever_they_are() -> None:
 
 
 def test_the_first_network_that_learns_enough_is_taken_else_the_fastest() -> None:
+    # Measured with 4 images, a batch can't be smaller.
     enough = ENOUGH_STEPS * 2.0 / (1 - SPARE_SHARE - VALIDATION_SHARE) + 1
-    assert pick_candidate([UNET, FPN], enough) == UNET
-    assert pick_candidate([UNET, FPN], enough - 100) == FPN
-    assert pick_candidate([FPN, UNET], 10) == FPN
+    assert pick_candidate([UNET, FPN], enough, batch=4) == UNET
+    assert pick_candidate([UNET, FPN], enough - 100, batch=4) == FPN
+    assert pick_candidate([FPN, UNET], 10, batch=4) == FPN
+    # Measured with 16, it can: a quarter of the time is enough.
+    assert pick_candidate([UNET, FPN], enough / 4, batch=16) == UNET
+    assert pick_candidate([UNET, FPN], enough / 4 - 25, batch=16) == FPN
+
+
+def test_a_batch_is_halved_until_the_hours_hold_enough_steps() -> None:
+    # 900 of 1,000 s are for steps: 450 of 2 s; 225 of 2 s are too few, but 450 of 1 s are not.
+    assert with_fitting_batch(UNET, 1000, 16) == (16, UNET)
+    assert with_fitting_batch(UNET, 500, 16) == (8, replace(UNET, step_seconds=1.0))
+    assert with_fitting_batch(UNET, 10, 16)[0] == 4
+    assert with_fitting_batch(UNET, 10, 3)[0] == 3
+    values = as_values(time_choices(800, 200, 16, [UNET], 500 / 3600))
+    assert values["train"]["batch_size"] == 8
+    assert (
+        values["train"]["epochs"] * values["sampling"]["epoch_images"] == 440 // 8 * 8 * 8
+    )  # 450 in two digits is 440
+
+
+def test_weights_that_know_strip_come_with_their_decoder_and_a_lower_rate() -> None:
+    values = as_values(data_choices(STRIP, offline=True, workers=1, strip=True))
+    assert values["model"] == {"in_channels": "sum", "weights": "strip", "decoder_channels": [96, 64, 32, 24, 16]}
+    assert values["optim"]["encoder_learning_rate"] == values_of(STRIP)["optim"]["encoder_learning_rate"] / 4
+    assert (values["sampling"]["balance"], values_of(STRIP)["sampling"]["balance"]) == ("class", "none")
 
 
 def test_epochs_hold_the_steps_and_validations_their_share() -> None:
@@ -110,8 +142,8 @@ def test_epochs_hold_the_steps_and_validations_their_share() -> None:
 
 
 def test_too_few_hours_are_told() -> None:
-    with pytest.raises(InputError, match=r"0\.0005 hours are too short: a step takes 2\.0 s"):
-        time_choices(800, 200, 16, [UNET], 0.0005)
+    with pytest.raises(InputError, match=r"0\.0001 hours are too short: a step takes 0\.5 s"):
+        time_choices(800, 200, 16, [UNET], 0.0001)
 
 
 def plan(*words: str) -> str:

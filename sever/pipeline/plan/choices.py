@@ -6,7 +6,7 @@ Knows no torch, file or clock. Constants here were measured (docs/results.md, do
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sever.data.crops import fitting_crop
@@ -20,12 +20,25 @@ MANY_IMAGES = 2000
 # Networks are tried from the first to the last; one that takes fewer steps than this has not learnt enough.
 CANDIDATES = (("Unet", "tf_efficientnet_lite0"), ("FPN", "tf_efficientnet_lite0"))
 ENOUGH_STEPS = 400
+# Where hours are short, smaller batches make more steps of the same images; batch normalisation needs a few.
+SMALLEST_BATCH = 4
+BALANCE = "none", "images as they come, as published recipes draw them"
+BALANCE_OF_STRIP = (
+    "class",
+    "classes equally often, as these weights learnt them; as they come, rare ones were forgotten",
+)
+PEAK = 2.0e-3, "the peak of the cycle"
+PEAK_OF_STRIP = 5.0e-4, "the peak of the cycle: a quarter of the usual one, for weights that know strip"
+# Weights that come with sever, and the one decoder that they fit.
+STRIP, STRIP_DECODER = "strip", (96, 64, 32, 24, 16)
 # Shares of the hours: for start, checkpoints and what varies; and for validation at most.
 SPARE_SHARE, VALIDATION_SHARE = 0.05, 0.05
 # A prediction goes forward only; a step goes back too, which takes twice as long.
 FORWARD_SHARE = 1 / 3
 MOST_EPOCHS, EPOCH_STEPS = 20, 50
 AVERAGED_SHARE = 0.05
+# Fewer images of a class say little of how small its defects can be.
+MANY_LABELS = 30
 
 
 @dataclass(frozen=True)
@@ -47,14 +60,14 @@ class Candidate:
 
 
 def data_choices(
-    fingerprint: Fingerprint, offline: bool, workers: int, train_only: Sequence[str] = ()
+    fingerprint: Fingerprint, offline: bool, workers: int, train_only: Sequence[str] = (), strip: bool = False
 ) -> list[PlannedSetting]:
-    """All that the data decides, before a network is measured."""
+    """All that the data decides, before a network is measured. `strip`: start from what has learnt synthetic strip."""
     return [
         *_fold_choices(fingerprint, train_only),
-        *_input_choices(fingerprint, offline),
+        *(_strip_choices(fingerprint) if strip else _input_choices(fingerprint, offline)),
         *_augment_choices(fingerprint),
-        *_learning_choices(fingerprint),
+        *_learning_choices(fingerprint, strip),
         PlannedSetting("train.batch_size", *_batch_size(fingerprint)),
         PlannedSetting(
             "train.workers", workers, "one core reads and augments, the others train" if workers else "one core"
@@ -71,7 +84,8 @@ def time_choices(
     Raises InputError where not one step fits.
     """
     seconds = 3600 * hours
-    best = pick_candidate(candidates, seconds)
+    measured_at, best = batch, pick_candidate(candidates, seconds, batch)
+    batch, best = with_fitting_batch(best, seconds, batch)
     steps = steps_within(best, seconds)
     if steps < 1:
         raise InputError(
@@ -82,6 +96,7 @@ def time_choices(
     return [
         PlannedSetting("model.architecture", best.architecture, _why_network(best, candidates, steps)),
         PlannedSetting("model.encoder", best.encoder, f"{batch / best.step_seconds:.3g} images/s here"),
+        *_smaller_batch(batch, measured_at),
         PlannedSetting("train.epochs", epochs, f"{steps} steps fit into {hours:g} h; so many looks at the scores"),
         PlannedSetting(
             "sampling.epoch_images", images, f"{epochs * images / training:.1f} passes over {training} images in all"
@@ -91,10 +106,22 @@ def time_choices(
     ]
 
 
-def pick_candidate(candidates: Sequence[Candidate], seconds: float) -> Candidate:
-    """The first that gets enough steps; else the fastest."""
-    enough = [candidate for candidate in candidates if steps_within(candidate, seconds) >= ENOUGH_STEPS]
+def pick_candidate(candidates: Sequence[Candidate], seconds: float, batch: int) -> Candidate:
+    """The first that gets enough steps of any batch; else the fastest. Measured with `batch` images a step."""
+    enough = [
+        candidate
+        for candidate in candidates
+        if steps_within(with_fitting_batch(candidate, seconds, batch)[1], seconds) >= ENOUGH_STEPS
+    ]
     return enough[0] if enough else min(candidates, key=lambda candidate: candidate.step_seconds)
+
+
+def with_fitting_batch(candidate: Candidate, seconds: float, batch: int) -> tuple[int, Candidate]:
+    """The batch, halved until the seconds hold enough steps, and the candidate with what such a step takes."""
+    while batch // 2 >= SMALLEST_BATCH and steps_within(candidate, seconds) < ENOUGH_STEPS:
+        candidate = replace(candidate, step_seconds=candidate.step_seconds * (batch // 2) / batch)
+        batch //= 2
+    return batch, candidate
 
 
 def steps_within(candidate: Candidate, seconds: float) -> int:
@@ -121,7 +148,7 @@ def as_values(choices: Sequence[PlannedSetting]) -> dict[str, dict[str, Any]]:
 def _fold_choices(fingerprint: Fingerprint, train_only: Sequence[str]) -> list[PlannedSetting]:
     many = fingerprint.images >= MANY_IMAGES
     share = 0.1 if many else 0.2
-    held_out = round(fingerprint.images * share)
+    held_out = max(1, round(fingerprint.images * share))
     if fingerprint.groups is None:
         grouped = "no groups are known, so copies of one image may stand on both sides"
     else:
@@ -151,6 +178,21 @@ def _input_choices(fingerprint: Fingerprint, offline: bool) -> list[PlannedSetti
     ]
 
 
+def _strip_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
+    grey = "they learnt from one grey channel" + ("" if fingerprint.grey else ": colours are lost")
+    return [
+        PlannedSetting("model.in_channels", "sum", grey),
+        PlannedSetting("model.weights", STRIP, "as asked: encoder and decoder have learnt synthetic strip"),
+        PlannedSetting("model.decoder_channels", list(STRIP_DECODER), "the decoder that these weights have"),
+    ]
+
+
+def _smaller_batch(batch: int, measured_at: int) -> list[PlannedSetting]:
+    if batch == measured_at:
+        return []
+    return [PlannedSetting("train.batch_size", batch, f"not {measured_at}: so that these hours hold more steps")]
+
+
 def _augment_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
     light = PlannedSetting(
         "augment.recipe", "light", "flips and up to 10 % of light: changes that a camera could have seen"
@@ -171,18 +213,19 @@ def _augment_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
     ]
 
 
-def _learning_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
+def _learning_choices(fingerprint: Fingerprint, strip: bool) -> list[PlannedSetting]:
     if fingerprint.overlap_images:
         loss = "bce_dice", f"classes overlap in {fingerprint.overlap_images} of the images looked at"
     else:
         loss = "ce_dice", "no two classes share a pixel in the images looked at, so they exclude each other"
     together = "as the decoder's; a quarter of it was level in a short trial"
+    peak = PEAK_OF_STRIP if strip else PEAK
     return [
         PlannedSetting("loss.name", *loss),
-        PlannedSetting("sampling.balance", "none", "images as they come, as published recipes draw them"),
+        PlannedSetting("sampling.balance", *(BALANCE_OF_STRIP if strip else BALANCE)),
         PlannedSetting("optim.name", "adamw", "one cycle of AdamW: the loop that ours was measured against"),
-        PlannedSetting("optim.encoder_learning_rate", 2.0e-3, together),
-        PlannedSetting("optim.decoder_learning_rate", 2.0e-3, "the peak of the cycle"),
+        PlannedSetting("optim.encoder_learning_rate", peak[0], together),
+        PlannedSetting("optim.decoder_learning_rate", *peak),
         PlannedSetting("optim.encoder_weight_decay", 1.0e-2, "AdamW's usual one"),
         PlannedSetting("optim.decoder_weight_decay", 1.0e-2, "AdamW's usual one"),
         PlannedSetting("optim.warmup_share", 0.3, "one cycle: up first, then down"),
@@ -194,15 +237,17 @@ def _batch_size(fingerprint: Fingerprint) -> tuple[int, str]:
     height, width = crop_of(fingerprint) or fingerprint.largest
     fitting = max(1, BATCH_PIXELS // (height * width))
     size = min(LARGEST_BATCH, 2 ** (fitting.bit_length() - 1))
-    few = max(2, fingerprint.images // 8)
+    few = max(SMALLEST_BATCH, fingerprint.images // 8)
     if few < size:
-        return few, f"{fingerprint.images} images are few: so that an epoch has several steps"
+        return few, f"{fingerprint.images} images are few: so that a step does not see most of them"
     return size, f"{size} times {height}x{width} pixels a step"
 
 
 def _rule_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
-    areas = [facts.area_low // 2 for facts in fingerprint.classes]
-    why = "half of what 99 in 100 labels of a class have (pixels); `sever tune` chooses better ones out of fold"
+    few = any(facts.images < MANY_LABELS for facts in fingerprint.classes)
+    areas = [facts.area_low // (2 if facts.images >= MANY_LABELS else 10) for facts in fingerprint.classes]
+    part = f"half of what 99 in 100 labels have; a tenth of the smallest label of fewer than {MANY_LABELS}"
+    why = f"pixels: {part if few else part.split(';')[0]}; `sever tune` chooses better ones out of fold"
     return [PlannedSetting("rules.min_pixels", areas, why)]
 
 
@@ -220,8 +265,8 @@ def _validation_choices(
 
 
 def _why_network(best: Candidate, candidates: Sequence[Candidate], steps: int) -> str:
-    others = [candidate for candidate in candidates if candidate is not best]
-    if steps >= ENOUGH_STEPS and best is candidates[0]:
+    others = [candidate for candidate in candidates if candidate.architecture != best.architecture]
+    if steps >= ENOUGH_STEPS and best.architecture == candidates[0].architecture:
         return f"the first choice, and {steps} steps are enough for it (at least {ENOUGH_STEPS})"
     slower = ", ".join(
         f"{other.architecture} takes {other.step_seconds / best.step_seconds:.2g} times as long" for other in others
@@ -234,13 +279,16 @@ def _decay(steps: int) -> float:
     return round(max(0.0, 1 - 1 / max(2.0, AVERAGED_SHARE * steps)), 4)
 
 
-def measured(speeds: Mapping[str, float]) -> list[Candidate]:
-    """Candidates with what was measured of them, by `name_of`; those that were not are left out."""
-    return [
-        Candidate(architecture, encoder, speeds[name_of(architecture, encoder)])
-        for architecture, encoder in CANDIDATES
-        if name_of(architecture, encoder) in speeds
-    ]
+def networks(strip: bool) -> dict[str, tuple[str, str]]:
+    """Architecture and encoder by the name under which a measurement is kept."""
+    if strip:
+        return {f"{name_of(*CANDIDATES[0])} {STRIP}": CANDIDATES[0]}
+    return {name_of(*candidate): candidate for candidate in CANDIDATES}
+
+
+def measured(speeds: Mapping[str, float], strip: bool = False) -> list[Candidate]:
+    """Candidates with what was measured of them; those that were not are left out."""
+    return [Candidate(*network, speeds[name]) for name, network in networks(strip).items() if name in speeds]
 
 
 def name_of(architecture: str, encoder: str) -> str:

@@ -33,7 +33,10 @@ GROUPS_FILE = "groups.csv"
 
 @dataclass(frozen=True)
 class PlanWish:
-    """What the user says: data, hours, and what no program can know. `clock` counts the seconds of these hours."""
+    """What the user says: data, hours, and what no program can know. `clock` counts the seconds of these hours.
+
+    `strip`: whether to start from weights that have learnt synthetic strip.
+    """
 
     root: Path
     hours: float
@@ -42,6 +45,7 @@ class PlanWish:
     train_only: tuple[str, ...] = ()
     device: str = "auto"
     machine: Path | None = None
+    strip: bool = False
     clock: Callable[[], float] = time.perf_counter
 
 
@@ -55,8 +59,8 @@ def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
         raise InputError(f"no image of {wish.root} shows a defect, so there is nothing to plan for; check the labels")
     encoders = {encoder for _, encoder in plan.CANDIDATES}
     offline = all(importlib.util.find_spec(OFFLINE_PACKAGES[encoder][0]) is not None for encoder in encoders)
-    settled = plan.data_choices(fingerprint, offline, _workers(), wish.train_only)
-    candidates = plan.measured(_speeds(wish, data, settled, table))
+    settled = plan.data_choices(fingerprint, offline, _workers(), wish.train_only, wish.strip)
+    candidates = plan.measured(_speeds(wish, data, settled, table), wish.strip)
     trial = _trial(data, settled, candidates[0].architecture, candidates[0].encoder)
     training, validation = split(table, assign_folds(table, trial.folds), trial.folds)
     batch = trial.train.batch_size
@@ -64,6 +68,8 @@ def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
     told = render_fingerprint(fingerprint, candidates)
     network = [choice for choice in timed if choice.name.startswith("model.")]
     rest = [choice for choice in timed if not choice.name.startswith("model.")]
+    overruled = {choice.name for choice in rest}
+    settled = [choice for choice in settled if choice.name not in overruled]
     page = render_plan(_head(wish, told), wish.name, data_choices, [*network, *settled, *rest])
     return page, told
 
@@ -90,25 +96,25 @@ def _speeds(
 ) -> dict[str, float]:
     """Seconds a step by candidate, to two digits; from the file of an earlier measurement where there is one."""
     if wish.machine is not None and wish.machine.is_file():
-        return _known_speeds(wish.machine)
+        return _known_speeds(wish.machine, wish.strip)
     speeds = {}
     tell("measuring what a step takes on this machine")
-    for architecture, encoder in plan.CANDIDATES:
+    for name, (architecture, encoder) in plan.networks(wish.strip).items():
         config = _trial(data, settled, architecture, encoder)
         seconds = step_seconds(config, _facts(table, config), table, wish.device, wish.clock)
-        speeds[plan.name_of(architecture, encoder)] = float(f"{seconds:.2g}")
+        speeds[name] = float(f"{seconds:.2g}")
     if wish.machine is not None:
         write_json(wish.machine, speeds)
     return speeds
 
 
-def _known_speeds(file: Path) -> dict[str, float]:
+def _known_speeds(file: Path, strip: bool) -> dict[str, float]:
     speeds = read_json(file)
     good = isinstance(speeds, dict) and all(isinstance(value, float | int) and value > 0 for value in speeds.values())
-    if not good or not plan.measured(speeds):
+    if not good or not plan.measured(speeds, strip):
         raise InputError(
             f"{file} holds no measurement: wanted are seconds a step by network, such as "
-            f'{{"{plan.name_of(*plan.CANDIDATES[0])}": 1.2}}; delete it to measure again'
+            f'{{"{next(iter(plan.networks(strip)))}": 1.2}}; delete it to measure again'
         )
     return {str(name): float(value) for name, value in speeds.items()}
 
@@ -131,4 +137,9 @@ def _workers() -> int:
 
 
 def _head(wish: PlanWish, told: Sequence[str]) -> list[str]:
-    return [f"Planned by: sever plan {wish.root} --hours {wish.hours:g}", "Train it: sever train -c THIS_FILE", *told]
+    strip = " --strip" if wish.strip else ""
+    return [
+        f"Planned by: sever plan {wish.root} --hours {wish.hours:.3g}{strip}",
+        "Train it: sever train -c THIS_FILE",
+        *told,
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from sever.data.fingerprint import Fingerprint
+from sever.data.fingerprint import ClassFacts, Fingerprint
 from sever.pipeline.plan.choices import Candidate, PlannedSetting
 
 # Reasons stand in one column where lines leave room.
@@ -37,16 +37,21 @@ def render_fingerprint(fingerprint: Fingerprint, candidates: Sequence[Candidate]
         f"{fingerprint.clean_images} ({fingerprint.clean_images / fingerprint.images:.0%}) without a defect",
         f"grain of {fingerprint.grain} pixels; classes overlap in {fingerprint.overlap_images} of the images looked at",
     ]
-    lines += [
-        f"{facts.name}: in {facts.images} images, {facts.area_median} pixels of each at the median, in 1 of 100 fewer "
-        f"than {facts.area_low}; a spot has {facts.spot_median} pixels and is {facts.spot_side} across"
-        for facts in fingerprint.classes
-    ]
+    lines += [_class_in_words(facts) for facts in fingerprint.classes]
     lines += [
         f"{candidate.architecture} with {candidate.encoder}: {candidate.step_seconds:.3g} s a step on this machine"
         for candidate in candidates
     ]
     return lines
+
+
+def _class_in_words(facts: ClassFacts) -> str:
+    if not facts.images:
+        return f"{facts.name}: no image shows it, so it can't be learnt"
+    return (
+        f"{facts.name}: in {facts.images} images, {facts.area_median} pixels of each at the median, in 1 of 100 fewer "
+        f"than {facts.area_low}; a spot has {facts.spot_median} pixels and is {facts.spot_side} across"
+    )
 
 
 def _size(size: tuple[int, int]) -> str:
