@@ -169,7 +169,9 @@ def main() -> None:
     )
     counts = [f"{name} ({len(images)})" for name, images in sets.items()]
     print_table(("", *counts), [(name, *(f"{value:.4f}" for value in row)) for name, row in table.items()])
-    ratio = np.mean(table["familiarity"]) / np.mean(table["maximum probability"])
+    ratio = np.mean(table["familiarity"]) / max(
+        float(np.mean(table["maximum probability"])), 0.01
+    )  # it may be all wrong
     print_ratio(float(ratio), "mean area under the ROC curve, familiarity over maximum probability")
 
 
