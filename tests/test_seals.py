@@ -140,6 +140,8 @@ def test_damage_within_a_table_is_told_where_it_is(tmp_path: Path, strip_root: P
         ({"true_pixels": 0.5}, "column true_pixels: row 2 has '0.5'"),
         ({"fold": "x"}, "column fold: row 2 has 'x'"),
         ({"max_prob": "inf"}, "column max_prob: row 2 has 'inf'"),
+        ({"true_pixels": 10**400}, "column true_pixels: row 2 has '1000"),
+        ({"dice": True}, "column dice: row 2 has 'True'"),
     ]:
         pairs.assign(**change).to_csv(evidence.pairs_file, index=False)
         with pytest.raises(InputError, match=said):

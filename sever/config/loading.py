@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -146,18 +146,17 @@ def _is_union_tag(part: int | str) -> bool:
 
 
 def _nearest(location: tuple[int | str, ...], root: type[BaseModel]) -> str:
-    section = root
-    for part in location[:-1]:
+    section, parts = root, iter(location[:-1])
+    for part in parts:
         if isinstance(part, str):  # a number is a place in a list of sections
-            section = _section_type(section, part)
+            annotation = section.model_fields[part].annotation
+            if get_origin(annotation) is dict:  # of sections, under names of the user's
+                annotation, _ = get_args(annotation)[1], next(parts, None)
+            found = section_of(annotation)
+            assert found is not None, f"{section.__name__}.{part} is not a section"
+            section = found
     known = list(section.model_fields)
     near = difflib.get_close_matches(shorten(str(location[-1])), known, n=2, cutoff=0.5)
     if near:
         return f"; did you mean {' or '.join(f'`{name}`' for name in near)}?"
     return f"; allowed here: {', '.join(known)}"
-
-
-def _section_type(section: type[BaseModel], name: str) -> type[BaseModel]:
-    found = section_of(section.model_fields[name].annotation)
-    assert found is not None, f"{section.__name__}.{name} is not a section"
-    return found

@@ -111,7 +111,9 @@ def _joined(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Skipped]]:
         texts = [runs[at] for at in places]
         if not all(texts) and any(texts):
             rows = " and ".join(str(frame[ROW].iat[at]) for at in places[:3])
-            faults[places[-1]] = f"rows {rows} contradict each other: this class is absent, and it is there"
+            faults[places[-1]] = (
+                f"rows {rows} contradict each other: one says that this class is absent, another that it is present"
+            )
         elif all(rle.find_fault(text, _ANY_SIZE) is None for text in texts):
             runs[places[0]] = _union(texts)
             dropped += places[1:]

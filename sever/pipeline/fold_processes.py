@@ -76,12 +76,10 @@ def _run_alone(evidence: Evidence, fold: int, device: str, threads: int, running
         finally:
             running.discard(process)
     if status < 0:
-        ways_out = f"run fewer folds at a time (--jobs), or type the same command again to go on ({log_file})"
+        ways_out = f"run fewer folds at a time (--jobs), or repeat the same command to resume ({log_file})"
         raise worker_died(f"the process of fold {fold}", ways_out, f"killed by signal {-status}")
     if status:
-        raise InputError(
-            f"fold {fold} failed ({log_file}): {_last_line(log_file)}; type the same command again to go on"
-        )
+        raise InputError(f"fold {fold} failed ({log_file}): {_last_line(log_file)}; repeat the same command to resume")
 
 
 def _last_line(log_file: Path) -> str:

@@ -110,7 +110,9 @@ def _typed(values: pd.Series, column: Column, where: str) -> pd.Series:
         odd = ~values.isin(column.words).to_numpy() if column.words else np.zeros(len(values), bool)
         typed = values
     else:
-        numbers = pd.to_numeric(values.astype(object).where(~empty, np.nan), errors="coerce").astype(float)
+        # As text, where they are no numbers yet: whole ones beyond all bounds are infinite, yes and no are none.
+        plain = values.map(str) if values.dtype.kind not in "fiu" else values
+        numbers = pd.to_numeric(plain.where(~empty, np.nan), errors="coerce").astype(float)
         good = numbers.between(column.least, column.most).to_numpy()
         if column.kind == "whole":
             good = good & (numbers % 1 == 0).to_numpy()

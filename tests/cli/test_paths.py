@@ -68,4 +68,4 @@ def test_in_stories(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (home / "strip" / "train.csv").is_file()
     assert (home / "saved").is_dir()
     assert sever("run", "~/story.yml", "--set", "saved=~/elsewhere", "--dry-run") == 0
-    assert f"left out: {home}/strip/train.csv is there" in capsys.readouterr().out
+    assert f"left out: {home}/strip/train.csv exists" in capsys.readouterr().out

@@ -158,7 +158,7 @@ def test_a_failing_fold_says_what_happened(
     error = capsys.readouterr().err
     assert "fold" in error
     assert "resnet-eighteen" in error
-    assert "again" in error
+    assert "repeat the same command to resume" in error
 
 
 def test_without_validation_the_last_checkpoint_counts(experiment: Path, tmp_path: Path) -> None:

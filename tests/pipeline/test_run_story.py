@@ -595,6 +595,8 @@ def test_wrong_words_and_settings_are_told_before_anything_runs(tmp_path: Path, 
         ({"variables": {"a": "{b}", "b": "c"}}, "variables.a"),
         ({"stages": [{"name": "a", "about": "", "only_when": {"b": "c"}, "commands": ["sever x"]}]}, "no variable b"),
         ({"reads": {"a": {"file": "{b}", "key": "c"}}}, "reads.a.file"),
+        ({"reads": {"a": {"file": "b", "key": "c", "fyle": "d"}}}, "reads.a.fyle`; did you mean `file`"),
+        ({"reads": {"file": {"file": "b", "key": "c", "zzz": "d"}}}, "allowed here: file, key"),
     ],
 )
 def test_a_wrong_story_is_one_message(change: dict[str, Any], said: str, tmp_path: Path) -> None:

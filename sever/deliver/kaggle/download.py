@@ -68,7 +68,7 @@ class DownloadPart:
     def start(self, remote: Remote) -> None:
         if self.path.exists() and not self.about.exists():
             raise InputError(
-                f"{self.path} is there, and no `sever download` began it; move it away, or give another -o"
+                f"{self.path} exists, but `sever download` did not start it; move it away, or give another -o"
             )
         self.delete()
         write_json(self.about, asdict(remote))

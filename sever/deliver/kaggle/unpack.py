@@ -36,7 +36,7 @@ def unpack(
     """
     try:
         with zipfile.ZipFile(archive) as source, atomic_folder(folder) as temporary:
-            members = [member for member in source.infolist() if not member.is_dir()]
+            members = [member for member in source.infolist() if not (member.filename and member.is_dir())]
             _raise_unless_inside(archive, members)
             _raise_without_room(archive, temporary, sum(member.file_size for member in members))
             with progress(f"unpack {archive.name}", len(members), 0) as meter:

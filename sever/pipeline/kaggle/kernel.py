@@ -87,8 +87,8 @@ def push_kernel(folder: Path, wait_minutes: float, patience: Patience | None = N
             _note(folder, pushed)
             if not pushed.has_ended:
                 raise InputError(
-                    f"kernel {pushed} is {pushed.status} after {wait_minutes:g} minutes; type the same command again "
-                    "to wait for it on"
+                    f"kernel {pushed} is {pushed.status} after {wait_minutes:g} minutes; repeat the same command to "
+                    "wait longer"
                 )
     return pushed
 
@@ -97,7 +97,7 @@ def _wait_for_sources(kaggle: Kaggle, folder: Path, minutes: float) -> None:
     """A kernel can't read what Kaggle is still unpacking. Of what isn't there at all, pushing tells."""
     for ref in data_sources(folder):
         if dataset_status(kaggle, ref) is not None and not wait_until_ready(kaggle, ref, 60 * minutes, tell):
-            raise InputError(f"data set {ref} is not ready after {minutes:g} minutes; type the same command again")
+            raise InputError(f"data set {ref} is not ready after {minutes:g} minutes; repeat the same command later")
 
 
 def _under_way(folder: Path) -> Pushed | None:

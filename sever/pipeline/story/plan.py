@@ -83,7 +83,7 @@ class Plan:
             if self.values[name] != value:
                 return f"left out: {name} is {self.values[name]}; it runs with --set {name}={value}"
         if stage.unless is not None and Path(path := _fill(stage.unless, self.values)).exists():
-            return f"left out: {path} is there"
+            return f"left out: {path} exists"
         return None
 
     def is_done(self, stage: StageSettings, record: StageRecord | None) -> bool:

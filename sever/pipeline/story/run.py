@@ -187,7 +187,7 @@ def _experiment(path: Path, parsed: Parsed) -> ExperimentConfig:
 
 def _stopped(title: str, line: str) -> str:
     return (
-        f"{title} stopped at: {line}\nmend what is said there, then type the same `sever run` again: it goes on there"
+        f"{title} stopped at: {line}\nfix the error above, then repeat the same `sever run`: it resumes at this command"
     )
 
 
