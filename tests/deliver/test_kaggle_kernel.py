@@ -227,7 +227,7 @@ def test_the_run_is_waited_for(world: World, patience: Patience, naps: Naps, ker
 def test_a_wait_that_ends_before_the_run_is_gone_on_with(world: World, patience: Patience, kernel_folder: Path) -> None:
     """Also when it is cut: the version that runs is waited for, and none is pushed beside it."""
     world.kernel_states = [("RUNNING", "")]
-    with pytest.raises(InputError, match=r"tiny/1 is running after 1 minutes; type the same command again"):
+    with pytest.raises(InputError, match=r"tiny/1 is running after 1 minutes; repeat the same command to wait longer"):
         push_kernel(kernel_folder, 1, patience)
     write_kernel(kernel_folder, KERNEL)
     world.kernel_states = [("RUNNING", ""), ("COMPLETE", "")]
