@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,15 @@ DIGEST_LETTERS = 16
 BASE_COLUMNS = ("image_id", "path", "height", "width", "orientation", "pages", "group")
 # Run lengths of pixels that nobody judged; the column is there only where an image has some.
 IGNORED_COLUMN = "ignored"
+
+
+class TableRow(NamedTuple):
+    """One image of a table; `size` is its height and width in pixels."""
+
+    row: int
+    image_id: str
+    path: Path
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,12 @@ class ImageTable:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __iter__(self) -> Iterator[TableRow]:
+        """The images, in their order: `for image in table`."""
+        columns = (self.frame[name].tolist() for name in ("image_id", "path", "height", "width"))
+        for row, (image_id, path, height, width) in enumerate(zip(*columns, strict=True)):
+            yield TableRow(row, str(image_id), Path(str(path)), (int(height), int(width)))
 
     @property
     def num_classes(self) -> int:

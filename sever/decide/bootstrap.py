@@ -45,6 +45,15 @@ class Interval:
         return f"{self.mean:+.4f} [{self.low:+.4f}, {self.high:+.4f}]"
 
 
+def in_words(low: float, high: float) -> str:
+    """What the interval of a difference says, in the words of every command: better, worse, the same, or neither."""
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return "the same" if low == high == 0 else "no difference beyond noise"
+
+
 def mean_interval(
     scores_nc: np.ndarray,
     groups_n: Groups = None,

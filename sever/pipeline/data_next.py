@@ -91,7 +91,7 @@ def render(numbers: dict[str, Any], output: Path) -> str:
 def _unlabelled(loaded: Model, pool: ImageTable) -> ImageTable:
     """The pool without files that the model's data set holds, as far as that is still there."""
     known = _known_digests(loaded)
-    digests = image_digests(pool.path(row) for row in range(len(pool)))
+    digests = image_digests(image.path for image in pool)
     table = pool.take([row for row, digest in enumerate(digests) if digest not in known])
     if not len(table):
         raise InputError("every image of the pool is in the model's data set already: nothing is left to label")
@@ -103,7 +103,7 @@ def _known_digests(loaded: Model) -> set[str]:
         warn(f"{loaded.config.data.root} is not there, so images that are labelled already may be chosen again")
         return set()
     labelled, _ = read_table(loaded.config.data, thorough=False)
-    return set(image_digests(labelled.path(row) for row in range(len(labelled))))
+    return set(image_digests(image.path for image in labelled))
 
 
 def _look(loaded: Model, table: ImageTable) -> _Looks:

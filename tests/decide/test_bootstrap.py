@@ -14,6 +14,7 @@ from sever.decide.bootstrap import (
     Interval,
     column_intervals,
     group_numbers,
+    in_words,
     mean_interval,
     paired_interval,
 )
@@ -135,3 +136,9 @@ def test_a_weight_of_two_is_a_second_copy_in_the_same_group() -> None:
     assert mean_interval(scores, groups, draws=50, weights_n=np.array([1.0, 1, 2, 1])) == twice
     plain = mean_interval(scores, groups, draws=50)
     assert mean_interval(scores, groups, draws=50, weights_n=np.ones(4)) == plain
+
+
+def test_the_words_of_an_interval() -> None:
+    pairs = [(0.001, 0.2), (-0.2, -0.001), (0.0, 0.0), (-0.1, 0.1), (0.0, 0.1), (-0.1, 0.0)]
+    neither = "no difference beyond noise"
+    assert [in_words(low, high) for low, high in pairs] == ["better", "worse", "the same", neither, neither, neither]

@@ -11,7 +11,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from sever.decide.bootstrap import paired_interval
+from sever.decide.bootstrap import in_words, paired_interval
 from sever.pipeline.tables import as_text
 from sever.store import Evidence, read_rules
 
@@ -81,7 +81,7 @@ def _figures(scores: dict[str, Any]) -> list[str]:
 
 def _words(comparison: dict[str, Any]) -> list[str]:
     gain, selection = comparison["gain"], comparison["selection"]
-    verdict = "better" if gain["low"] > 0 else "worse" if gain["high"] < 0 else "no difference beyond noise"
+    verdict = in_words(gain["low"], gain["high"])
     lines = [f"blend - {comparison['best_member']}, the best member: {_interval(gain)}: {verdict}"]
     if selection is not None:
         taken = "taken" if selection["taken"] else "not taken, the equal mean stays"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sever.decide.bootstrap import paired_interval
+from sever.decide.bootstrap import in_words, paired_interval
 from sever.pipeline.report.numbers import DRAWS, LEVEL, Numbers, interval_of
 
 MEAN = "mean of all"
@@ -69,17 +69,13 @@ def _plain(before: Numbers, now: Numbers) -> list[Numbers]:
 
 def _row(name: str, before: float, now: float, interval: Numbers | None) -> Numbers:
     row = {"name": name, "before": before, "now": now, "difference": now - before, "interval": interval}
-    return row | {"verdict": _verdict(now - before, interval)}
+    return row | {"verdict": _verdict(interval)}
 
 
-def _verdict(difference: float, interval: Numbers | None) -> str:
+def _verdict(interval: Numbers | None) -> str:
     if interval is None:
         return "not tested"
-    if interval["low"] > 0:
-        return "better"
-    if interval["high"] < 0:
-        return "worse"
-    return "no clear change" if difference or interval["low"] != interval["high"] else "the same"
+    return in_words(interval["low"], interval["high"])
 
 
 def _flat(rules: Numbers) -> Numbers:

@@ -208,12 +208,12 @@ def _own_features(candidates: Candidates) -> np.ndarray:
     """Of the images out of fold, in the candidates' order."""
     opened = open_evidence(candidates.evidence[0].folder)
     table = opened.table.select(candidates.image_ids)
-    return folder_features([table.path(row) for row in range(len(table))], ImageReader.of(opened.data, channels=1))
+    return folder_features([image.path for image in table], ImageReader.of(opened.data, channels=1))
 
 
 def _test_features(folder: Path) -> np.ndarray:
     table = list_table(folder)
-    return folder_features([table.path(row) for row in range(len(table))], ImageReader(channels=1))
+    return folder_features([image.path for image in table], ImageReader(channels=1))
 
 
 def _check(settings: SelectSettings) -> None:
