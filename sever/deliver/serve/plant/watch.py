@@ -77,6 +77,7 @@ class Watch:
         self._seen = {path: seen for path, seen in self._seen.items() if path in there}
         self._done = {path: done for path, done in self._done.items() if path in there}
         due = [look for look in looks if self._done.get(look.path) != look and self._is_at_rest(look)]
+        due.sort(key=lambda look: look.changed_ns)  # by age: 10.png comes before 9.png by name
         for start in range(0, len(due), AT_ONCE):
             await asyncio.gather(*(self._take(look) for look in due[start : start + AT_ONCE]))
 
