@@ -8,10 +8,12 @@ from sever.deliver.serve.routes import (
     inspect,
     models,
     oip,
+    page,
     people,
     session,
+    statistics,
     stream,
 )
 
-_SUBJECTS = (health, inspect, stream, answers, corrections, coils, models, session, people, oip)
+_SUBJECTS = (health, inspect, stream, answers, corrections, coils, statistics, models, session, people, oip, page)
 ROUTERS = tuple(subject.router for subject in _SUBJECTS)

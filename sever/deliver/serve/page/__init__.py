@@ -1,0 +1,1 @@
+"""The files of the review page: plain modules, styles and words, served as they are."""
