@@ -1,4 +1,4 @@
-"""The review page's files: only those of the table are given, nothing is inline, every word is there in all languages."""
+"""The files of the review page: only those of the table are given, nothing is inline, each word is in every language."""
 
 from __future__ import annotations
 
