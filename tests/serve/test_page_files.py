@@ -1,4 +1,4 @@
-"""The files of the review page: only those of the table are given, nothing is inline, each word is in every language."""
+"""The files of the review page: only those of the table are given, nothing is inline, words are in every language."""
 
 from __future__ import annotations
 
