@@ -32,7 +32,7 @@ def demo(
 ) -> None:
     """Run the whole workflow on synthetic strip, from no data to scored masks, in a few minutes on two cores."""
     from sever.config import read_assignments
-    from sever.pipeline.demo import Models, run_demo
+    from sever.pipeline.demo import DemoModels, run_demo
 
-    models = Models(tuple(load_experiments(config or [], set_)), read_assignments(set_ or ()), machine)
+    models = DemoModels(tuple(load_experiments(config or [], set_)), read_assignments(set_ or ()), machine)
     say(run_demo(models, output, device))

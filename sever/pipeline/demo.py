@@ -47,7 +47,7 @@ MARKER, UNFINISHED_MARKER = ".sever-demo", ".sever-demo.part"
 
 
 @dataclass(frozen=True)
-class Models:
+class DemoModels:
     """What is cross-validated: the experiments, or, where there are none, the demo's plan with `changes` over it.
 
     `machine`: where a plan finds or leaves what a step takes here.
@@ -59,7 +59,7 @@ class Models:
 
 
 @writes_to("output", whole=True)
-def run_demo(models: Models, output: Path, device: str) -> str:
+def run_demo(models: DemoModels, output: Path, device: str) -> str:
     """Make strip, plan, cross-validate two models on it, blend, tune, choose, predict the held-out images, score.
 
     Everything lands in `output`, replacing an earlier demo's results; returns what to print at the end. Raises
@@ -75,7 +75,7 @@ def run_demo(models: Models, output: Path, device: str) -> str:
         home.list_file.replace(output / MARKER)
 
 
-def _run(models: Models, output: Path, device: str, started: float) -> str:
+def _run(models: DemoModels, output: Path, device: str, started: float) -> str:
     data = output / "data"
     _headline(
         1, f"making {STRIP.train} images of synthetic steel strip to learn from, and {STRIP.test} to be judged on"
@@ -122,7 +122,7 @@ def _run(models: Models, output: Path, device: str, started: float) -> str:
     )
 
 
-def _planned(models: Models, data: Path, plan_file: Path, device: str) -> Iterator[ExperimentConfig]:
+def _planned(models: DemoModels, data: Path, plan_file: Path, device: str) -> Iterator[ExperimentConfig]:
     """The plan of this data and machine, as two experiments that differ in their seed."""
     wish = PlanWish(data, HOURS, name="demo", strip=True, device=device, machine=models.machine)
     write_text(plan_file, make_plan(wish)[0])

@@ -2,13 +2,13 @@
 
 from sever.decide.tuning.grid import Grid, rule_grid
 from sever.decide.tuning.search import Tuning, curves, tune
-from sever.decide.tuning.table import RuleTable, TableRow, table_row
+from sever.decide.tuning.table import RuleTable, RuleTableRow, table_row
 from sever.decide.tuning.verdict import Verdict, judge
 
 __all__ = [
     "Grid",
     "RuleTable",
-    "TableRow",
+    "RuleTableRow",
     "Tuning",
     "Verdict",
     "curves",

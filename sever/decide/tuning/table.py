@@ -22,7 +22,7 @@ from sever.decide.rules import ClassRules, Rules
 
 
 @dataclass(frozen=True)
-class TableRow:
+class RuleTableRow:
     """One image: pixels of each class at each threshold, (T, C), before any smallest area, label threshold or gate."""
 
     predicted_tc: np.ndarray
@@ -48,7 +48,7 @@ class RuleTable:
 
     @staticmethod
     def of(
-        rows: Sequence[TableRow],
+        rows: Sequence[RuleTableRow],
         thresholds: Sequence[float],
         gate_nc: np.ndarray | None = None,
         weights_n: np.ndarray | None = None,
@@ -118,7 +118,7 @@ def table_row(
     rules: Rules,
     thresholds: Sequence[float],
     gate_probs_c: np.ndarray | None = None,
-) -> TableRow:
+) -> RuleTableRow:
     """Reduce one image, levels (C, H, W) uint8 and true masks, to its row.
 
     What `rules` say of shapes (components, seeds, holes, dilation, overlap) holds at every threshold. Raises InputError
@@ -130,7 +130,7 @@ def table_row(
     scales = [effect.scale for effect in gate_effects(rules, gate_probs_c)]
     top_c = np.array([scaled(top, scale) for top, scale in zip(highest_c, scales, strict=True)], dtype=np.float32)
     true_c = np.array([np.count_nonzero(judged(true_hw)) for true_hw in true_chw], dtype=np.int64)
-    return TableRow(predicted_tc.astype(np.int32), common_tc.astype(np.int32), true_c, top_c)
+    return RuleTableRow(predicted_tc.astype(np.int32), common_tc.astype(np.int32), true_c, top_c)
 
 
 def _looks_at_single_pixels(rules: Rules) -> bool:

@@ -38,7 +38,7 @@ class Sums(BaseModel):
     seconds_most: float | None
 
 
-class Interval(Sums):
+class TimeBin(Sums):
     defects: dict[str, int] = Field(description="by class; classes without defects are left out")
 
 
@@ -47,7 +47,7 @@ class Totals(Sums):
 
 
 class Statistics(BaseModel):
-    bins: list[Interval]
+    bins: list[TimeBin]
     totals: Totals
 
 
