@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ from sever.data import rle
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HEIGHT, WIDTH = 20, 30
 FIT = 0.96  # the share of the picture's place that a fitted image fills
+LOOK: dict[str, Any] = {"viewport": {"width": 1360, "height": 820}, "locale": "en-GB"}
 # A stranger is told so with a 401, which the browser writes into its console.
 STRANGER = "status of 401"
 
@@ -36,6 +39,20 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=browser_path(), args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+def with_profile(browser: Any, folder: Path) -> Any:
+    """A browser of its own that keeps what it keeps in this folder."""
+    how = {"executable_path": browser_path(), "args": ["--no-sandbox"], **LOOK}
+    return browser.browser_type.launch_persistent_context(folder, **how)
+
+
+def kill_browser(folder: Path) -> None:
+    """SIGKILL to each process of the browser that works with this profile, and to no other."""
+    for found in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f"--user-data-dir={folder}".encode() in found.read_bytes():
+                os.kill(int(found.parent.name), signal.SIGKILL)
 
 
 def new_answer(served: Running, seed: int = 0, **query: object) -> str:
@@ -57,8 +74,7 @@ class Desk:
     """One person at one browser window."""
 
     def __init__(self, browser: Any, url: str, name: str = "reviewer", **about: Any) -> None:
-        about = {"viewport": {"width": 1360, "height": 820}, "locale": "en-GB"} | about
-        self.context = browser.new_context(**about)
+        self.context = browser.new_context(**LOOK, **about) if hasattr(browser, "new_context") else browser
         self.url, self.name = url, name
         self.complaints: list[str] = []
         self.tab = self._new_tab()

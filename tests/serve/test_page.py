@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from page_maker import HEIGHT, WIDTH, Desk, chromium, disc, masks, new_answer, versions
+from page_maker import HEIGHT, WIDTH, Desk, chromium, disc, kill_browser, masks, new_answer, versions, with_profile
 from serve_maker import GreyModel, Running, running, spots, wait_for
 
+from sever.config import DataSettings
 from sever.data import rle
+from sever.data.layouts import read_table
 
 BLOCK = np.zeros((HEIGHT, WIDTH), np.uint8)
 BLOCK[2:6, 3:9] = 1  # what the model calls bright
@@ -218,6 +221,36 @@ def test_unsaved_strokes_outlive_the_page(served: Running, browser: Any) -> None
     desk.close()
 
 
+def test_a_browser_killed_while_the_service_is_gone_sends_it_when_both_are_back(tmp_path: Path, browser: Any) -> None:
+    profile = tmp_path / "profile"
+    with running(tmp_path / "store") as first:
+        said, drawn = new_answer(first), new_answer(first, 1)
+        desk = Desk(with_profile(browser, profile), first.url).sign_in(drawn)
+        desk.press("b")
+        desk.drag((20, 15), (20, 15))
+        desk.said(f"{24 + disc(20, 15, 4).sum()} px")
+        desk.tab.goto(f"{first.url}/#review/{said}")
+        desk.wait_for(said)
+        port = int(first.url.rpartition(":")[2])
+    desk.press("b")
+    desk.drag((20, 5), (20, 5))
+    desk.press("s")
+    desk.said("Kept in this browser")
+    kill_browser(profile)
+    with running(tmp_path / "store", {"port": port}) as second:
+        again = Desk(with_profile(browser, profile), second.url)
+        again.tab.goto(f"{second.url}/#review/{drawn}")
+        again.tab.wait_for_selector("#name, #classes")
+        if again.tab.locator("#name").count():  # a browser writes its cookies down only now and then
+            again.sign_in(drawn)
+        assert (masks(saved(second, said))["bright"] == (BLOCK | disc(20, 5, 4))).all()
+        again.said("Your unsaved work is here again.")
+        assert versions(second, drawn) == []
+        again.press("s")
+        assert (masks(saved(second, drawn))["bright"] == (BLOCK | disc(20, 15, 4))).all()
+        again.close()
+
+
 def test_touch_draws_and_two_fingers_do_not(served: Running, browser: Any) -> None:
     uid = new_answer(served, 8)
     desk = Desk(browser, served.url, has_touch=True).sign_in(uid)
@@ -264,6 +297,27 @@ def test_names_from_outside_are_words_only(tmp_path: Path, browser: Any) -> None
             assert evil in desk.tab.inner_text("#main")
         assert desk.tab.evaluate("window.hit") is None
         desk.close()
+
+
+def test_corrections_come_back_as_training_data_by_a_button(tmp_path: Path, browser: Any) -> None:
+    """The zip is what `sever train` reads: its masks are those that were drawn."""
+    with running(tmp_path / "store") as served:
+        uid = new_answer(served, coil="C1")
+        desk = Desk(browser, served.url).sign_in(uid)
+        desk.press("b")
+        desk.drag((20, 5), (20, 5))
+        desk.press("s")
+        saved(served, uid)
+        desk.tab.goto(f"{served.url}/#trends")
+        with desk.tab.expect_download() as download:
+            desk.tab.click("#export")
+        download.value.save_as(tmp_path / "corrections.zip")
+        desk.close()
+    zipfile.ZipFile(tmp_path / "corrections.zip").extractall(tmp_path)
+    root = tmp_path / "corrections"
+    table, _ = read_table(DataSettings(root=root, groups=root / "groups.csv"))
+    assert table.class_names == ("bright", "dark")
+    assert (table.mask(0) == np.stack([BLOCK | disc(20, 5, 4), SPOT])).all()
 
 
 def test_keys_language_light_and_looks(served: Running, browser: Any) -> None:
