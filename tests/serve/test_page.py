@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from page_maker import HEIGHT, WIDTH, Desk, chromium, disc, kill_browser, masks, new_answer, versions, with_profile
-from serve_maker import GreyModel, Running, running, spots, wait_for
+from serve_maker import PASSWORD, GreyModel, Running, running, spots, wait_for
 
 from sever.config import DataSettings
 from sever.data import rle
@@ -116,7 +116,6 @@ def test_verdicts_by_one_key_lead_to_the_next_image(served: Running, browser: An
     desk.press("Enter")
     desk.tab.select_option("#filter-order", "position")
     desk.wait_for(first)
-    desk.tab.locator("#picture").focus()
     desk.press("a")
     desk.wait_for(second)
     assert saved(served, first)["verdict"] == "accepted"
@@ -249,6 +248,19 @@ def test_a_browser_killed_while_the_service_is_gone_sends_it_when_both_are_back(
         again.press("s")
         assert (masks(saved(second, drawn))["bright"] == (BLOCK | disc(20, 15, 4))).all()
         again.close()
+
+
+def test_another_window_that_signs_in_anew_stops_no_saving(served: Running, browser: Any) -> None:
+    uid = new_answer(served, 13)
+    desk = Desk(browser, served.url).sign_in(uid)
+    status = """async (about) => (await fetch("/v1/session", { method: "POST", body: JSON.stringify(about),
+        headers: { "content-type": "application/json" } })).status"""
+    assert desk.tab.evaluate(status, {"name": "reviewer", "password": PASSWORD}) == 200
+    desk.press("a")
+    assert saved(served, uid)["author"] == "reviewer"
+    desk.sync("saved")
+    desk.complaints = [each for each in desk.complaints if "status of 403" not in each]
+    desk.close()
 
 
 def test_touch_draws_and_two_fingers_do_not(served: Running, browser: Any) -> None:

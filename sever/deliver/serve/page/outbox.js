@@ -1,7 +1,7 @@
 // Savings on their way: each is kept in this browser first, then sent until the service has it; a conflict waits for
 // its author. The same key goes along each time, so that the service keeps one that is sent twice only once.
 
-import { request } from "./api.js";
+import { request, session } from "./api.js";
 import * as local from "./local.js";
 
 const AGAIN_MS = 3000;
@@ -66,12 +66,19 @@ export class Outbox {
       await local.drop("outbox", saving.key);
     } catch (fault) {
       this.isReachable = fault.status !== 0;
+      if (fault.message.includes("X-CSRF-Token")) await this.renew();
       if (fault.mayPass || fault.status === 401 || fault.message.includes("X-CSRF-Token")) return false;
       const kept = { ...saving, state: fault.status === 409 ? "conflict" : "refused", fault: fault.message };
       await local.put("outbox", kept);
       if (fault.status === 409) this.conflict(kept);
     }
     return true;
+  }
+
+  /** Another window signed in anew: with the same name this one goes on, with another it sends nothing of this user's. */
+  async renew() {
+    const who = await session().catch(() => null);
+    if (who && who.name !== this.user) location.reload();
   }
 
   async tell() {

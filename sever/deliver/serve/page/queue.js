@@ -51,6 +51,7 @@ export class Queue {
     Object.assign(this.wanted, changes);
     await this.load();
     if (this.answers.length) this.chosen(this.answers[0].id);
+    document.getElementById("picture")?.focus(); // so that the next key is a command, and no letter in a field
   }
 
   async load(isMore = false) {

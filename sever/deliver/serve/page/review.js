@@ -212,6 +212,7 @@ export class Review {
     this.cutBefore ??= draft.state(active);
     draft.masks.set(active, threshold(levels, draft.height, draft.width, level, leastArea));
     this.redraw([active]);
+    this.panel.showClasses();
     if (isDone) {
       draft.keep(this.cutBefore);
       this.cutBefore = null;
