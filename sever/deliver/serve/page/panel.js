@@ -68,7 +68,7 @@ export class Panel {
       return made;
     };
     const level = one("level", { min: 1, max: 255, step: 1, value: 128, format: (value) => percent(value / 255) });
-    const least = one("area", { min: 0, max: 3000, step: 10, value: 0, format: (value) => `${number(value)} px` });
+    const least = one("area", { min: 0, max: 3000, step: 1, value: 0, format: (value) => `${number(value)} px` });
     return make("details", { id: "cut" }, make("summary", {}, say("cut.title")), make("p", { class: "note" }, say("cut.about")), level, least);
   }
 

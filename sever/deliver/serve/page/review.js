@@ -66,7 +66,7 @@ export class Review {
   }
 
   lay({ answer, versions, image }, kept, savings) {
-    Object.assign(this, { answer, versions, savings, maps: new Map() });
+    Object.assign(this, { answer, versions, savings, maps: new Map(), cutBefore: null });
     const waiting = savings.filter((each) => each.state === "waiting").at(-1);
     const base = waiting ? waiting.body.base + 1 : answer.version;
     this.draft = new Draft(answer, this.masksNow(waiting), kept?.base ?? base);
