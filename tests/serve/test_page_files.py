@@ -96,28 +96,6 @@ def test_colours_are_those_of_the_pictures() -> None:
     assert tuple(tuple(map(int, each)) for each in listed) == COLOURS
 
 
-def test_statistics_count_what_is_in_the_store(served: Running) -> None:
-    ids = [new_answer(served, seed) for seed in range(3)]
-    with served.client() as client:
-        for uid, verdict in zip(ids, ("accepted", "rejected"), strict=False):
-            client.post(f"/v1/answers/{uid}/corrections", json={"base": 0, "verdict": verdict})
-        created = sorted(client.get(f"/v1/answers/{uid}").json()["created"] for uid in ids)
-        window = {"since": created[0] - 10, "until": created[-1] + 10, "bins": 4}
-        found = client.get("/v1/statistics", params=window).json()
-        empty = client.get("/v1/statistics", params={"since": 0, "until": 100, "bins": 2}).json()
-        assert client.get("/v1/statistics", params={"since": 5, "until": 5}).status_code == 422
-    totals = found["totals"]
-    assert (totals["images"], totals["defects"], totals["judged"], totals["accepted"]) == (3, 6, 2, 1)
-    assert sum(each["images"] for each in found["bins"]) == 3
-    assert sum(each["defects"].get("bright", 0) for each in found["bins"]) == 3
-    assert 120 < totals["brightness"] < 136
-    assert totals["seconds_most"] >= totals["seconds_mean"] > 0
-    assert empty["totals"]["images"] == 0
-    assert empty["bins"][1] == {"since": 50.0, "defects": {}, "images": 0, "judged": 0, "accepted": 0} | dict.fromkeys(
-        ("brightness", "familiarity", "seconds_mean", "seconds_most")
-    )
-
-
 def test_the_export_is_what_the_command_writes(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("export")
     with running(folder) as served, served.client() as client:

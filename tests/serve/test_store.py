@@ -107,6 +107,28 @@ def test_answers_are_kept_found_and_given_again(database: str, tmp_path: Path) -
         assert client.get("/v1/answers/none").status_code == 404
 
 
+def test_statistics_count_what_is_in_the_store(database: str, tmp_path: Path) -> None:
+    with running(tmp_path / "s", database=database) as served, served.client() as client:
+        ids = [client.post("/v1/inspect", content=png(spots(seed=seed))).json()["id"] for seed in range(3)]
+        for uid, verdict in zip(ids, ("accepted", "rejected"), strict=False):
+            client.post(f"/v1/answers/{uid}/corrections", json={"base": 0, "verdict": verdict})
+        created = sorted(client.get(f"/v1/answers/{uid}").json()["created"] for uid in ids)
+        window = {"since": created[0] - 10, "until": created[-1] + 10, "bins": 4}
+        found = client.get("/v1/statistics", params=window).json()
+        empty = client.get("/v1/statistics", params={"since": 0, "until": 100, "bins": 2}).json()
+        assert client.get("/v1/statistics", params={"since": 5, "until": 5}).status_code == 422
+    totals = found["totals"]
+    assert (totals["images"], totals["defects"], totals["judged"], totals["accepted"]) == (3, 6, 2, 1)
+    assert sum(each["images"] for each in found["bins"]) == 3
+    assert sum(each["defects"].get("bright", 0) for each in found["bins"]) == 3
+    assert 120 < totals["brightness"] < 136
+    assert totals["seconds_most"] >= totals["seconds_mean"] > 0
+    assert empty["totals"]["images"] == 0
+    assert empty["bins"][1] == {"since": 50.0, "defects": {}, "images": 0, "judged": 0, "accepted": 0} | dict.fromkeys(
+        ("brightness", "familiarity", "seconds_mean", "seconds_most")
+    )
+
+
 @pytest.mark.parametrize("order", ["time", "uncertainty", "defects", "position"])
 def test_pages_hold_every_answer_once(tmp_path: Path, order: str) -> None:
     with running(tmp_path) as served, served.client() as client:
