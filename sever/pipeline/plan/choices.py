@@ -36,7 +36,11 @@ SPARE_SHARE, VALIDATION_SHARE = 0.05, 0.05
 # A prediction goes forward only; a step goes back too, which takes twice as long.
 FORWARD_SHARE = 1 / 3
 MOST_EPOCHS, EPOCH_STEPS = 20, 50
-AVERAGED_SHARE = 0.05
+AVERAGED_SHARE = 0.05, "averages the last {share:.0%} of the steps"
+AVERAGED_SHARE_OF_STRIP = (
+    0.8,
+    "averages over {share:.0%} of the steps, so that rare classes that the weights knew are not forgotten",
+)
 # Fewer images of a class say little of how small its defects can be.
 MANY_LABELS = 30
 
@@ -77,11 +81,11 @@ def data_choices(
 
 
 def time_choices(
-    training: int, validation: int, batch: int, candidates: Sequence[Candidate], hours: float
+    training: int, validation: int, batch: int, candidates: Sequence[Candidate], hours: float, strip: bool = False
 ) -> list[PlannedSetting]:
     """What the hours decide: the network, and how long it learns from so many images, `batch` a step.
 
-    Raises InputError where not one step fits.
+    `strip`: from weights that have learnt synthetic strip. Raises InputError where not one step fits.
     """
     seconds = 3600 * hours
     measured_at, best = batch, pick_candidate(candidates, seconds, batch)
@@ -102,7 +106,7 @@ def time_choices(
             "sampling.epoch_images", images, f"{epochs * images / training:.1f} passes over {training} images in all"
         ),
         *_validation_choices(best, batch, validation, epochs, seconds),
-        PlannedSetting("train.ema_decay", _decay(steps), f"averages the last {AVERAGED_SHARE:.0%} of the steps"),
+        PlannedSetting("train.ema_decay", *_averaging(steps, strip)),
     ]
 
 
@@ -274,9 +278,10 @@ def _why_network(best: Candidate, candidates: Sequence[Candidate], steps: int) -
     return f"the most steps in these hours: {slower}" if others else "the only one measured"
 
 
-def _decay(steps: int) -> float:
+def _averaging(steps: int, strip: bool) -> tuple[float, str]:
     """The average's memory is 1 / (1 - decay) steps."""
-    return round(max(0.0, 1 - 1 / max(2.0, AVERAGED_SHARE * steps)), 4)
+    share, why = AVERAGED_SHARE_OF_STRIP if strip else AVERAGED_SHARE
+    return round(max(0.0, 1 - 1 / max(2.0, share * steps)), 4), why.format(share=share)
 
 
 def networks(strip: bool) -> dict[str, tuple[str, str]]:

@@ -64,7 +64,7 @@ def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
     trial = _trial(data, settled, candidates[0].architecture, candidates[0].encoder)
     training, validation = split(table, assign_folds(table, trial.folds), trial.folds)
     batch = trial.train.batch_size
-    timed = plan.time_choices(len(training), len(validation), batch, candidates, wish.hours)
+    timed = plan.time_choices(len(training), len(validation), batch, candidates, wish.hours, wish.strip)
     told = render_fingerprint(fingerprint, candidates)
     network = [choice for choice in timed if choice.name.startswith("model.")]
     rest = [choice for choice in timed if not choice.name.startswith("model.")]
