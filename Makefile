@@ -38,7 +38,8 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 --ignore tests/serve
+	$(BIN)/pytest -n 2 --dist loadfile --max-worker-restart 0 tests/serve
 
 # OpenCV 4 and 5 are both in use, and libraries beside ours ask for 4: the rooms that call it are tested with the other one, too.
 OPENCV4 := $(VENV)/opencv4
