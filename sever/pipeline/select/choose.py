@@ -213,7 +213,9 @@ def _own_features(candidates: Candidates) -> np.ndarray:
 
 def _test_features(folder: Path) -> np.ndarray:
     table = list_table(folder)
-    return folder_features([image.path for image in table], ImageReader(channels=1))
+    return folder_features(
+        [table.path(row) for row in range(len(table))], ImageReader(channels=1)
+    )  # sizes aren't known yet
 
 
 def _check(settings: SelectSettings) -> None:
