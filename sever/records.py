@@ -67,7 +67,7 @@ class Record(Part):
         write_json(path, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
-        return {"version": self.latest} | self.model_dump(mode="json", exclude={"version"})
+        return {"version": self.latest} | self.model_dump(mode="json", exclude={"version"}, by_alias=True)
 
     @classmethod
     def _fault(cls, error: ValidationError) -> str:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sever.config import DataSettings
+from sever.config import DataSettings, RuleSettings
 from sever.errors import InputError
 from sever.records import Record
 from sever.seals import SealRecord, TablesRecord
+from sever.store import findings
 from sever.store import records as kinds
-from sever.store.bundle.manifest import BundleRecord
-from sever.store.findings import DoubtsRecord, DuplicatesRecord, ShiftRecord
+from sever.store.bundle import manifest
 from sever.store.order import CreatedRecord
 
 SHA = "0" * 64
@@ -35,6 +35,22 @@ SELECTION = kinds.SelectionRecord(
     images=3,
     stride=1,
     search=kinds.SearchRecord(steps=1, bags=2, bag_share=0.5, seed=0),
+)
+NETWORK = manifest.NetworkRecord(
+    name="n",
+    architecture="Unet",
+    encoder="resnet18",
+    weights_sha256=SHA,
+    channels=1,
+    mean=(0.3,),
+    std=(0.1,),
+    draws_masks=True,
+    labels_images=False,
+    size_multiple=32,
+    tile=(256, 256),
+    tile_overlap=32,
+    batch_size=4,
+    graphs={"onnx": "networks/0/network.onnx"},
 )
 EXAMPLES: list[Record] = [
     kinds.CheckpointRecord(
@@ -65,9 +81,53 @@ EXAMPLES: list[Record] = [
     kinds.PushedRecord(kernel="me/k/1", url="https://example.org", status="complete"),
     CreatedRecord(number=3, time="2026-01-01T00:00:00+00:00"),
     TablesRecord(tables={"a.csv": SealRecord(rows=3, sha256=(SHA,))}),
+    findings.DuplicatesRecord(
+        images=9,
+        least_overlap=0.5,
+        equal_pairs=1,
+        near_pairs=2,
+        groups=3,
+        largest_group=3,
+        pairs_across_parts=0,
+        pairs_with_different_masks=1,
+    ),
+    findings.DoubtsRecord(
+        images=9,
+        kinds={"missing": findings.KindRecord(images=1, first=("a.png",))},
+        worst=(
+            findings.DoubtRecord.model_validate(
+                {"image": "a.png", "kind": "missing", "class": "1", "instead": "", "score": 0.5, "pixels": 7}
+            ),
+        ),
+    ),
+    findings.ShiftRecord(
+        sets=(findings.SetRecord(root="a", images=3), findings.SetRecord(root="b", images=4)),
+        area=findings.AreaRecord(mean=0.75, low=0.5, high=1.0),
+        verdict="They differ.",
+        differs=True,
+        statistics=(findings.StatisticRecord(name="mean", area=0.9, median_a=0.25, median_b=-0.5),),
+        effective_images=2.5,
+    ),
+    manifest.BundleRecord(
+        format="sever-bundle",
+        name="n",
+        kind="blend",
+        sever="0.1.0",
+        class_names=("a",),
+        class_colours=("#0072b2",),
+        significant_bits=8,
+        max_pixels=100,
+        networks=(NETWORK, NETWORK),
+        model=manifest.NodeRecord(
+            members=(manifest.NodeRecord(network=0), manifest.NodeRecord(network=1)),
+            blend=kinds.BlendValues(kind="mean", weights=(1, 2.5), power=2.0, ranks=()),
+        ),
+        rules=RuleSettings(min_pixels=(20,)),
+        parts={"card.md": manifest.PartRecord(bytes=3, sha256=SHA)},
+    ),
 ]
-# Tested with the files that hold them: test_bundle.py and the tests of doubts, shift, duplicates and report.
-ELSEWHERE = {BundleRecord, DuplicatesRecord, DoubtsRecord, ShiftRecord}
+# A command's own file holds more than a report shows of it.
+MAY_HOLD_MORE = (findings.DuplicatesRecord, findings.DoubtsRecord, findings.ShiftRecord)
 
 each_record = pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)
 
@@ -95,9 +155,7 @@ def values_below(value: Any) -> list[tuple[Any, Any]]:
 
 
 def test_every_kind_of_record_has_an_example() -> None:
-    assert {type(record) for record in EXAMPLES} == {
-        kind for kind in all_kinds() if kind.__module__[:6] == "sever."
-    } - ELSEWHERE
+    assert {type(record) for record in EXAMPLES} == {kind for kind in all_kinds() if kind.__module__[:6] == "sever."}
 
 
 @each_record
@@ -163,7 +221,10 @@ def test_a_key_that_is_missing_or_unknown(record: Record, tmp_path: Path) -> Non
     path = tmp_path / "record.json"
     values = record.as_json()
     path.write_text(json.dumps(values | {"surplus": 1}))
-    assert "`surplus` is unknown here" in raises(record, path)
+    if isinstance(record, MAY_HOLD_MORE):
+        assert type(record).read(path) == record
+    else:
+        assert "`surplus` is unknown here" in raises(record, path)
     needed = [name for name, field in type(record).model_fields.items() if field.is_required()]
     for name in needed:
         path.write_text(json.dumps({key: value for key, value in values.items() if key != name}))

@@ -37,6 +37,8 @@ def test_the_openapi_holds(served: Running) -> None:
             "response_schema_conformance",
         )
     ]
+    in_contract = [check for check in checks if check.__name__ != "not_a_server_error"]
+    assert len(in_contract) == len(checks) - 1
     tried = 0
     for operation in (each.ok() for each in schema.get_all_operations()):
         if operation.path == "/v1/session/password" or (operation.path, operation.method) == (
@@ -56,9 +58,8 @@ def test_the_openapi_holds(served: Running) -> None:
         def try_it(case, data) -> None:  # type: ignore[no-untyped-def]
             headers = {"Authorization": f"Bearer {served.keys['admin']}"}
             response = case.call(base_url=served.url, headers=headers)
-            if response.status_code == 503:
-                return  # what a service that is too busy to keep a deadline says, on purpose
-            case.validate_response(response, checks=checks)
+            # 503 is what was asked for by a deadline that is too short; it must be as documented, too.
+            case.validate_response(response, checks=in_contract if response.status_code == 503 else checks)
 
         try_it()
         tried += 1
