@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from sever.decide.prediction import Forward
-from sever.deliver.runtime.forward import checked
-from sever.deliver.runtime.openvino import no_telemetry
+from sever.deliver.runtime.openvino import compiled_forward, no_telemetry
 from sever.errors import InputError
 
 
@@ -66,14 +65,7 @@ def quantise_graph(
 def _forward(openvino: Any, compiled: Any, num_classes: int) -> Forward:
     if not isinstance(compiled, openvino.CompiledModel):
         compiled = openvino.Core().compile_model(compiled, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
-    names = [output.get_any_name() for output in compiled.outputs]
-
-    def forward(pixels_nhwc: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-        answers = compiled(np.ascontiguousarray(pixels_nhwc))
-        by_name = {name: np.array(answers[at], dtype=np.float32) for at, name in enumerate(names)}
-        return checked(by_name, pixels_nhwc, num_classes)
-
-    return forward
+    return compiled_forward(compiled, num_classes)
 
 
 def _libraries() -> tuple[Any, Any]:

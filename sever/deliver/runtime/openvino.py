@@ -39,6 +39,11 @@ def openvino_forward(
         compiled = core.compile_model(_read(openvino, core, graph, weights), "CPU", options)
     except RuntimeError as error:
         raise InputError(f"OpenVINO can't read the bundle's graph: {' '.join(str(error).split())[:160]}") from error
+    return compiled_forward(compiled, num_classes)
+
+
+def compiled_forward(compiled: Any, num_classes: int) -> Forward:
+    """The forward of an openvino.CompiledModel."""
     names = [output.get_any_name() for output in compiled.outputs]
 
     def forward(pixels_nhwc: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
