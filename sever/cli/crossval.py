@@ -18,8 +18,7 @@ from sever.cli.options import (
     RunFolder,
     Set,
     SkipBad,
-    load_experiments,
-    raise_unless_single,
+    experiments_to_train,
 )
 from sever.cli.output import say
 from sever.errors import InputError
@@ -74,15 +73,8 @@ def crossval(
             "a cross-validation keeps its own settings: leave --data, --set, --folds, --seed, --precision, "
             "--skip-bad and -o out"
         )
-    raise_unless_single(config or [], output)
-    experiments = load_experiments(
-        config or [],
-        set_,
-        data__root=data,
-        data__skip_bad=skip_bad or None,
-        folds__count=folds,
-        train__seed=seed,
-        train__precision=precision,
+    experiments = experiments_to_train(
+        config, output, set_, data, skip_bad, folds__count=folds, train__seed=seed, train__precision=precision
     )
     from sever.pipeline.crossval import crossvalidate, render, run_fold, start
     from sever.store import Evidence

@@ -128,6 +128,19 @@ def load_experiments(paths: Sequence[Path], set_: Sequence[str] | None, **option
     return [load_config(path, overrides, assigned) for path in paths]
 
 
+def experiments_to_train(
+    config: Sequence[Path] | None,
+    output: Path | None,
+    set_: Sequence[str] | None,
+    data: Path | None,
+    skip_bad: bool,
+    **options: Any,
+) -> list[ExperimentConfig]:
+    """`load_experiments` with what `train` and `crossval` share; `output` is the folder of one of them alone."""
+    raise_unless_single(config or [], output)
+    return load_experiments(config or [], set_, data__root=data, data__skip_bad=skip_bad or None, **options)
+
+
 def load_data(set_: Sequence[str] | None, **options: Any) -> DataSettings:
     """The settings of a data set without an experiment: its options, and --set data.KEY=VALUE."""
     overrides = {f"data.{name}": value for name, value in options.items()}

@@ -16,8 +16,7 @@ from sever.cli.options import (
     RunFolder,
     Set,
     SkipBad,
-    load_experiments,
-    raise_unless_single,
+    experiments_to_train,
 )
 from sever.cli.output import give
 from sever.errors import InputError
@@ -69,14 +68,8 @@ def train(
         return
     if epochs is not None:
         raise InputError("--epochs goes on with a run (-r) beyond its end; for a new one say --set train.epochs=N")
-    raise_unless_single(config or [], output)
-    experiments = load_experiments(
-        config or [],
-        set_,
-        data__root=data,
-        data__skip_bad=skip_bad or None,
-        train__seed=seed,
-        train__precision=precision,
+    experiments = experiments_to_train(
+        config, output, set_, data, skip_bad, train__seed=seed, train__precision=precision
     )
     from sever.pipeline.train.starting import train_experiment, train_into
 
