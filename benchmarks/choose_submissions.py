@@ -108,7 +108,7 @@ def from_folders(folders: list[Path]) -> World:
             true_chw = each.table.mask(row)
             own.append([_image_dice(levels_chw, each.gate(row), rule, true_chw) for rule in near])
         columns.append(np.array(own))
-    features_nf = folder_features([table.path(row) for row in range(len(table))], ImageReader(channels=1))
+    features_nf = folder_features(table.paths, ImageReader(channels=1))
     groups_n = group_numbers(table.frame["group"].tolist(), len(table))
     kinds = [clusters(features_nf, count, seed) for count, seed in ((6, 1), (8, 0))]
     return World(np.concatenate(columns, axis=1), groups_n, ~np.any(table.has_class(), axis=1), *kinds)

@@ -73,6 +73,11 @@ class ImageTable:
         """Id of one image; in a loop over rows, `image_ids` would build the whole list each time."""
         return str(self.frame["image_id"].iat[row])
 
+    @property
+    def paths(self) -> list[Path]:
+        """Of all images, also of a table that was only listed and has no sizes yet."""
+        return [Path(str(path)) for path in self.frame["path"].tolist()]
+
     def path(self, row: int) -> Path:
         return Path(str(self.frame["path"].iat[row]))
 

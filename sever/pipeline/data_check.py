@@ -56,7 +56,7 @@ def check_data(settings: DataSettings, least_overlap: float, output: Path, num_s
     table = checked.table
     with Stages() as stages:
         found = find_duplicates(
-            [image.path for image in table],
+            table.paths,
             [table.size(row) for row in range(len(table))],
             LEAST_SHOWN_OVERLAP,
             settings.significant_bits,

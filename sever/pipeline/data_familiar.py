@@ -64,7 +64,7 @@ def _learn(run: Run, checkpoint: Path | None, options: InferenceOptions) -> Path
         images = _spread(table.select(run.part(part), run.folder))
         rows = []
         with meter(f"{part} images", len(images)) as progress:
-            for image_hwc in read_ahead(read, [images.path(row) for row in range(len(images))], depth=8):
+            for image_hwc in read_ahead(read, images.paths, depth=8):
                 rows.append(features_of_images(network, [image_hwc], device))
                 progress.advance()
         return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
@@ -93,7 +93,7 @@ def rate_images(path: Path, images: Path, output: Path, options: InferenceOption
         raise InputError(f"{path} has not learnt what is normal; first type: sever data familiar {path}")
     table, _ = read_images(images, model.classes, max_pixels=model.config.data.max_pixels)
     rated: list[float] = []
-    pixels = read_ahead(model.reader(), [table.path(row) for row in range(len(table))], depth=8)
+    pixels = read_ahead(model.reader(), table.paths, depth=8)
     with meter("rate", len(table)) as progress:
         for part in chunks(pixels, model.config.predict.batch_size):
             rated += model.familiar(part).tolist()

@@ -91,7 +91,7 @@ def render(numbers: dict[str, Any], output: Path) -> str:
 def _unlabelled(loaded: Model, pool: ImageTable) -> ImageTable:
     """The pool without files that the model's data set holds, as far as that is still there."""
     known = _known_digests(loaded)
-    digests = image_digests(image.path for image in pool)
+    digests = image_digests(pool.paths)
     table = pool.take([row for row, digest in enumerate(digests) if digest not in known])
     if not len(table):
         raise InputError("every image of the pool is in the model's data set already: nothing is left to label")

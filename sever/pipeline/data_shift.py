@@ -52,7 +52,7 @@ class _Both:
 
     @property
     def paths(self) -> list[Path]:
-        return [each.table.path(row) for each in self.sets for row in range(len(each.table))]
+        return [path for each in self.sets for path in each.table.paths]
 
     def image_id(self, at: int) -> str:
         first = len(self.sets[0].table)

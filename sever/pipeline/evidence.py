@@ -111,7 +111,7 @@ def open_evidence(path: Path) -> OpenEvidence:
         raise InputError(f"{evidence.folder} is about the classes {names}, the data has others now")
     table = table.select(folds["image_id"], evidence.folder)
     folds_n = folds["fold"].to_numpy(dtype=int)
-    origins = evidence.origins(folds_n, image_digests(image.path for image in table))
+    origins = evidence.origins(folds_n, image_digests(table.paths))
     gate = evidence.read_label_probs(table.image_ids, table.num_classes, origins)
     rules = read_rules(evidence.rules_file)
     return OpenEvidence(evidence, table, folds_n, gate, rules, about.data, tuple(origins))

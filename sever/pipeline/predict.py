@@ -193,7 +193,7 @@ def claim(
 
 def origins_of(table: ImageTable, identity: str) -> dict[str, str]:
     """What each image's map and label must say of their origin to count."""
-    digests = image_digests(image.path for image in table)
+    digests = image_digests(table.paths)
     return {name: str(Origin(identity, digest)) for name, digest in zip(table.image_ids, digests, strict=True)}
 
 

@@ -183,5 +183,5 @@ def _truth(table: ImageTable, row: int, shown_nc: np.ndarray, draws_masks: bool)
 
 
 def _digest(table: ImageTable) -> str:
-    digests = image_digests(image.path for image in table)
+    digests = image_digests(table.paths)
     return hashlib.sha256("".join(digests).encode()).hexdigest()

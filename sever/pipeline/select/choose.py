@@ -208,14 +208,11 @@ def _own_features(candidates: Candidates) -> np.ndarray:
     """Of the images out of fold, in the candidates' order."""
     opened = open_evidence(candidates.evidence[0].folder)
     table = opened.table.select(candidates.image_ids)
-    return folder_features([image.path for image in table], ImageReader.of(opened.data, channels=1))
+    return folder_features(table.paths, ImageReader.of(opened.data, channels=1))
 
 
 def _test_features(folder: Path) -> np.ndarray:
-    table = list_table(folder)
-    return folder_features(
-        [table.path(row) for row in range(len(table))], ImageReader(channels=1)
-    )  # sizes aren't known yet
+    return folder_features(list_table(folder).paths, ImageReader(channels=1))
 
 
 def _check(settings: SelectSettings) -> None:
