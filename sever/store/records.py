@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from sever.config import DataSettings
+from sever.decide.ensemble import Blend
 from sever.decide.levels import NUM_LEVELS
 from sever.records import Count, Epoch, Part, Probability, Record, Sha256
 
@@ -106,6 +107,10 @@ class BlendValues(Part):
         if any(len(row) != NUM_LEVELS or len(table) != len(self.ranks[0]) for table in self.ranks for row in table):
             raise ValueError(f"its `ranks` are not {NUM_LEVELS} numbers for every member and class")
         return self
+
+    def as_blend(self) -> Blend:
+        """Raises InputError for values that no blend has."""
+        return Blend(self.kind, self.weights, self.power, self.ranks)
 
 
 class EvidenceRecord(Record):

@@ -270,7 +270,7 @@ def _blend_of(found: BlendRecord, evidence: Evidence, num_segmenters: int) -> Bl
             f"{evidence.blend_file} is damaged: it keeps {len(found.keep)} of {num_segmenters} members; "
             f"{found.what_to_do}"
         )
-    return Blend(values.kind, values.weights, values.power, values.ranks)
+    return values.as_blend()
 
 
 def _about(request: BlendRequest, members: Sequence[Member], blend: Blend, output: Path) -> EvidenceRecord:

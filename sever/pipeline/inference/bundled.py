@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sever.config import ExperimentConfig, parse_config
 from sever.config.overrides import with_overrides
-from sever.decide.ensemble import Blend
 from sever.decide.prediction import Forward, Predict
 from sever.decide.rules import resolve_rules
 from sever.decide.windows import Windows
@@ -25,7 +24,6 @@ from sever.store.bundle.bundle import SETTINGS, Bundle
 from sever.store.bundle.manifest import BackendRecord, BundleRecord, NetworkRecord, NodeRecord
 from sever.store.bundle.unpacked import torch_path
 from sever.store.origin import digest_of
-from sever.store.records import BlendValues
 
 TORCH = "torch"
 # Where Linux shows the GPUs that torch would use.
@@ -130,11 +128,7 @@ def _whole(node: NodeRecord, networks: list[Network], path: Path) -> AnyNetwork:
         assert node.network is not None
         return networks[node.network]
     members = [_whole(member, networks, path / str(at)) for at, member in enumerate(node.members)]
-    return Ensemble(tuple(members), blend_of(node.blend), path)
-
-
-def blend_of(values: BlendValues) -> Blend:
-    return Blend(values.kind, values.weights, values.power, values.ranks)
+    return Ensemble(tuple(members), node.blend.as_blend(), path)
 
 
 def _config(bundle: Bundle, options: InferenceOptions) -> ExperimentConfig:

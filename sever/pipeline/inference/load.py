@@ -89,7 +89,7 @@ def evidence_members(evidence: Evidence) -> tuple[list[Path], Blend]:
         values = evidence.blend_record().blend if about.blend.kind == "rank" else about.blend
         if values is None:
             raise InputError(f"{evidence.blend_file} lacks `blend`; type the `sever blend` that made it again")
-        return evidence.members(), Blend(values.kind, values.weights, values.power, values.ranks)
+        return evidence.members(), values.as_blend()
     return [fold_checkpoint(evidence, fold) for fold in about.folds], Blend()
 
 

@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from sever.config import RuleSettings
 from sever.config.model import Flip
-from sever.decide.ensemble import Blend
 from sever.decide.rules import resolve_rules
 from sever.names import fault_of
 from sever.records import Count, Part, Probability, Record, Sha256
@@ -216,7 +215,7 @@ class BundleRecord(Record):
         if node.blend is None:
             return
         drawing = sum(self._draws(member) for member in node.members)
-        blend = Blend(node.blend.kind, node.blend.weights, node.blend.power, node.blend.ranks)
+        blend = node.blend.as_blend()
         if drawing:
             blend.shares(drawing)
         if blend.ranks and (len(blend.ranks), len(blend.ranks[0])) != (drawing, len(self.class_names)):
