@@ -44,9 +44,8 @@ def proof_images(trained: TrainedModel, data: Path | None) -> LabelledImages:
         table = read_table(settings.meant_as(trained.first.config.data), "train")[0]
         return _fitting(trained, LabelledImages(table, f"images of {data.name}"))
     if trained.kind == "run":
-        everything, _ = read_table(trained.first.config.data)
         run = trained.first.run
-        table = everything.select(run.part("validation"), run.folder)
+        table = trained.first.labelled.select(run.part("validation"), run.folder)
         return _fitting(trained, LabelledImages(table, "images that the run held out"))
     evidence = Evidence.find(trained.path)
     return _fitting(trained, LabelledImages(open_evidence(evidence.folder).table, "images of the folds"))
@@ -54,8 +53,7 @@ def proof_images(trained: TrainedModel, data: Path | None) -> LabelledImages:
 
 def training_images(network: TrainedNetwork) -> ImageTable:
     """The labelled images that one network was trained on."""
-    everything, _ = read_table(network.config.data)
-    return everything.select(network.run.part("train"), network.run.folder)
+    return network.labelled.select(network.run.part("train"), network.run.folder)
 
 
 def _fitting(trained: TrainedModel, images: LabelledImages) -> LabelledImages:

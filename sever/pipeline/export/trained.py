@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import yaml
 
 from sever.config import ExperimentConfig, RuleSettings, load_config
+from sever.data.layouts import read_table
+from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.models.checkpoint import load_weights
 from sever.models.network import PixelNetwork
@@ -33,6 +36,11 @@ class TrainedNetwork:
     checkpoint: Path
     config: ExperimentConfig
     facts: DatasetFacts
+
+    @cached_property
+    def labelled(self) -> ImageTable:
+        """All labelled images of its data set, read once. Raises InputError where they are not there."""
+        return read_table(self.config.data)[0]
 
     @property
     def draws_masks(self) -> bool:
