@@ -57,8 +57,7 @@ def train(
     if run is not None:
         if skip_bad or set_ or any(value is not None for value in (data, seed, precision, output)):
             raise InputError(
-                "a resumed run keeps its own settings and folder: leave --data, --set, --seed, --precision, --skip-bad "
-                "and -o out"
+                "a resumed run keeps its own settings: leave --data, --set, --seed, --precision, --skip-bad and -o out"
             )
         from sever.pipeline.train.resuming import resume
         from sever.store import find_run

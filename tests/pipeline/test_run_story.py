@@ -104,7 +104,8 @@ def competition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Competitio
             kaggle.competitions["severstal-steel-defect-detection"] = Stored(zipped_folder(make_data(folder / "made")))
             write_tiny_story(folder)
             (folder / "shelf").mkdir()
-            for need in tomllib.loads((EXPERIMENTS.parent / "pyproject.toml").read_text())["project"]["dependencies"]:
+            project = tomllib.loads((EXPERIMENTS.parent / "pyproject.toml").read_text())["project"]
+            for need in (*project["dependencies"], *project["optional-dependencies"]["train"]):
                 fake_wheel(folder / "shelf", need.partition(">=")[0], "99.0")
             only_from(folder / "shelf", patch)
             yield Competition(folder, kaggle)
