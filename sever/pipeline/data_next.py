@@ -14,7 +14,6 @@ from sever.data.stats import describe
 from sever.data.table import ImageTable
 from sever.decide.evidence_curves import certainty
 from sever.decide.next_images import choose_next
-from sever.decide.postprocess import quantise
 from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
@@ -103,7 +102,7 @@ def _known_digests(loaded: Model) -> set[str]:
         warn(f"{loaded.config.data.root} is not there, so images that are labelled already may be chosen again")
         return set()
     labelled, _ = read_table(loaded.config.data, thorough=False)
-    return set(image_digests(image.path for image in labelled))
+    return set(image_digests(labelled.paths))
 
 
 def _look(loaded: Model, table: ImageTable) -> _Looks:
@@ -111,7 +110,8 @@ def _look(loaded: Model, table: ImageTable) -> _Looks:
     uncertainties, features = [], []
     with meter("look at the pool", len(table)) as progress:
         for _, found in loaded.inspect_table(table):
-            certain_c = certainty(quantise(found.probabilities), found.masks, rules, found.label_probabilities)
+            assert found.levels is not None, "it draws masks"
+            certain_c = certainty(found.levels, found.masks, rules, found.label_probabilities)
             uncertainties.append(1 - float(certain_c.mean()))
             looks_like = describe(found.image[..., 0], ONE_CELL).whole
             features.append(np.concatenate([looks_like, _drawn(found.probabilities)]))
