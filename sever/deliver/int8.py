@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sever.decide.prediction import Forward
-from sever.deliver.runtime.openvino import compiled_forward, no_telemetry
+from sever.deliver.runtime.openvino import compiled_forward, no_telemetry, process_core
 from sever.errors import InputError
 
 
@@ -38,8 +38,7 @@ def quantise_graph(
     calibration: batches of pixels (N, H, W, channels) uint8 of training images, from which the ranges come.
     """
     nncf, openvino = _libraries()
-    core = openvino.Core()
-    model = core.read_model(graph)
+    model = process_core().read_model(graph)
 
     def validate(compiled: Any, _: Iterable[Any]) -> tuple[float, list[float]]:
         scores = score(_forward(openvino, compiled, num_classes))
@@ -64,7 +63,7 @@ def quantise_graph(
 
 def _forward(openvino: Any, compiled: Any, num_classes: int) -> Forward:
     if not isinstance(compiled, openvino.CompiledModel):
-        compiled = openvino.Core().compile_model(compiled, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
+        compiled = process_core().compile_model(compiled, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
     return compiled_forward(compiled, num_classes)
 
 

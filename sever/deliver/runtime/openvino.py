@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,21 @@ def version() -> str:
     return f"openvino {_library().__version__.split('-')[0]}"
 
 
+@cache
+def process_core() -> Any:
+    """The one openvino.Core of this process, which lives as long as it does.
+
+    Its CPU plugin gives the thread that makes it a stack for signal handlers, and unmaps that stack in whichever thread
+    drops the last Core: the next signal then ends the process by a segmentation fault (openvino's pull request 11894).
+    """
+    return _library().Core()
+
+
 def openvino_forward(
     graph: bytes, num_classes: int, precision: str = "f32", weights: bytes | None = None, threads: int | None = None
 ) -> Forward:
     """The forward of an ONNX model, or of an OpenVINO one with its `weights`. Raises InputError where it is neither."""
-    openvino = _library()
-    core = openvino.Core()
+    openvino, core = _library(), process_core()
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "PERFORMANCE_HINT": "LATENCY",
