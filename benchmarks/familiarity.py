@@ -27,14 +27,15 @@ from common import QUICK_ENCODER, describe_machine, make_parser, parse, print_ra
 from sklearn.metrics import roc_auc_score
 
 from sever.config import load_config
-from sever.data.images import read_image
+from sever.data.images import Channels, read_image
 from sever.data.synthetic import make_strip
 from sever.decide.familiarity import learn_normality
 from sever.models.checkpoint import load_weights
-from sever.models.features import features_of_images
+from sever.models.features import TorchFeatures
 from sever.models.losses import probabilities
 from sever.models.network import PixelNetwork
 from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.familiar import Sight
 from sever.pipeline.inference.trained import new_network
 from sever.store import find_run
 from sever.store.checkpoints import load_weights_file
@@ -69,7 +70,9 @@ def load(path: Path, root: Path | None) -> Loaded:
 
 def see(loaded: Loaded, images: list[np.ndarray], with_maps: bool = True) -> Seen:
     """One image at a time, in full precision."""
-    features, largest = features_of_images(loaded.network, images, "cpu"), []
+    channels: Channels = 3 if loaded.network.in_channels == 3 else 1
+    sight = Sight(TorchFeatures(loaded.network), channels, loaded.network.size_multiple)
+    features, largest = sight(images), []
     others: dict[str, list[float]] = {}
     for image_hwc in images if with_maps else []:
         logits = mask_logits(loaded.network, image_hwc)

@@ -99,7 +99,7 @@ def next_(
 
 @data_app.command()
 def familiar(
-    run: Annotated[Path, typer.Argument(help="A run, or a cross-validation; with --images also a blend.")],
+    run: Annotated[Path, typer.Argument(help="A run, or a cross-validation; with --images also a blend or a bundle.")],
     images: Annotated[
         Path | None, typer.Option(help="Folder of images: rate these, instead of learning what is normal.")
     ] = None,
@@ -119,7 +119,7 @@ def familiar(
     from sever.pipeline.inference.options import InferenceOptions
 
     if images is None or output is None:
-        folders = learn_familiarity(run, InferenceOptions(device))
+        folders = learn_familiarity(run, device)
         say(json.dumps([str(folder) for folder in folders]) if as_json else render_learnt(folders))
         return
     numbers = rate_images(run, images, output, InferenceOptions(device))

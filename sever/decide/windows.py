@@ -96,7 +96,7 @@ class Windows:
                 yield Window(image, top, left, row_weights, column_weights)
 
     def _pixels(self, images: Sequence[np.ndarray], batch: list[Window]) -> np.ndarray:
-        return np.stack([_pad(images[window.image][window.place], self.size_multiple) for window in batch])
+        return np.stack([padded(images[window.image][window.place], self.size_multiple) for window in batch])
 
 
 def _place(maps: dict[int, np.ndarray], image_hwc: np.ndarray, window: Window, probs_chw: np.ndarray) -> None:
@@ -138,7 +138,7 @@ def _spread(size: int, tile: int, overlap: int) -> tuple[list[int], int]:
     return [round(start) for start in np.linspace(0, size - length, count)], length
 
 
-def _pad(pixels_hwc: np.ndarray, multiple: int) -> np.ndarray:
+def padded(pixels_hwc: np.ndarray, multiple: int) -> np.ndarray:
     """Repeat the last row and column until height and width are multiples."""
     height, width = pixels_hwc.shape[:2]
     below, right = _round_up(height, multiple) - height, _round_up(width, multiple) - width

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sever.models.network import PixelNetwork
 
 
-@torch.inference_mode()
-def encoder_features(network: PixelNetwork, pixels: Tensor) -> Tensor:
-    """(N, F): mean and standard deviation over the image of every channel of every stage but the first, the pixels.
+class EncoderFeatures(nn.Module):
+    """Pixels (N, H, W, channels) uint8 to (N, F): mean and standard deviation over the image of every channel of every
+    stage but the first, the pixels; H and W multiples of network.size_multiple.
 
-    `pixels`: (N, in_channels, H, W), uint8 or float in 0..255; H and W multiples of network.size_multiple. Early stages
-    tell sensors and light, late ones things; means alone tell little of a texture.
+    Early stages tell sensors and light, late ones things; means alone tell little of a texture.
     """
-    network.eval()
-    stages: Sequence[Tensor] = network.network.encoder(network.normalise(pixels))
-    pooled = [part for stage in stages[1:] for part in _mean_and_deviation(stage.float())]
-    return torch.cat(pooled, dim=1)
+
+    def __init__(self, network: PixelNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels_nhwc: Tensor) -> Tensor:
+        pixels = self.network.normalise(pixels_nhwc.permute(0, 3, 1, 2))
+        stages: Sequence[Tensor] = self.network.network.encoder(pixels)
+        pooled = [part for stage in stages[1:] for part in _mean_and_deviation(stage.float())]
+        return torch.cat(pooled, dim=1)
 
 
 def _mean_and_deviation(stage: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,13 +35,15 @@ def _mean_and_deviation(stage: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance.sqrt()
 
 
-def features_of_images(network: PixelNetwork, images: Sequence[np.ndarray], device: torch.device | str) -> np.ndarray:
-    """(N, F) float32 of images (H, W, channels) uint8 of any sizes, one at a time; edges repeat to fill multiples."""
-    rows = []
-    for image_hwc in images:
-        multiple = network.size_multiple
-        below, right = (-side % multiple for side in image_hwc.shape[:2])
-        padded = np.pad(image_hwc, ((0, below), (0, right), (0, 0)), mode="edge")
-        pixels = torch.from_numpy(padded).permute(2, 0, 1)[None].to(device)
-        rows.append(encoder_features(network, pixels)[0].cpu().numpy())
-    return np.stack(rows)
+@dataclass(frozen=True)
+class TorchFeatures:
+    """The same as a plain function of arrays: pixels (N, H, W, channels) uint8 to (N, F) float32."""
+
+    network: PixelNetwork
+    device: torch.device | str = "cpu"
+
+    @torch.inference_mode()
+    def __call__(self, pixels_nhwc: np.ndarray) -> np.ndarray:
+        self.network.eval()
+        found: Tensor = EncoderFeatures(self.network)(torch.from_numpy(pixels_nhwc).to(self.device))
+        return found.cpu().numpy()

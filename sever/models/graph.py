@@ -21,10 +21,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sever.errors import InputError
+from sever.models.features import EncoderFeatures
 from sever.models.losses import probabilities
 from sever.models.network import PixelNetwork
 
-INPUT, MAPS, LABELS = "pixels", "maps", "labels"
+INPUT, MAPS, LABELS, FEATURES = "pixels", "maps", "labels", "features"
+# Which sizes are the image's, by place.
+_AXES = {
+    INPUT: {0: "images", 1: "height", 2: "width"},
+    MAPS: {0: "images", 2: "height", 3: "width"},
+    LABELS: {0: "images"},
+    FEATURES: {0: "images"},
+}
 OPSET = 17
 # Traced with images of at least this size in pixels: some decoders pool several times.
 _LEAST_HEIGHT, _LEAST_WIDTH = 128, 192
@@ -46,15 +54,21 @@ class Answers(nn.Module):
 
 def onnx_graph(network: PixelNetwork, loss: str, draws_masks: bool, labels_images: bool) -> bytes:
     """The network, which stays as it is, as an ONNX model. Raises InputError where it can't be one."""
-    answers = Answers(_exportable(network), loss)
     names = [MAPS] * draws_masks + [LABELS] * labels_images
-    axes = {INPUT: {0: "images", 1: "height", 2: "width"}, LABELS: {0: "images"}}
-    axes[MAPS] = {0: "images", 2: "height", 3: "width"}
+    return _written(Answers(_exportable(network), loss), network, names)
+
+
+def features_graph(network: PixelNetwork) -> bytes:
+    """What its encoder sees (`EncoderFeatures`), as an ONNX model. Raises InputError where it can't be one."""
+    return _written(EncoderFeatures(_exportable(network)), network, [FEATURES])
+
+
+def _written(module: nn.Module, network: PixelNetwork, names: list[str]) -> bytes:
     try:
         with torch.inference_mode(), _quiet(), tempfile.TemporaryDirectory(prefix="sever-graph-") as folder:
             file = Path(folder) / "network.onnx"
             torch.onnx.export(
-                answers,
+                module,
                 (_pixels_to_trace(network),),
                 file,
                 # The newer way is several times slower, and ties some graphs to the size that they were traced with.
@@ -62,7 +76,7 @@ def onnx_graph(network: PixelNetwork, loss: str, draws_masks: bool, labels_image
                 opset_version=OPSET,
                 input_names=[INPUT],
                 output_names=names,
-                dynamic_axes={name: axes[name] for name in (INPUT, *names)},
+                dynamic_axes={name: _AXES[name] for name in (INPUT, *names)},
             )
             return file.read_bytes()
     except Exception as error:

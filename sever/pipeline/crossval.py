@@ -30,7 +30,8 @@ from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import origins_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.tables import as_text
-from sever.pipeline.train.resuming import resume
+from sever.pipeline.train.normality import learn_after_training
+from sever.pipeline.train.resuming import resume_run
 from sever.pipeline.train.starting import made, train_run
 from sever.progress import meter, tell
 from sever.store import Evidence, LabelStore, Run
@@ -133,12 +134,14 @@ def run_fold(evidence: Evidence, fold: int, device: str) -> None:
 def _run_fold(evidence: Evidence, fold: int, device: str) -> None:
     run = Run(evidence.fold_folder(fold))
     if run.config_file.is_file():
-        resume(run.folder, device)
+        resume_run(run.folder, device)
     else:
         config = load_config(evidence.folder / "config.yml")
         config = config.model_copy(update={"folds": config.folds.model_copy(update={"fold": fold})})
         train_run(config, lambda: made(run), device, evidence.label_digests())
-    model = load_model(fold_checkpoint(evidence, fold), InferenceOptions(device))
+    checkpoint = fold_checkpoint(evidence, fold)
+    learn_after_training(run, checkpoint, device)
+    model = load_model(checkpoint, InferenceOptions(device))
     everything, _ = read_table(model.config.data)
     _predict(evidence, fold, model, everything.select(held_out(evidence, fold), evidence.folder))
 

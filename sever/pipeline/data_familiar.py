@@ -9,75 +9,41 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sever.config import load_config
-from sever.data.layouts import read_images, read_table
-from sever.data.reader import ImageReader
-from sever.data.table import ImageTable
-from sever.decide.familiarity import learn_normality
+from sever.data.layouts import read_images
 from sever.errors import InputError
-from sever.locks import one_writer, writes_to
-from sever.models.checkpoint import load_weights
-from sever.models.device import pick_device
-from sever.models.features import features_of_images
+from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.load import fold_checkpoint, load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.inference.trained import new_network
 from sever.prefetch import chunks, read_ahead
 from sever.progress import meter
-from sever.store import Evidence, Run, find_run, fingerprint
-from sever.store.checkpoints import load_weights_file
-from sever.store.normality import write_normality
+from sever.store import Evidence, Run, find_run
+from sever.store.bundle.container import is_bundle
 
 RESULTS = ("familiarity.csv",)
-# Of training and of validation images, spread evenly, so that learning takes a minute and not an epoch.
-MOST_IMAGES = 500
 STRANGE = 0.05
 
 
-def learn_familiarity(path: Path, options: InferenceOptions) -> list[Path]:
+def learn_familiarity(path: Path, device: str) -> list[Path]:
     """For a run, and for each fold of a cross-validation: write what its normal images look like; returns the folders.
 
     Raises InputError for a blend (its members learn, each for itself), and for too few images.
     """
+    from sever.pipeline.train.normality import learn_normal
+
+    if is_bundle(path):
+        raise InputError(f"{path} is a bundle: it rates images (--images), but only a run learns what is normal")
     if not Evidence.is_at(path):
-        return [_learn(*find_run(path), options)]
+        run, checkpoint = find_run(path)
+        learn_normal(run, checkpoint or run.best(), device)
+        return [run.folder]
     evidence = Evidence.find(path)
     if evidence.about().is_blend:
         raise InputError(f"{path} is a blend; let each of its members learn what is normal")
-    runs = [Run(evidence.fold_folder(fold)) for fold in evidence.about().folds]
-    return [_learn(run, run.latest(), options) for run in runs]
-
-
-def _learn(run: Run, checkpoint: Path | None, options: InferenceOptions) -> Path:
-    config, facts = load_config(run.config_file, options.overrides()), DatasetFacts.read(run.dataset_file)
-    checkpoint = checkpoint or run.best()
-    network = new_network(config, facts, pretrained=False)
-    load_weights(network, load_weights_file(checkpoint))
-    device = pick_device(options.device, config.train.precision)
-    network = network.to(device)
-    table, _ = read_table(config.data, thorough=False)
-    read = ImageReader.of(config.data, facts.channels)
-
-    def features(part: str) -> np.ndarray:
-        images = _spread(table.select(run.part(part), run.folder))
-        rows = []
-        with meter(f"{part} images", len(images)) as progress:
-            for image_hwc in read_ahead(read, images.paths, depth=8):
-                rows.append(features_of_images(network, [image_hwc], device))
-                progress.advance()
-        return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
-
-    normality = learn_normality(features("train"), features("validation"))
-    with one_writer(run.folder):
-        write_normality(run.folder, normality, fingerprint(checkpoint))
-    return run.folder
-
-
-def _spread(table: ImageTable) -> ImageTable:
-    rows = np.unique(np.linspace(0, len(table) - 1, min(MOST_IMAGES, len(table))).round().astype(int))
-    return table.take(rows) if len(table) else table
+    folds = evidence.about().folds
+    for fold in folds:
+        learn_normal(Run(evidence.fold_folder(fold)), fold_checkpoint(evidence, fold), device)
+    return [evidence.fold_folder(fold) for fold in folds]
 
 
 @writes_to("output")
@@ -90,7 +56,12 @@ def rate_images(path: Path, images: Path, output: Path, options: InferenceOption
     home.claim(RESULTS)
     model = load_model(path, options)
     if model.familiar is None:
-        raise InputError(f"{path} has not learnt what is normal; first type: sever data familiar {path}")
+        first = (
+            "train it anew, or type: sever data familiar RUN, then export it again"
+            if is_bundle(path)
+            else (f"first type: sever data familiar {path}")
+        )
+        raise InputError(f"{path} has not learnt what is normal; {first}")
     table, _ = read_images(images, model.classes, max_pixels=model.config.data.max_pixels)
     rated: list[float] = []
     pixels = read_ahead(model.reader(), table.paths, depth=8)

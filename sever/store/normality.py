@@ -31,6 +31,8 @@ def read_normality(folder: Path, weights_sha256: str) -> Normality | None:
     if not path.is_file():
         return None
     try:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in zipfile.ZipFile(path).infolist()):
+            raise InputError("it is compressed, and could be of any size")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         if str(arrays.pop(WEIGHTS, "")) != weights_sha256:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from sever.decide.prediction import Forward
 from sever.deliver.runtime import onnx, openvino
 from sever.errors import InputError
@@ -29,6 +31,12 @@ class Backend:
         if self.library == "onnx":
             return onnx.onnx_forward(graph, num_classes, threads)
         return openvino.openvino_forward(graph, num_classes, self.precision, weights, threads)
+
+    def features(self, graph: bytes, count: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What an encoder sees, always in full precision: what is normal was learnt in it. Raises InputError."""
+        if self.library == "onnx":
+            return onnx.onnx_features(graph, count)
+        return openvino.openvino_features(graph, count)
 
     def fault(self) -> str | None:
         """Why it can't run here; None where it can."""

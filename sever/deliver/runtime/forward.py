@@ -25,3 +25,10 @@ def checked(
             )
     maps, labels = (answers.get(name) for name in (MAPS, LABELS))
     return maps, labels
+
+
+def checked_features(features_nf: np.ndarray, count: int) -> np.ndarray:
+    """(N, F) as they are. Raises InputError where a graph sees another number of features than it should."""
+    if features_nf.ndim != 2 or features_nf.shape[1] != count:
+        raise InputError(f"the bundle's graph of features answers {features_nf.shape}, not {count} for each image")
+    return features_nf

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from sever.decide.prediction import Forward
-from sever.deliver.runtime.forward import checked
+from sever.deliver.runtime.forward import checked, checked_features
 from sever.errors import InputError
 
 
@@ -18,14 +19,7 @@ def version() -> str:
 
 def onnx_forward(graph: bytes, num_classes: int, threads: int | None = None) -> Forward:
     """The forward of an ONNX model. `threads`: None for one a core. Raises InputError for what is no such model."""
-    onnxruntime = _library()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads or 0
-    try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no common ancestor
-        raise InputError(f"ONNX Runtime can't read the bundle's graph: {' '.join(str(error).split())[:160]}") from error
+    session = _session(graph, threads)
     (pixels,), names = session.get_inputs(), [output.name for output in session.get_outputs()]
 
     def forward(pixels_nhwc: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -33,6 +27,28 @@ def onnx_forward(graph: bytes, num_classes: int, threads: int | None = None) -> 
         return checked(dict(zip(names, answers, strict=True)), pixels_nhwc, num_classes)
 
     return forward
+
+
+def onnx_features(graph: bytes, count: int) -> Callable[[np.ndarray], np.ndarray]:
+    """What an encoder sees: pixels (N, H, W, channels) uint8 to (N, count) float32. Raises InputError as above."""
+    session = _session(graph, None)
+    (pixels,) = session.get_inputs()
+
+    def features(pixels_nhwc: np.ndarray) -> np.ndarray:
+        return checked_features(session.run(None, {pixels.name: np.ascontiguousarray(pixels_nhwc)})[0], count)
+
+    return features
+
+
+def _session(graph: bytes, threads: int | None) -> Any:
+    onnxruntime = _library()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common ancestor
+        raise InputError(f"ONNX Runtime can't read the bundle's graph: {' '.join(str(error).split())[:160]}") from error
 
 
 def _library() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sever.decide.prediction import Forward
-from sever.deliver.runtime.forward import checked
+from sever.deliver.runtime.forward import checked, checked_features
 from sever.errors import InputError
 
 _TELEMETRY = "openvino_telemetry"
@@ -38,6 +38,20 @@ def openvino_forward(
     graph: bytes, num_classes: int, precision: str = "f32", weights: bytes | None = None, threads: int | None = None
 ) -> Forward:
     """The forward of an ONNX model, or of an OpenVINO one with its `weights`. Raises InputError where it is neither."""
+    return compiled_forward(_compiled(graph, precision, weights, threads), num_classes)
+
+
+def openvino_features(graph: bytes, count: int) -> Callable[[np.ndarray], np.ndarray]:
+    """What an encoder sees, in full precision: pixels (N, H, W, channels) uint8 to (N, count) float32."""
+    compiled = _compiled(graph, "f32", None, None)
+
+    def features(pixels_nhwc: np.ndarray) -> np.ndarray:
+        return checked_features(np.array(compiled(np.ascontiguousarray(pixels_nhwc))[0]), count)
+
+    return features
+
+
+def _compiled(graph: bytes, precision: str, weights: bytes | None, threads: int | None) -> Any:
     openvino, core = _library(), process_core()
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
@@ -46,10 +60,9 @@ def openvino_forward(
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads
     try:
-        compiled = core.compile_model(_read(openvino, core, graph, weights), "CPU", options)
+        return core.compile_model(_read(openvino, core, graph, weights), "CPU", options)
     except RuntimeError as error:
         raise InputError(f"OpenVINO can't read the bundle's graph: {' '.join(str(error).split())[:160]}") from error
-    return compiled_forward(compiled, num_classes)
 
 
 def compiled_forward(compiled: Any, num_classes: int) -> Forward:

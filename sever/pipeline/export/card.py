@@ -69,6 +69,9 @@ def _model(manifest: BundleRecord) -> list[str]:
         )
     if manifest.model.blend is not None:
         lines.append(f"- together: {_blend(manifest.model)}")
+    knowing = [number for number, network in enumerate(manifest.networks) if network.normality is not None]
+    if len(knowing) == len(manifest.networks):
+        lines.append("- it says how familiar an image is: the share of normal images that are at least as strange")
     if manifest.rules.gate.kind != "none":
         lines.append(f"- gate: {manifest.rules.gate.kind}, by the mean of all label probabilities")
     return [*lines, ""]

@@ -23,6 +23,7 @@ from sever.pipeline.export.certificate import Comparison, Contender, compare, de
 from sever.pipeline.export.describe import SAMPLE_IMAGES, evidence_scores, manifest_of, scores_of, statistics_of
 from sever.pipeline.export.images import LabelledImages, proof_images, training_images
 from sever.pipeline.export.int8 import quantised
+from sever.pipeline.export.normality import write_bundled_normality
 from sever.pipeline.export.stage import stage_model
 from sever.pipeline.export.trained import TrainedModel, read_trained
 from sever.pipeline.inference.bundled import TORCH, bundle_model
@@ -73,7 +74,7 @@ def export_model(path: Path, output: Path, options: ExportOptions) -> BundleReco
     images = proof_images(trained, options.data).sample(options.images)
     with tempfile.TemporaryDirectory(prefix="sever-export-") as temporary:
         folder = Path(temporary)
-        manifest = _lay_out(trained, folder, options)
+        manifest = _lay_out(trained, folder, options, images.table)
         manifest, comparison = _prove(trained, Bundle.open(folder), images, options)
         manifest = manifest.model_copy(update={"scores": _scores(trained, images, comparison)})
         write_text(folder / CARD, model_card(manifest))
@@ -88,12 +89,12 @@ def _raise_unless_installed(backends: Sequence[str]) -> None:
         raise InputError(f"{faults[0]}; for all that exporting needs: pip install 'sever[export]'")
 
 
-def _lay_out(trained: TrainedModel, folder: Path, options: ExportOptions) -> BundleRecord:
+def _lay_out(trained: TrainedModel, folder: Path, options: ExportOptions, images: ImageTable) -> BundleRecord:
     """All parts as files, and the manifest, before anything is proved."""
     start = stage_model(trained.path, folder / TORCH) if TORCH in options.backends else None
     write_text(folder / SETTINGS, trained.first.settings_text())
     able = _has_training_images(trained)
-    networks = [_network(trained, at, folder, options, able) for at in range(len(trained.networks))]
+    networks = [_network(trained, at, folder, options, able, images) for at in range(len(trained.networks))]
     manifest = manifest_of(trained, networks, start, options.licence)
     manifest = manifest.model_copy(update={"statistics": _statistics(trained) if able else None})
     write_bundle(folder / "unproved", manifest, _parts(folder, manifest))
@@ -103,7 +104,9 @@ def _lay_out(trained: TrainedModel, folder: Path, options: ExportOptions) -> Bun
     return whole
 
 
-def _network(trained: TrainedModel, at: int, folder: Path, options: ExportOptions, able: bool) -> NetworkRecord:
+def _network(
+    trained: TrainedModel, at: int, folder: Path, options: ExportOptions, able: bool, images: ImageTable
+) -> NetworkRecord:
     network = trained.networks[at]
     built = network.build()
     record = network.record(built.size_multiple)
@@ -120,7 +123,8 @@ def _network(trained: TrainedModel, at: int, folder: Path, options: ExportOption
             (place / "int8.xml").write_bytes(made.graph)
             (place / "int8.bin").write_bytes(made.weights)
             graphs[INT8] = f"networks/{at}/int8.xml"
-    return record.model_copy(update={"graphs": graphs})
+    normality = write_bundled_normality(network, built, images, folder, f"networks/{at}", options.backends)
+    return record.model_copy(update={"graphs": graphs, "normality": normality})
 
 
 def _prove(
@@ -176,9 +180,7 @@ def _without_refused(manifest: BundleRecord, left: Sequence[str]) -> BundleRecor
 
 def _parts(folder: Path, manifest: BundleRecord) -> dict[str, bytes | Path]:
     """The files that the manifest speaks of, and the card."""
-    graphs = [graph for network in manifest.networks for graph in network.graphs.values()]
-    weights = [f"{graph.removesuffix('.xml')}.bin" for graph in graphs if graph.endswith(".xml")]
-    wanted = {*graphs, *weights, CARD, SETTINGS}
+    wanted = {*(part for network in manifest.networks for part in network.parts), CARD, SETTINGS}
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     return {name: folder / name for name in names if name in wanted or name.startswith(f"{TORCH}/")}
 

@@ -18,6 +18,7 @@ from sever.files import write_json, write_text
 from sever.pipeline.inference.load import evidence_members
 from sever.reading import read_yaml
 from sever.store import Evidence, Run, find_run
+from sever.store.normality import NORMALITY
 
 _RUN_FILES = ("config.yml", "dataset.json", "rules.json")
 _CHECKPOINT_FILES = ("model.safetensors", "state.json")
@@ -75,6 +76,8 @@ def _stage_run(run: Run, checkpoints: Sequence[Path], target: Path) -> None:
             shutil.copy2(checkpoint / name, folder)
     for name in _RUN_FILES:
         shutil.copy2(run.folder / name, target)
+    if (run.folder / NORMALITY).is_file():
+        shutil.copy2(run.folder / NORMALITY, target)
     settings = read_yaml(target / "config.yml")
     write_text(target / "config.yml", yaml.safe_dump(without_places(settings), sort_keys=False, allow_unicode=True))
 

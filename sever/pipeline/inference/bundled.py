@@ -14,6 +14,7 @@ from sever.decide.rules import resolve_rules
 from sever.decide.windows import Windows
 from sever.deliver.runtime.backends import BACKENDS, Backend
 from sever.errors import InputError
+from sever.pipeline.inference.bundled_familiar import familiarity_of
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, Network
@@ -92,7 +93,8 @@ def bundle_model(bundle: Bundle, backend: str, options: InferenceOptions | None 
     rules = resolve_rules(manifest.rules, len(manifest.class_names))
     of_all = next(network for network in manifest.networks if network.channels == manifest.channels)
     facts = DatasetFacts(manifest.class_names, of_all.mean, of_all.std)
-    return Model(bundle.place, _whole(manifest.model, found, Path("model")), rules, config, facts)
+    familiar = familiarity_of(bundle, manifest.model, backend)
+    return Model(bundle.place, _whole(manifest.model, found, Path("model")), rules, config, facts, familiar=familiar)
 
 
 def windows_of(network: NetworkRecord) -> Windows:

@@ -5,10 +5,10 @@ Classes are columns 0..C-1, in the order of `class_names`; sizes and places are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,10 +20,9 @@ from sever.decide.rules import Rules
 from sever.deliver.canvas import draw_fitted
 from sever.errors import InputError
 from sever.pipeline.inference import convert
+from sever.pipeline.inference.familiar import Familiarity
 from sever.pipeline.inference.findings import Finding, find_components
 
-# Images (H, W, channels) uint8 to how familiar each is, (N,) in 0..1.
-Familiarity: TypeAlias = Callable[[Sequence[np.ndarray]], np.ndarray]
 # The longer side of the picture that a notebook shows.
 SHOWN_PIXELS = 1600
 

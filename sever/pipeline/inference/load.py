@@ -9,14 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sever.config import load_config
 from sever.decide.ensemble import Blend
 from sever.decide.rules import resolve_rules
 from sever.errors import InputError
 from sever.pipeline.inference.bundled import bundle_draws_masks, load_bundle
-from sever.pipeline.inference.inspection import Familiarity
+from sever.pipeline.inference.familiar import mean_familiarity
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import Ensemble
 from sever.pipeline.inference.options import InferenceOptions
@@ -68,15 +66,8 @@ def _load_evidence(path: Path, options: InferenceOptions) -> Model:
     rules = resolve_rules(read_rules(evidence.rules_file), first.facts.num_classes)
     facts = next(member.facts for member in loaded if member.facts.channels == network.channels)
     checkpoints = tuple(checkpoint for member in loaded for checkpoint in member.checkpoints)
-    return Model(evidence.folder, network, rules, first.config, facts, checkpoints, _familiar(loaded))
-
-
-def _familiar(members: Sequence[Model]) -> Familiarity | None:
-    """By the mean of the members, as far as all of them know what is normal."""
-    known = [member.familiar for member in members if member.familiar is not None]
-    if len(known) < len(members):
-        return None
-    return lambda images: np.asarray(np.mean([familiar(images) for familiar in known], axis=0))
+    familiar = mean_familiarity([member.familiar for member in loaded])
+    return Model(evidence.folder, network, rules, first.config, facts, checkpoints, familiar)
 
 
 def evidence_members(evidence: Evidence) -> tuple[list[Path], Blend]:

@@ -23,7 +23,8 @@ from sever.deliver.canvas import Colour, palette
 from sever.errors import InputError
 from sever.pipeline.inference.arrays import as_pixels
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.inference.inspection import Familiarity, Inspection, Inspections
+from sever.pipeline.inference.familiar import Familiarity
+from sever.pipeline.inference.inspection import Inspection, Inspections
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, combined
 from sever.pipeline.inference.part_seconds import PartSeconds
 from sever.pipeline.pixel_warnings import warn_of_clipping

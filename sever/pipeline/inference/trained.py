@@ -14,13 +14,13 @@ from sever.decide.windows import Windows
 from sever.models.checkpoint import load_weights
 from sever.models.classifier import build_classifier
 from sever.models.device import pick_device
-from sever.models.features import features_of_images
+from sever.models.features import TorchFeatures
 from sever.models.forward import TorchForward
 from sever.models.losses import num_outputs, probabilities
 from sever.models.network import PixelNetwork
 from sever.models.segmenter import build_segmenter
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.inference.familiar import Familiar
+from sever.pipeline.inference.familiar import Familiar, Sight
 from sever.pipeline.inference.identity import identity_of
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import Network
@@ -45,8 +45,8 @@ def load_run(path: Path, options: InferenceOptions) -> Model:
     found = as_network(network.to(target), network.size_multiple, config, facts, target, path, identity)
     rules = resolve_rules(read_rules(run.rules_file), facts.num_classes)
     normality = read_normality(run.folder, fingerprint(checkpoint))
-    features = partial(features_of_images, network, device=target)
-    familiar = None if normality is None else Familiar(features, facts.channels, normality)
+    sight = Sight(TorchFeatures(network, target), facts.channels, network.size_multiple)
+    familiar = None if normality is None else Familiar(sight, normality)
     return Model(run.folder, found, rules, config, facts, (checkpoint,), familiar)
 
 

@@ -13,6 +13,7 @@ from sever.locks import one_writer
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.label_checks import raise_if_relabelled
 from sever.pipeline.train.fitting import build_trainer, fit
+from sever.pipeline.train.normality import learn_after_training
 from sever.progress import tell
 from sever.store import Run, find_run, read_rules
 from sever.store.checkpoints import load_checkpoint
@@ -26,6 +27,13 @@ def resume(path: Path, device: str, epochs: int | None = None) -> Run:
     learning rate is stretched over them all, so that the rate goes up to what it would be at this point of a run of
     that length. Raises InputError.
     """
+    run = resume_run(path, device, epochs)
+    learn_after_training(run, run.best(), device)
+    return run
+
+
+def resume_run(path: Path, device: str, epochs: int | None = None) -> Run:
+    """The same, but for what is normal, which whoever calls learns for the checkpoint that it goes by."""
     run, checkpoint = find_run(path)
     with one_writer(run.folder):
         return _resume(run, checkpoint, device, epochs)

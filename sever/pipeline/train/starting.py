@@ -35,6 +35,7 @@ from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, war
 from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.train.fitting import build_trainer, fit
+from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume
 from sever.pipeline.training_images import channels_of
 from sever.progress import detail, is_main, tell, warn
@@ -48,7 +49,7 @@ LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytor
 def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     """Train one experiment from the start; returns its run, a new folder under `saved`/NAME."""
     pixel_warnings.begin()
-    return train_run(config, lambda: Run.create(saved, config.name), device)
+    return _finished(train_run(config, lambda: Run.create(saved, config.name), device), device)
 
 
 def train_into(config: ExperimentConfig, folder: Path, device: str) -> Run:
@@ -57,7 +58,12 @@ def train_into(config: ExperimentConfig, folder: Path, device: str) -> Run:
     pixel_warnings.begin()
     if is_begun(folder, config):
         return resume(folder, device)
-    return train_run(config, lambda: made(Run(folder)), device)
+    return _finished(train_run(config, lambda: made(Run(folder)), device), device)
+
+
+def _finished(run: Run, device: str) -> Run:
+    learn_after_training(run, run.best(), device)
+    return run
 
 
 def train_run(

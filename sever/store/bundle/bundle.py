@@ -102,9 +102,7 @@ def _text(content: bytes, place: Path) -> str:
 
 def _raise_unless_all_there(place: Path, manifest: BundleRecord, sizes: Mapping[str, int]) -> None:
     missing = sorted(set(manifest.parts) - set(sizes))
-    graphs = [part for network in manifest.networks for part in network.graphs.values()]
-    graphs += [f"{graph.removesuffix('.xml')}.bin" for graph in graphs if graph.endswith(".xml")]
-    missing += sorted(set(graphs) - set(manifest.parts))
+    missing += sorted({part for network in manifest.networks for part in network.parts} - set(manifest.parts))
     if missing:
         raise InputError(f"{place} is damaged: it lacks the part {missing[0]}; copy it again, or export it again")
     extra = sorted(set(sizes) - {MANIFEST} - set(manifest.parts)) if not place.is_dir() else []

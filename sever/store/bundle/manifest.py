@@ -20,6 +20,7 @@ Channels: TypeAlias = Literal[1, 3]
 # Per channel, of pixels in 0..1.
 PerChannel: TypeAlias = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 Graph: TypeAlias = Literal["onnx", "openvino-int8"]
+Size: TypeAlias = Annotated[int, Field(ge=1, le=1 << 20)]
 MOST_NODES = 1000
 
 
@@ -28,6 +29,22 @@ class PartRecord(Part):
 
     bytes: Count
     sha256: Sha256
+
+
+class NormalityRecord(Part):
+    """What normal images look like to a network's encoder: F features, K directions, V held-out images.
+
+    `graph`: the part that sees the features, in ONNX. `part`: the numbers. `max_difference`: the largest difference
+    of a familiarity from torch's, on so many images, at export.
+    """
+
+    graph: str
+    part: str
+    features: Size
+    directions: Count
+    held_out: Size
+    max_difference: Probability
+    images: Count
 
 
 class NetworkRecord(Part):
@@ -50,6 +67,14 @@ class NetworkRecord(Part):
     flips: tuple[Flip, ...] = ()
     # The graph's part by its kind; of an OpenVINO graph the .xml, beside which a .bin lies.
     graphs: dict[Graph, str] = Field({})
+    normality: NormalityRecord | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """All that it says to be there: graphs, the weights of those that keep them beside, and what is normal."""
+        graphs = tuple(self.graphs.values())
+        beside = tuple(f"{graph.removesuffix('.xml')}.bin" for graph in graphs if graph.endswith(".xml"))
+        return (*graphs, *beside, *((self.normality.graph, self.normality.part) if self.normality else ()))
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -206,7 +231,7 @@ class BundleRecord(Record):
             raise ValueError("`model` does not name each of the `networks`")
         for node in nodes:
             self._check_blend(node)
-        for name in (*self.parts, *(graph for network in self.networks for graph in network.graphs.values())):
+        for name in (*self.parts, *(part for network in self.networks for part in network.parts)):
             if fault := fault_of(name):
                 raise ValueError(f"the part {name[:80]!r} can't be: {fault}")
         return self
