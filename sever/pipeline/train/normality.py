@@ -26,19 +26,23 @@ from sever.store.normality import read_normality, write_normality
 
 # Of training and of validation images, spread evenly, so that learning takes minutes and not an epoch.
 MOST_IMAGES = 500
-# After a training, where nobody asked for it: what the main directions need.
-IMAGES_AFTER_TRAINING = MOST_DIRECTIONS * IMAGES_A_DIRECTION
+# After a training, where nobody asked for it, from a share of the images that it went through in all epochs, so that it
+# takes a few per cent of its time; at most from what the main directions need.
+SHARE_AFTER_TRAINING, LEAST_AFTER_TRAINING = 20, 2 * LEAST_IMAGES
+MOST_AFTER_TRAINING = MOST_DIRECTIONS * IMAGES_A_DIRECTION
 
 
 def learn_after_training(run: Run, checkpoint: Path, device: str) -> None:
     """Learn it for a checkpoint unless it is known, or the run has too few images for it."""
     if not is_main() or read_normality(run.folder, fingerprint(checkpoint)) is not None:
         return
-    fewest = min(len(run.part(part)) for part in ("train", "validation"))
-    if fewest < LEAST_IMAGES:
+    config, training = load_config(run.config_file), len(run.part("train"))
+    if min(training, len(run.part("validation"))) < LEAST_IMAGES:
         detail(f"what is normal is not learnt: that takes {LEAST_IMAGES} training and as many validation images")
         return
-    learn_normal(run, checkpoint, device, IMAGES_AFTER_TRAINING)
+    trained = config.train.last_epoch * (config.sampling.epoch_images or training)
+    most = min(max(trained // SHARE_AFTER_TRAINING, LEAST_AFTER_TRAINING), MOST_AFTER_TRAINING)
+    learn_normal(run, checkpoint, device, most)
 
 
 def learn_normal(run: Run, checkpoint: Path, device: str, most_images: int = MOST_IMAGES) -> None:
