@@ -26,34 +26,42 @@ class Quantised:
     weights: bytes
 
 
-# A forward to the score of every control image.
-Score = Callable[[Forward], list[float]]
+# A forward, and places of control images, to the score of each of them.
+Score = Callable[[Forward, Sequence[int]], list[float]]
+# To find the layers that cost most, each is put back once and so many control images are scored; at most so many layers
+# go back, one after the other, before the whole network does.
+RANKING_IMAGES, MOST_LAYERS_BACK = 8, 16
 
 
 def quantise_graph(
-    graph: bytes, calibration: Sequence[np.ndarray], score: Score, num_classes: int, max_drop: float
+    graph: bytes, calibration: Sequence[np.ndarray], score: Score, controls: int, num_classes: int, max_drop: float
 ) -> Quantised:
     """The graph with as many layers in int8 as the score allows: those that cost more than `max_drop` go back.
 
     calibration: batches of pixels (N, H, W, channels) uint8 of training images, from which the ranges come.
+    controls: how many control images `score` knows.
     """
     nncf, openvino = _libraries()
     model = process_core().read_model(graph)
 
-    def validate(compiled: Any, _: Iterable[Any]) -> tuple[float, list[float]]:
-        scores = score(_forward(openvino, compiled, num_classes))
+    def validate(compiled: Any, places: Iterable[int]) -> tuple[float, list[float]]:
+        # NNCF counts what is taken from here, and asks for some of the images when it ranks layers.
+        scores = score(_forward(openvino, compiled, num_classes), list(places))
         return float(np.mean(scores)), scores
 
     with contextlib.redirect_stdout(io.StringIO()):  # its bars of progress
         quantised = nncf.quantize_with_accuracy_control(
             model,
             calibration_dataset=nncf.Dataset(list(calibration)),
-            validation_dataset=nncf.Dataset([0]),
+            validation_dataset=nncf.Dataset(range(controls)),
             validation_fn=validate,
             max_drop=max_drop,
             drop_type=nncf.DropType.ABSOLUTE,
             subset_size=len(calibration),
             preset=nncf.QuantizationPreset.MIXED,
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                max_num_iterations=MOST_LAYERS_BACK, ranking_subset_size=RANKING_IMAGES, num_ranking_workers=1
+            ),
         )
     with tempfile.TemporaryDirectory(prefix="sever-int8-") as folder:
         path = Path(folder) / "int8.xml"

@@ -36,14 +36,16 @@ def quantised(
     control = list(range(0, len(table), CONTROL_EVERY))
     classes = len(trained.class_names)
 
-    def score(forward: Forward) -> list[float]:
-        return _scores(trained, network, record, forward, [images[row] for row in control], table, control)
+    def score(forward: Forward, places: Sequence[int]) -> list[float]:
+        rows = [control[place] for place in places]
+        return _scores(trained, network, record, forward, [images[row] for row in rows], table, rows)
 
     before = BACKENDS["openvino-f32"].forward(graph, None, classes)
-    full = float(np.mean(score(before)))
+    everything = range(len(control))
+    full = float(np.mean(score(before, everything)))
     try:
-        made = quantise_graph(graph, _batches(record, before, images), score, classes, MOST_SCORE / 2)
-        after = float(np.mean(score(BACKENDS["openvino-int8"].forward(made.graph, made.weights, classes))))
+        made = quantise_graph(graph, _batches(record, before, images), score, len(control), classes, MOST_SCORE / 2)
+        after = float(np.mean(score(BACKENDS["openvino-int8"].forward(made.graph, made.weights, classes), everything)))
     except InputError:
         raise
     except Exception as error:  # NNCF knows many ways to say that a graph does not suit it
