@@ -8,14 +8,16 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import (
+    AsJson,
     RunPath,
 )
-from sever.cli.output import say
+from sever.cli.output import give
 
 
 @app.command()
 def average(
     run: RunPath,
+    as_json: AsJson = False,
     best: Annotated[int, typer.Option(help="Number of best checkpoints to average.", min=2)] = 3,
 ) -> None:
     """Average the weights of a run's best checkpoints into a new one, for -r of other commands.
@@ -24,4 +26,4 @@ def average(
     """
     from sever.pipeline.train.averaging import average_checkpoints
 
-    say(average_checkpoints(run, best).absolute())
+    give(average_checkpoints(run, best), as_json)

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import LEDGER, Ledger, RunPath
-from sever.cli.output import say
+from sever.cli.options import LEDGER, AsJson, Ledger, RunPath
+from sever.cli.output import give
 from sever.config import KaggleSettings, load_kaggle
 from sever.errors import InputError
 
@@ -34,6 +34,7 @@ def download(
         Path | None, typer.Option("--output", "-o", help="Folder to unpack into; by default data/raw/NAME.")
     ] = None,
     settings: SettingsFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Download and unpack a competition's data, or a data set. Resumes where it stopped; a second run does nothing.
 
@@ -44,18 +45,19 @@ def download(
     wanted_name = dataset or name or _settings(settings).competition
     from sever.pipeline.kaggle.download import WantedData, download_data
 
-    say(download_data(WantedData(wanted_name, dataset is not None), output))
+    give(download_data(WantedData(wanted_name, dataset is not None), output), as_json)
 
 
 @app.command()
 def upload(
     run: Annotated[
-        Path | None, typer.Option("--run", "-r", help="A run, a checkpoint, or the folder of a cross-validation.")
+        Path | None,
+        typer.Option("--run", "-r", help="A run, a checkpoint, a cross-validation or a blend."),
     ] = None,
     epoch: Annotated[
         list[int] | None, typer.Option("--epoch", "-e", help="With a run: checkpoint of this epoch; repeatable.")
     ] = None,
-    blend: Annotated[Path | None, typer.Option(help="A blend's folder: its recipe, weights, gate and rules.")] = None,
+    blend: Annotated[Path | None, typer.Option(help="The same as -r.")] = None,
     wheel: Annotated[bool, typer.Option("--wheel", help="Upload the wheel of sever itself, for kernels.")] = False,
     with_dependencies: Annotated[
         bool, typer.Option("--with-dependencies", help="With --wheel: also its dependencies, except torch.")
@@ -72,6 +74,7 @@ def upload(
     public: Annotated[bool | None, typer.Option("--public/--private", help="Who can see it.")] = None,
     wait: WaitMinutes = 30.0,
     settings: SettingsFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Upload checkpoints, a blend or sever itself as a data set, or as a new version of an existing one.
 
@@ -92,7 +95,8 @@ def upload(
         path = run or blend
         assert path is not None
         done = upload_model(path, epoch or (), chosen, names, wait)
-    say(f"{done.ref}\n{'created' if done.created else 'new version'}: {done.url}")
+    text = f"{done.ref}\n{'created' if done.created else 'new version'}: {done.url}"
+    give({"ref": done.ref, "url": done.url, "created": done.created} if as_json else text, as_json)
     if not done.created and (title, licence, public) != (None, None, None):
         tell("title, licence and who can see it stay as they are; change them on the site")
 
@@ -115,6 +119,7 @@ def kernel(
     owner: Owner = None,
     wait: WaitMinutes = 120.0,
     settings: SettingsFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make an inference kernel from an uploaded model; it needs no internet and keeps to its time limit.
 
@@ -124,10 +129,10 @@ def kernel(
     from sever.pipeline.kaggle.kernel import Sources, make_kernel, push_kernel
 
     folder = make_kernel(run, output, chosen, Sources(model, wheels), title, gpu)
-    say(folder.absolute())
+    give(folder, as_json)
     if push:
         pushed = push_kernel(folder, wait)
-        say(f"{pushed}: {pushed.status}")
+        give(pushed if as_json else f"{pushed}: {pushed.status}", as_json)
 
 
 @app.command()
@@ -150,6 +155,7 @@ def submit(
     wait: WaitMinutes = 120.0,
     ledger: Ledger = LEDGER,
     settings: SettingsFile = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a submission against the sample, send it, wait for its score, and record it in `sever leaderboard`.
 
@@ -162,7 +168,8 @@ def submit(
 
     version = KernelVersion.parse(kernel) if kernel is not None else None
     checked = check_file(file, chosen.competition, sample, data, chosen.overlap_allowed)
-    say(f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect")
+    good = f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect"
+    give(checked if as_json else good, as_json)
     if not dry_run:
         entry = SubmissionEntry(file, chosen.competition, name or default_name(file), message, version, blend)
-        say(submit_entry(entry, wait, ledger))
+        give(submit_entry(entry, wait, ledger), as_json)

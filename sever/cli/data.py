@@ -22,7 +22,7 @@ from sever.cli.options import (
     load_data,
     load_experiments,
 )
-from sever.cli.output import say
+from sever.cli.output import give, say
 from sever.cli.paths import Application
 from sever.errors import InputError
 
@@ -38,6 +38,7 @@ def preview(
     set_: Set = None,
     images: Annotated[int, typer.Option(help="Number of images; each class and clean ones in turn.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="Another seed shows other images.", min=0)] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Draw training images with their labels, and below each what the network sees of it in its first eight epochs.
 
@@ -50,7 +51,7 @@ def preview(
     from sever.pipeline.preview import preview_data
 
     preview_data(experiment, output, images, seed)
-    say(output.absolute())
+    give(output, as_json)
 
 
 @data_app.command()

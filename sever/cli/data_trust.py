@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sever.cli.data import data_app
-from sever.cli.options import AsJson, Device, Output, PrecisionOption, Set, SkipBad, load_data
+from sever.cli.options import AsJson, Device, Output, PrecisionOption, SameModel, Set, SkipBad, load_data, the_model
 from sever.cli.output import say
 from sever.errors import InputError
 
@@ -17,8 +17,10 @@ from sever.errors import InputError
 @data_app.command()
 def doubts(
     candidate: Annotated[
-        Path, typer.Argument(help="Folder of a cross-validation or a blend, or a run (its validation images).")
-    ],
+        Path | None,
+        typer.Argument(help="Folder of a cross-validation or a blend, or a run (its validation images)."),
+    ] = None,
+    run: SameModel = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder to write to; by default doubts/ in the candidate's folder."),
@@ -39,8 +41,9 @@ def doubts(
     from sever.pipeline.data_doubts import default_folder, doubt_labels, render
     from sever.pipeline.inference.options import InferenceOptions
 
-    folder = output or default_folder(candidate)
-    numbers = doubt_labels(candidate, folder, InferenceOptions(device, precision), sheet)
+    judged = the_model(candidate, run)
+    folder = output or default_folder(judged)
+    numbers = doubt_labels(judged, folder, InferenceOptions(device, precision), sheet)
     say(json.dumps(numbers, indent=2) if as_json else render(numbers, folder))
 
 
@@ -73,9 +76,10 @@ def shift(
 
 @data_app.command("next")
 def next_(
-    run: Annotated[Path, typer.Argument(help="A run, a cross-validation or a blend that draws masks.")],
     images: Annotated[Path, typer.Option(help="Folder of unlabelled images to choose from.")],
     output: Output,
+    model: Annotated[Path | None, typer.Argument(help="A run, a cross-validation or a blend that draws masks.")] = None,
+    run: SameModel = None,
     number: Annotated[int, typer.Option("--number", "-n", help="How many images to choose.", min=1)] = 100,
     sheet: Annotated[int, typer.Option(help="Number of images in next.png.", min=0)] = 12,
     seed: Annotated[int, typer.Option(help="Seed of the clustering.", min=0)] = 0,
@@ -93,13 +97,16 @@ def next_(
     from sever.pipeline.inference.options import InferenceOptions
 
     options = InferenceOptions(device, precision)
-    numbers = choose_images(run, images, output, number, options, sheet, seed)
+    numbers = choose_images(the_model(model, run), images, output, number, options, sheet, seed)
     say(json.dumps(numbers, indent=2) if as_json else render(numbers, output))
 
 
 @data_app.command()
 def familiar(
-    run: Annotated[Path, typer.Argument(help="A run, or a cross-validation; with --images also a blend or a bundle.")],
+    model: Annotated[
+        Path | None, typer.Argument(help="A run, or a cross-validation; with --images also a blend or a bundle.")
+    ] = None,
+    run: SameModel = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of images: rate these, instead of learning what is normal.")
     ] = None,
@@ -119,8 +126,8 @@ def familiar(
     from sever.pipeline.inference.options import InferenceOptions
 
     if images is None or output is None:
-        folders = learn_familiarity(run, device)
+        folders = learn_familiarity(the_model(model, run), device)
         say(json.dumps([str(folder) for folder in folders]) if as_json else render_learnt(folders))
         return
-    numbers = rate_images(run, images, output, InferenceOptions(device))
+    numbers = rate_images(the_model(model, run), images, output, InferenceOptions(device))
     say(json.dumps(numbers, indent=2) if as_json else render(numbers, output))

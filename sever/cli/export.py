@@ -9,16 +9,20 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import AsJson
+from sever.cli.options import AsJson, SameModel, the_model
 from sever.cli.output import say
+
+BundlePath = Annotated[Path | None, typer.Argument(help="The file, or the folder that it was unpacked to.")]
 
 
 @app.command()
 def export(
-    model: Annotated[
-        Path, typer.Argument(help="A run, a checkpoint, a cross-validation, a blend, or saved/NAME (the newest).")
-    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write, e.g. model.sever.")],
+    model: Annotated[
+        Path | None,
+        typer.Argument(help="A run, a checkpoint, a cross-validation, a blend, or saved/NAME (the newest)."),
+    ] = None,
+    run: SameModel = None,
     backend: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,10 +48,11 @@ def export(
     from sever.pipeline.export.card import certificate_lines
     from sever.pipeline.export.make import ExportOptions, export_model
 
+    source = the_model(model, run)
     options = ExportOptions(data, images, calibration, licence=licence)
     if backend:
         options = ExportOptions(data, images, calibration, tuple(backend), licence)
-    manifest = export_model(model, output, options)
+    manifest = export_model(source, output, options)
     assert manifest.certificate is not None, "an export proves itself"
     if as_json:
         say(json.dumps(manifest.certificate.model_dump(mode="json"), indent=2))
@@ -57,7 +62,8 @@ def export(
 
 @app.command()
 def inspect(
-    bundle: Annotated[Path, typer.Argument(help="The file, or the folder that it was unpacked to.")],
+    bundle: BundlePath = None,
+    run: SameModel = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a bundle holds, after checking every part of it.
@@ -66,13 +72,14 @@ def inspect(
     """
     from sever.pipeline.export.show import as_text, read_whole
 
-    whole = read_whole(bundle)
+    whole = read_whole(the_model(bundle, run, "a bundle"))
     say(json.dumps(whole.manifest.as_json(), indent=2) if as_json else as_text(whole))
 
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="The file, or the folder that it was unpacked to.")],
+    bundle: BundlePath = None,
+    run: SameModel = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images, searched recursively, or one image.")] = None,
     data: Annotated[Path | None, typer.Option(help="Labelled images instead: scores are compared, too.")] = None,
     count: Annotated[int, typer.Option(help="At most this many images.", min=1)] = 100,
@@ -88,7 +95,7 @@ def verify(
     from sever.pipeline.export.card import certificate_lines
     from sever.pipeline.export.verify import raise_if_beyond, verify_bundle
 
-    certificate = verify_bundle(bundle, images, data, count)
+    certificate = verify_bundle(the_model(bundle, run, "a bundle"), images, data, count)
     if as_json:
         say(json.dumps(certificate.model_dump(mode="json"), indent=2))
     else:

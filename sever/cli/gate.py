@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import Device
-from sever.cli.output import say
+from sever.cli.options import AsJson, Device
+from sever.cli.output import give
 from sever.errors import InputError
 
 
@@ -27,6 +27,7 @@ def gate(
     factor: Annotated[
         list[float] | None, typer.Option(help="A c to draw; by default 5, 10 and 20 (2019); repeatable.", min=1)
     ] = None,
+    as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
     """Draw the soft gate: the smallest area t0*c - t0*(c - 1)*p against the gate's probability p, for several c.
@@ -44,4 +45,4 @@ def gate(
         draw_gate_of(run, output, factor or (), InferenceOptions(device))
     else:
         draw_plain_gate(output, min_pixels or (), factor or ())
-    say(output.absolute())
+    give(output, as_json)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.output import say
+from sever.cli.options import AsJson
+from sever.cli.output import give, say
 from sever.config import dump_config
 
 
@@ -24,6 +25,7 @@ def import_2019(
         float | None, typer.Option(help="Mean of the pixels, in 0..1, used for normalisation; 0.3439.")
     ] = None,
     std: Annotated[float | None, typer.Option(help="Their standard deviation; 0.0383.", min=1e-6)] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a checkpoint of khornlund's 2019 solution into a run: the same network, weights, normalisation and rules.
 
@@ -42,7 +44,7 @@ def import_2019(
         losses = translated.losses
     else:
         imported = import_run(run, saved, name, MEAN if mean is None else mean, STD if std is None else std)
-        say(imported.run.folder)
+        give(imported.run.folder, as_json)
         losses = imported.losses
     for sentence in losses:
         warn(sentence)

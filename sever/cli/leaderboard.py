@@ -6,13 +6,13 @@ import json
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sever.cli.application import app
 from sever.cli.options import LEDGER, AsJson, Ledger
-from sever.cli.output import say
+from sever.cli.output import give, say
 from sever.cli.paths import Application
 from sever.errors import InputError
 
@@ -41,12 +41,13 @@ def add(
     private: Score = None,
     message: Annotated[str, typer.Option("--message", "-m", help="What is new in it.")] = "",
     ledger: Ledger = LEDGER,
+    as_json: AsJson = False,
 ) -> None:
     """Record a submission made now, with the commit and the hashes of its files.
 
     Example: `sever leaderboard add --name gated --submission out/submission.csv --blend saved/blend --public 0.91817`
     """
-    from sever.pipeline.leaderboard import course, draft_submission, record_submission, render
+    from sever.pipeline.leaderboard import course, draft_submission, record_submission
 
     made = draft_submission(
         name,
@@ -59,7 +60,7 @@ def add(
         message=message,
     )
     record_submission(made, ledger)
-    say(render(course(ledger)))
+    _say_course(course(ledger), as_json)
 
 
 @board.command()
@@ -68,15 +69,16 @@ def score(
     public: Score = None,
     private: Score = None,
     ledger: Ledger = LEDGER,
+    as_json: AsJson = False,
 ) -> None:
     """Add scores that became known later; a later one replaces an earlier one in the table.
 
     Example: `sever leaderboard score gated --private 0.91023`
     """
-    from sever.pipeline.leaderboard import course, record_scores, render
+    from sever.pipeline.leaderboard import course, record_scores
 
     record_scores(name, public=public, private=private, ledger=ledger)
-    say(render(course(ledger)))
+    _say_course(course(ledger), as_json)
 
 
 @board.command()
@@ -85,15 +87,15 @@ def fetch(
         list[str] | None, typer.Argument(help="Submissions; by default all without a private score.")
     ] = None,
     ledger: Ledger = LEDGER,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch from Kaggle the scores of submissions sent by `sever submit`: late ones, and private ones once published.
 
     Example: `sever leaderboard fetch`
     """
     from sever.pipeline.kaggle.submit import fetch_scores
-    from sever.pipeline.leaderboard import render
 
-    say(render(fetch_scores(names or (), ledger)))
+    _say_course(fetch_scores(names or (), ledger), as_json)
 
 
 @board.command()
@@ -102,10 +104,9 @@ def show(ledger: Ledger = LEDGER, as_json: AsJson = False) -> None:
 
     Example: `sever leaderboard show`
     """
-    from sever.pipeline.leaderboard import course, render
+    from sever.pipeline.leaderboard import course
 
-    made = course(ledger)
-    say(json.dumps([asdict(found) for found in made], indent=2) if as_json else render(made))
+    _say_course(course(ledger), as_json)
 
 
 @board.command("import")
@@ -118,6 +119,7 @@ def import_(
         typer.Option(help="WHAT=COLUMN, for an unusual heading: name, version, time, order, cv, public, private."),
     ] = None,
     ledger: Ledger = LEDGER,
+    as_json: AsJson = False,
 ) -> None:
     """Add past submissions from a table, e.g. Kaggle's list of submissions. A repeated import adds only new ones.
 
@@ -128,7 +130,7 @@ def import_(
     from sever.pipeline.past_submissions import import_submissions
 
     done = import_submissions(table, dict(_pair("--column", text, "name=kernel") for text in column or ()), ledger)
-    say(f"{ledger}: {done.new} new, {done.scored} with other scores, {done.known} known")
+    give(done if as_json else f"{ledger}: {done.new} new, {done.scored} with other scores, {done.known} known", as_json)
 
 
 @board.command()
@@ -146,6 +148,7 @@ def draw(
         Over | None, typer.Option(help="By default the time, or the order if any submission has no time.")
     ] = None,
     ledger: Ledger = LEDGER,
+    as_json: AsJson = False,
 ) -> None:
     """Plot the public, private and cross-validated scores of all submissions, with reference lines.
 
@@ -159,7 +162,13 @@ def draw(
     lines = {label: _score(score) for label, score in (_pair("--line", text, "winner=0.90883") for text in line or ())}
     dates = (None if since is None else day(since), None if until is None else day(until, end=True))
     draw_picture(output, ledger, View(*dates, lines, tuple(chosen or ()), None if over is None else over.value))
-    say(output.absolute())
+    give(output, as_json)
+
+
+def _say_course(made: list[Any], as_json: bool) -> None:
+    from sever.pipeline.leaderboard import render
+
+    say(json.dumps([asdict(found) for found in made], indent=2) if as_json else render(made))
 
 
 def _pair(option: str, text: str, example: str) -> tuple[str, str]:

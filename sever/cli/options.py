@@ -84,6 +84,10 @@ ModelPath = Annotated[
         "saved/NAME.",
     ),
 ]
+# For commands whose first word is a model: the same with -r, as all others have it.
+SameModel = Annotated[
+    Path | None, typer.Option("--run", "--model", "-r", help="The same as the first word, as other commands have it.")
+]
 BackendOption = Annotated[
     str | None,
     typer.Option(
@@ -92,7 +96,7 @@ BackendOption = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto (the best available), cpu, cuda, cuda:1, mps.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to standard output instead of text.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")]
 Include = Annotated[
     list[str] | None,
@@ -111,6 +115,15 @@ MaxPixels = Annotated[
 PrecisionOption = Annotated[
     Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")
 ]
+
+
+def the_model(first_word: Path | None, option: Path | None, what: str = "a model") -> Path:
+    """The one of both that was given. Raises InputError for none, and for both."""
+    given = [path for path in (first_word, option) if path is not None]
+    if len(given) != 1:
+        both = "is given twice" if given else "is missing"
+        raise InputError(f"{what} {both}: give its path once, as the first word or with -r")
+    return given[0]
 
 
 def raise_unless_single(configs: Sequence[Path], output: Path | None) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import (
+    AsJson,
     BackendOption,
     CsvForm,
     Device,
@@ -21,7 +22,7 @@ from sever.cli.options import (
     SkipBad,
     Split,
 )
-from sever.cli.output import say
+from sever.cli.output import give
 
 
 @app.command()
@@ -46,6 +47,7 @@ def predict(
         float | None,
         typer.Option(help="Finish within this many minutes: drops flips, then models, if necessary.", min=0.001),
     ] = None,
+    as_json: AsJson = False,
     precision: PrecisionOption = None,
     device: Device = "auto",
     backend: BackendOption = None,
@@ -75,4 +77,4 @@ def predict(
         max_pixels=max_pixels,
         backend=backend,
     )
-    say(done)
+    give(done, as_json)

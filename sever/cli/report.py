@@ -9,15 +9,17 @@ from typing import Annotated
 import typer
 
 from sever.cli.application import app
-from sever.cli.options import AsJson, Device, PrecisionOption
+from sever.cli.options import AsJson, Device, PrecisionOption, SameModel, the_model
 from sever.cli.output import say
 
 
 @app.command()
 def report(
     candidate: Annotated[
-        Path, typer.Argument(help="Folder of a cross-validation or a blend, or a run (its validation images).")
-    ],
+        Path | None,
+        typer.Argument(help="Folder of a cross-validation or a blend, or a run (its validation images)."),
+    ] = None,
+    run: SameModel = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The page to write, a .html; by default report.html in that folder."),
@@ -49,5 +51,6 @@ def report(
     from sever.pipeline.inference.options import InferenceOptions
     from sever.pipeline.report.write import summary, write_report
 
-    written = write_report(candidate, output, against, InferenceOptions(device, precision), images, tuple(with_ or ()))
+    options = InferenceOptions(device, precision)
+    written = write_report(the_model(candidate, run), output, against, options, images, tuple(with_ or ()))
     say(json.dumps(summary(written.numbers), indent=2) if as_json else written.page.absolute())

@@ -8,11 +8,12 @@ import typer
 
 from sever.cli.application import app
 from sever.cli.options import (
+    AsJson,
     CsvForm,
     Frequencies,
     Output,
 )
-from sever.cli.output import say
+from sever.cli.output import give
 
 
 @app.command()
@@ -29,6 +30,7 @@ def synth(
     form: Annotated[CsvForm, typer.Option(help="Form of train.csv.")] = CsvForm.combined,
     seed: Annotated[int, typer.Option(help="The same seed makes the same images.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes; 0 means one per core.", min=0)] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Make a synthetic data set of steel strip with exact masks, in the Severstal competition's layout.
 
@@ -47,4 +49,4 @@ def synth(
         csv_form=form.value,
         workers=workers,
     )
-    say(synthesize(output, settings).absolute())
+    give(synthesize(output, settings), as_json)

@@ -10,6 +10,7 @@ import typer
 from sever.cli.application import app
 from sever.cli.logs import logs
 from sever.cli.options import (
+    AsJson,
     DataRoot,
     Device,
     PrecisionOption,
@@ -44,6 +45,7 @@ def train(
             help="With -r: train to this many epochs in all; the learning rate's schedule is stretched.", min=1
         ),
     ] = None,
+    as_json: AsJson = False,
     device: Device = "auto",
 ) -> None:
     """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP, or that of -o.
@@ -63,7 +65,7 @@ def train(
         from sever.store import find_run
 
         logs.use_those_of(find_run(run)[0].folder)
-        give(resume(run, device, epochs).folder)
+        give(resume(run, device, epochs).folder, as_json)
         return
     if epochs is not None:
         raise InputError("--epochs goes on with a run (-r) beyond its end; for a new one say --set train.epochs=N")
@@ -75,6 +77,6 @@ def train(
     for experiment in experiments:
         logs.use(experiment.log)
         if output is not None:
-            give(train_into(experiment, output, device).folder)
+            give(train_into(experiment, output, device).folder, as_json)
         else:
-            give(train_experiment(experiment, saved, device).folder)
+            give(train_experiment(experiment, saved, device).folder, as_json)
