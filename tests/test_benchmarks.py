@@ -21,6 +21,7 @@ WITH_RATIO = [
     "blend",
     "choose_submissions",
     "damage",
+    "depthwise",
     "duplicates",
     "export",
     "familiarity",

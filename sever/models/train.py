@@ -27,6 +27,7 @@ from sever.models.across import summed
 from sever.models.batch_norm import synchronised
 from sever.models.blueprint import TRIAL_SIDE
 from sever.models.checkpoint import Snapshot, capture, restore
+from sever.models.depthwise import make_depthwise_faster
 from sever.models.device import from_main
 from sever.models.lean import make_lean, recomputed
 from sever.models.network import Outputs, PixelNetwork
@@ -62,6 +63,7 @@ class Trainer:
         if settings.memory == "lean":
             make_lean(network, torch.zeros(network.in_channels, TRIAL_SIDE, TRIAL_SIDE))
             loss = partial(recomputed, loss)
+        make_depthwise_faster(network)
         self.accelerator = accelerator
         self.settings, self.optim, self.loss, self.sampler = settings, optim, loss, sampler
         self.images_per_batch = (loader.batch_size or 1) * accelerator.num_processes
