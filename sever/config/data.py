@@ -22,6 +22,7 @@ LayoutName = Literal[
     "cvat",
     "label_studio",
     "label_studio_png",
+    "supervisely",
     "image_labels",
     "labelme",
 ]

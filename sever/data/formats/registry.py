@@ -16,6 +16,7 @@ from sever.data.formats.label_studio_png import looks_like_label_studio_png, rea
 from sever.data.formats.labelme import looks_like_labelme, read_labelme
 from sever.data.formats.mask_beside import looks_like_mask_beside, read_mask_beside
 from sever.data.formats.mvtec import looks_like_mvtec, read_mvtec
+from sever.data.formats.supervisely import looks_like_supervisely, read_supervisely
 from sever.data.formats.voc import looks_like_voc, read_voc
 from sever.data.formats.yolo import looks_like_yolo, read_yolo
 from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
@@ -71,6 +72,9 @@ FORMATS: dict[str, Format] = {
         read_label_studio_png,
         "task-*-annotation-*.png, tasks as *.json and images/",
         "Label Studio's brush labels as PNG",
+    ),
+    "supervisely": Format(
+        looks_like_supervisely, read_supervisely, "meta.json, DATASET/img and DATASET/ann", "Supervisely's projects"
     ),
     "image_labels": Format(
         looks_like_image_labels,
