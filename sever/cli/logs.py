@@ -50,6 +50,7 @@ class Logs:
             self._close_file()
             if wanted.file is not None:
                 self.file = _open(wanted)
+                self.file.addFilter(OnceACommand())
                 LOGGER.addHandler(self.file)
 
     def use_those_of(self, folder: Path) -> None:
@@ -64,6 +65,7 @@ class Logs:
         self.said = {}
         before = LOGGER.propagate, LOGGER.level, LOGGER.handlers
         LOGGER.handlers = [self.terminal]
+        self.terminal.filters = [OnceACommand()]
         variables = {name: os.environ.get(name) for name in VARIABLES.values()}
         LOGGER.propagate = False
         self.use(LogSettings())
@@ -82,6 +84,22 @@ class Logs:
             LOGGER.removeHandler(self.file)
             self.file.close()
             self.file = None
+
+
+class OnceACommand(logging.Filter):
+    """Lets through what is marked `once` the first time alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown = set[str]()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message, is_once = record.getMessage(), getattr(record, "once", False)
+        if is_once and message in self.shown:
+            return False
+        if is_once:
+            self.shown.add(message)
+        return True
 
 
 class TerminalHandler(logging.Handler):

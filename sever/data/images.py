@@ -86,8 +86,8 @@ def read_header(path: str | Path, max_pixels: int = MAX_PIXELS) -> Header:
     try:
         with Path(path).open("rb") as stream:
             return _examine(stream, f"image {path}", max_pixels)[1]
-    except OSError as error:
-        raise InputError(f"image {path} can't be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a path with a zero byte is no path
+        raise InputError(f"image {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def damage_of(path: str | Path) -> str | None:
@@ -176,8 +176,8 @@ def _is_loop(current: Path, top: Path) -> bool:
 def _read_bytes(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"image {path} can't be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a path with a zero byte is no path
+        raise InputError(f"image {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _examine(stream: BinaryIO, name: str, max_pixels: int) -> tuple[Codec, Header]:

@@ -17,6 +17,8 @@ from sever.data.passed_over import PassedOver, find_passed_over
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
+# Several stages of a command read the same data set; whoever shows the log says this once.
+ONCE = {"once": True}
 _log = logging.getLogger(__name__)
 
 __all__ = [
@@ -44,7 +46,7 @@ def read_table(settings: DataSettings, split: str = "train", thorough: bool = Tr
     layout = find_format(settings)
     if settings.test_labels is not None and layout != "severstal":
         raise InputError(f"data.test_labels is for the Severstal layout, but {settings.root} is a {layout}")
-    _log.info("%s is read as %s: %s", settings.root, layout, FORMATS[layout].description)
+    _log.info("%s is read as %s: %s", settings.root, layout, FORMATS[layout].description, extra=ONCE)
     table, skipped = FORMATS[layout].read(settings, split)
     if thorough:
         damaged = find_damaged(table)

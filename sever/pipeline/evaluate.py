@@ -31,6 +31,7 @@ from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.tables import as_text
 from sever.progress import meter
 from sever.store import Evidence, Run
+from sever.store.bundle.container import is_bundle
 
 SHEET_IMAGES = 3
 
@@ -106,6 +107,8 @@ def evaluate_run(
     """Predict and score; without `truth` the images that the run itself held out."""
     if truth is None and Evidence.is_at(run):
         raise InputError(f"{run} is several networks as one; give --data, or `sever report` for out-of-fold scores")
+    if truth is None and is_bundle(run):
+        raise InputError(f"{run} is a bundle, and holds no images; give labelled ones: --data ROOT")
     loaded = load_model(run, how)
     if truth is None:
         everything, _ = read_table(loaded.config.data)

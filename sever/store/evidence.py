@@ -26,6 +26,7 @@ import pandas as pd
 from sever.errors import InputError
 from sever.names import beside, inside
 from sever.output import OutputFolder
+from sever.store.bundle.container import is_bundle
 from sever.store.labels import Label, LabelStore
 from sever.store.maps import ProbabilityStore
 from sever.store.order import in_order
@@ -50,6 +51,11 @@ class Evidence:
             return Evidence(folder)
         newest = in_order(folder, "evidence.json") if path.exists() else []
         if not newest:
+            if is_bundle(path):
+                raise InputError(
+                    f"{path.absolute()} is a bundle, which holds no out-of-fold evidence; give the folder of the "
+                    "cross-validation or blend that it was made of"
+                )
             raise InputError(
                 f"{path.absolute()} holds no out-of-fold evidence (no evidence.json); give the folder that "
                 "`sever crossval` or `sever blend` wrote"

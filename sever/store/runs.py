@@ -21,6 +21,7 @@ import pandas as pd
 
 from sever.errors import InputError
 from sever.files import sha256_of
+from sever.store.bundle.container import is_bundle
 from sever.store.order import in_order, make_numbered
 from sever.store.records import CheckpointRecord, PositionRecord
 from sever.store.tables import RUN_FOLDS, read_table_file
@@ -141,6 +142,8 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     newest = in_order(folder, "config.yml")
     if newest:
         return Run(newest[-1]), None
+    if is_bundle(path):
+        raise InputError(f"{path.absolute()} is a bundle; what is wanted here is the run that it was made of")
     raise InputError(
         f"{path.absolute()} is neither a run (it has no config.yml) nor a checkpoint (it has no state.json)"
     )

@@ -161,3 +161,13 @@ def test_an_experiment_says_where_its_training_is_logged(tiny_experiment: Path, 
     before = len(text.splitlines())
     assert sever("train", "-r", tmp_path / "saved" / "tiny", "--device", "cpu") == 0
     assert "nothing is left to train" in "\n".join(log.read_text().splitlines()[before:])
+
+
+def test_what_a_command_says_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for _ in range(2):
+        with logs.running():
+            logs.say("info", tmp_path / "a.log")
+            for text in ("data is read as coco", "data is read as coco", "other", "other"):
+                LOGGER.info(text, extra={"once": text != "other"})
+        assert capsys.readouterr().err.splitlines() == ["data is read as coco", "other", "other"]
+    assert (tmp_path / "a.log").read_text().count("coco") == 2, "once in each command"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from model_maker import always, constant, make_model, make_network
+from run_maker import make_run
 
 from sever.data import rle
 from sever.data.formats.counts import counts_of_letters, mask_of_counts
@@ -19,6 +21,7 @@ from sever.data.formats.geometry import fill_polygon
 from sever.decide.ensemble import Blend
 from sever.decide.postprocess import quantise
 from sever.errors import InputError
+from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import Ensemble
 
@@ -234,3 +237,15 @@ def test_supervision_is_asked_for_in_one_sentence(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(InputError, match=r"pip install 'sever\[supervision\]'"):
         found_in(np.zeros((2, 2), np.uint8)).to_supervision()
+
+
+@pytest.mark.parametrize("wrong", [None, 3, np.uint8(3), [None], [[1, 2]], [[np.zeros((4, 4), np.uint8)]], b"abc"])
+def test_what_is_no_image_is_told_in_one_sentence(wrong: Any, strip_root: Path, tmp_path: Path) -> None:
+    model = load_model(make_run(tmp_path / "tiny" / "1", strip_root))
+    with pytest.raises(InputError, match="an image is a path or a numpy array"):
+        model.inspect(wrong)
+    with pytest.raises(InputError, match="null byte"):
+        model.inspect("a\0b.png")
+    big_endian = np.full((32, 32), 700, ">u2")
+    assert np.array_equal(model.inspect(big_endian).image, model.inspect(big_endian.astype(np.uint16)).image)
+    assert [len(found.areas) for found in model.inspect(array for array in (big_endian,))] == [4]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias, overload
@@ -106,7 +106,7 @@ class Model:
         >>> [each.masks.shape for each in model.inspect([np.zeros((32, 64), np.uint8), "strip.png"])]
         [(4, 32, 64), (4, 64, 96)]
         """
-        if isinstance(images, str | Path | np.ndarray):
+        if isinstance(images, str | Path | np.ndarray | bytes) or not isinstance(images, Iterable):
             return self.inspect([images], members)[0]
         read, batch, found = self.reader(), self.config.predict.batch_size, Inspections()
         for part in chunks(images, batch):
