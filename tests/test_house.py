@@ -6,7 +6,11 @@ import ast
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import typer
+from typer.core import TyperGroup
+
 import sever
+from sever.cli import app
 
 PACKAGE = Path(sever.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -55,3 +59,13 @@ def test_no_test_file_shares_its_name_with_another() -> None:
     """pytest takes a test file for a module of its bare name, and refuses two of one name."""
     names = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
     assert [name for name, times in names.items() if times > 1] == []
+
+
+def test_a_command_has_a_file_of_its_own() -> None:
+    """Of its name, in which a group of commands has a file, or a folder with one for each."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, TyperGroup)
+    names = {name.replace("-", "_") for name in command.commands}
+    there = {path.stem for path in (PACKAGE / "cli").iterdir() if not path.name.startswith("_")}
+    assert names <= there
+    assert there - names == {"application", "kaggle_options", "logs", "options", "output", "paths"}

@@ -1,21 +1,22 @@
 """The words a user types; each command calls one pipeline function. Heavy imports happen inside the commands.
 
-One file a group of commands; importing it here puts its commands into the application.
+One file a command; importing it here puts its commands into the application.
 """
 
 from sever.cli import (
     average,
     blend,
-    competition,
     config,
     crossval,
     data,
-    data_trust,
     demo,
+    download,
     evaluate,
     export,
     gate,
     import_2019,
+    inspect,
+    kernel,
     leaderboard,
     plan,
     predict,
@@ -24,9 +25,12 @@ from sever.cli import (
     run,
     select,
     serve,
+    submit,
     synth,
     train,
     tune,
+    upload,
+    verify,
 )
 from sever.cli.application import app, main
 
@@ -34,16 +38,17 @@ __all__ = [
     "app",
     "average",
     "blend",
-    "competition",
     "config",
     "crossval",
     "data",
-    "data_trust",
     "demo",
+    "download",
     "evaluate",
     "export",
     "gate",
     "import_2019",
+    "inspect",
+    "kernel",
     "leaderboard",
     "main",
     "plan",
@@ -53,7 +58,10 @@ __all__ = [
     "run",
     "select",
     "serve",
+    "submit",
     "synth",
     "train",
     "tune",
+    "upload",
+    "verify",
 ]

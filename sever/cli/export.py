@@ -1,4 +1,4 @@
-"""`sever export`, `inspect` and `verify`: a trained model as one file, what it holds, and the proof on this machine."""
+"""`sever export`: a trained model as one file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import typer
 from sever.cli.application import app
 from sever.cli.options import AsJson, SameModel, the_model
 from sever.cli.output import say
-
-BundlePath = Annotated[Path | None, typer.Argument(help="The file, or the folder that it was unpacked to.")]
 
 
 @app.command()
@@ -58,46 +56,3 @@ def export(
         say(json.dumps(manifest.certificate.model_dump(mode="json"), indent=2))
     else:
         say("\n".join([*certificate_lines(manifest.certificate), str(output.absolute())]))
-
-
-@app.command()
-def inspect(
-    bundle: BundlePath = None,
-    run: SameModel = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what a bundle holds, after checking every part of it.
-
-    Example: `sever inspect model.sever`
-    """
-    from sever.pipeline.export.show import as_text, read_whole
-
-    whole = read_whole(the_model(bundle, run, "a bundle"))
-    say(json.dumps(whole.manifest.as_json(), indent=2) if as_json else as_text(whole))
-
-
-@app.command()
-def verify(
-    bundle: BundlePath = None,
-    run: SameModel = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, searched recursively, or one image.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Labelled images instead: scores are compared, too.")] = None,
-    count: Annotated[int, typer.Option(help="At most this many images.", min=1)] = 100,
-    as_json: AsJson = False,
-) -> None:
-    """Repeat a bundle's certificate on this machine and these images, in all backends that it offers.
-
-    The reference is torch in full precision where it is installed, else the first backend of full precision. The exit
-    code is 2 if a backend is beyond its limit.
-
-    Example: `sever verify model.sever --images data/new`
-    """
-    from sever.pipeline.export.card import certificate_lines
-    from sever.pipeline.export.verify import raise_if_beyond, verify_bundle
-
-    certificate = verify_bundle(the_model(bundle, run, "a bundle"), images, data, count)
-    if as_json:
-        say(json.dumps(certificate.model_dump(mode="json"), indent=2))
-    else:
-        say("\n".join(certificate_lines(certificate)))
-    raise_if_beyond(certificate)

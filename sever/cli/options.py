@@ -88,6 +88,7 @@ ModelPath = Annotated[
 SameModel = Annotated[
     Path | None, typer.Option("--run", "--model", "-r", help="The same as the first word, as other commands have it.")
 ]
+BundleArgument = Annotated[Path | None, typer.Argument(help="The file, or the folder that it was unpacked to.")]
 BackendOption = Annotated[
     str | None,
     typer.Option(
