@@ -34,6 +34,14 @@ def _no_network(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     assert not report.exists(), f"reached for the network: {report.read_text()}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a machine remembers for its user is not touched, nor relied on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEVER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _told() -> Iterator[None]:
     """What functions tell is on standard error, as if a command had called them; a command has handlers of its own."""

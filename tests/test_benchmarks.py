@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ WITH_RATIO = [
     "duplicates",
     "export",
     "familiarity",
+    "inference",
     "label_doubts",
     "loader",
     "memory",
@@ -45,7 +47,7 @@ WITH_RATIO = [
     "tune",
 ]
 # Helpers, and a picture to look at, which is no measurement.
-OTHERS = {"common", "planted_faults", "training", "real_vs_synthetic"}
+OTHERS = {"common", "growth", "roofline", "planted_faults", "training", "real_vs_synthetic"}
 
 
 def run(name: str, *arguments: str) -> str:
@@ -67,6 +69,31 @@ def test_it_runs_and_tells_one_ratio(name: str) -> None:
     (ratio,) = re.findall(r"^ratio (\d+\.\d\d)  \(", printed, re.MULTILINE)
     assert float(ratio) > 0
     assert "cores" in printed
+
+
+@pytest.mark.parametrize("of", [("--growth", "6"), ("--latency", "20")])
+def test_inference_tells_whether_it_grows_and_how_long_a_frame_takes(of: tuple[str, str]) -> None:
+    assert "memory" in run("inference", "--quick", *of)
+
+
+def test_operations_are_those_one_reckons_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    roofline, torch = importlib.import_module("roofline"), importlib.import_module("torch")
+
+    class Net(torch.nn.Module):  # type: ignore[misc,name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.full = torch.nn.Conv2d(1, 6, 3, stride=2, padding=1)
+            self.depth = torch.nn.Conv2d(6, 6, 5, padding=2, groups=6)
+
+        def forward(self, pixels_nhwc: object) -> object:
+            return self.depth(self.full(pixels_nhwc.permute(0, 3, 1, 2)))  # type: ignore[attr-defined]
+
+    buffer = io.BytesIO()
+    options = {"dynamo": False, "input_names": ["x"], "dynamic_axes": {"x": {1: "height", 2: "width"}}}
+    torch.onnx.export(Net().eval(), (torch.zeros(1, 16, 16, 1),), buffer, **options)
+    # 8x10 places: 3x3 of 1 to 6 channels, then 5x5 of each channel by itself; two operations each.
+    assert roofline.operations(buffer.getvalue(), (16, 20, 1)) == 2 * 80 * (9 * 6 + 25 * 6)
 
 
 def test_the_picture_of_real_beside_synthetic_is_drawn(tmp_path: Path) -> None:

@@ -55,7 +55,15 @@ def training(command: str) -> Callable[[Inputs, Path], list[object]]:
 FOLDERS: dict[str, tuple[Callable[[Inputs, Path], list[object]], tuple[str, ...]]] = {
     "predict": (
         predicting("predict"),
-        ("submission.csv", "skipped.csv", "sheet.png", "predict.json", "labels.csv", "probs/{image}.png"),
+        (
+            "submission.csv",
+            "skipped.csv",
+            "sheet.png",
+            "predict.json",
+            "labels.csv",
+            "found.jsonl",
+            "probs/{image}.png",
+        ),
     ),
     "predict --overwrite": (
         lambda given, out: [*predicting("predict")(given, out), "--overwrite"],

@@ -16,6 +16,7 @@ from sever.store import findings
 from sever.store import records as kinds
 from sever.store.bundle import manifest
 from sever.store.order import CreatedRecord
+from sever.store.user_cache import SpeedsRecord
 
 SHA = "0" * 64
 POSITION = kinds.PositionRecord(
@@ -108,6 +109,7 @@ EXAMPLES: list[Record] = [
         statistics=(findings.StatisticRecord(name="mean", area=0.9, median_a=0.25, median_b=-0.5),),
         effective_images=2.5,
     ),
+    SpeedsRecord(bundle_sha256=SHA, machine="a computer", images_per_second={"onnx": 1.5}),
     manifest.BundleRecord(
         format="sever-bundle",
         name="n",

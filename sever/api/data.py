@@ -55,6 +55,7 @@ def predict(
     skip_bad: bool = False,
     overwrite: bool = False,
     minutes: float | None = None,
+    keep_maps: bool | None = None,
     device: str = "auto",
     precision: str | None = None,
     flips: Sequence[str] | None = None,
@@ -69,6 +70,7 @@ def predict(
     `split` (train, test). `include`: only images that match one of these globs. `form`: of submission.csv, combined or
     separate. `sheet`: images drawn into sheet.png. `skip_bad`: leave bad images out, and list them. `overwrite`:
     replace the maps of another model. `minutes`: end within so many, without flips and then members if need be.
+    `keep_maps`: store probability maps; None: those of a trained run are stored, those of a bundle are not.
     Returns what was found: `folder`, `images`, `found_per_class`, `result` (the CSV), `left_out`.
 
     Raises InputError for images that can't be read, and for a folder that holds another prediction.
@@ -80,7 +82,7 @@ def predict(
     source = ImageSource(_path(images), _path(data), split, tuple(include), skip_bad)
     chosen = None if flips is None else tuple(flips)
     options = InferenceOptions(device, precision, chosen, batch_size, max_pixels, backend)
-    return predict_images(Path(model), source, Path(output), form, options, sheet, overwrite, minutes)
+    return predict_images(Path(model), source, Path(output), form, options, sheet, overwrite, minutes, keep_maps)
 
 
 def evaluate(

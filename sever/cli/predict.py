@@ -48,11 +48,18 @@ def predict(
         typer.Option(help="Finish within this many minutes: drops flips, then models, if necessary.", min=0.001),
     ] = None,
     as_json: AsJson = False,
+    keep_maps: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-maps/--no-keep-maps",
+            help="Store every image's probability maps. By default those of a trained run are, those of a bundle not.",
+        ),
+    ] = None,
     precision: PrecisionOption = None,
     device: Device = "auto",
     backend: BackendOption = None,
 ) -> None:
-    """Predict probability maps (probs/ID.png) and submission.csv. An interrupted prediction resumes where it stopped.
+    """Predict submission.csv, and probability maps (probs/ID.png). An interrupted prediction resumes where it stopped.
 
     Example: `sever predict -r saved/lite0-unet --images my/images -o out`
     """
@@ -70,6 +77,7 @@ def predict(
         skip_bad=skip_bad,
         overwrite=overwrite,
         minutes=minutes,
+        keep_maps=keep_maps,
         device=device,
         precision=precision,
         flips=None if flip is None else [name.value for name in flip if name is not Flip.none],

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sever.config import MAX_PIXELS, DataSettings
-from sever.data.images import read_pixels
+from sever.data.images import decode_stored, read_pixels, to_model_pixels
 
 # An image with a larger share of its values clipped is likely not what the settings were made for.
 CLIPPED_SHARE = 0.01
@@ -27,7 +27,14 @@ class ImageReader:
         return ImageReader(channels, data.significant_bits, data.max_pixels)
 
     def __call__(self, path: Path) -> np.ndarray:
-        image_hwc, clipped_share = read_pixels(path, self.channels, self.significant_bits, self.max_pixels)
+        return self._counted(*read_pixels(path, self.channels, self.significant_bits, self.max_pixels))
+
+    def decode(self, content: bytes, path: Path) -> np.ndarray:
+        """As of the path, of a file's content that was read before."""
+        stored = decode_stored(content, f"image {path}", self.max_pixels)
+        return self._counted(*to_model_pixels(stored, self.channels, self.significant_bits))
+
+    def _counted(self, image_hwc: np.ndarray, clipped_share: float) -> np.ndarray:
         with self._lock:
             self.images += 1
             self.clipped_images += clipped_share > CLIPPED_SHARE

@@ -24,6 +24,8 @@ MOST_DIGITS = 40
 def encode(mask_hw: np.ndarray) -> str:
     """The run lengths of a mask (H, W); every value but 0 counts as defect."""
     assert mask_hw.ndim == 2, f"a mask is (height, width), not {mask_hw.shape}"
+    if not mask_hw.any():
+        return ""  # most masks are empty
     return _encode_flat(_column_major(mask_hw))
 
 

@@ -47,4 +47,6 @@ def _mirror(array: np.ndarray, flip: str, first_side: int) -> np.ndarray:
 
 def _mean(answers: Sequence[np.ndarray | None]) -> np.ndarray | None:
     there = [answer for answer in answers if answer is not None]
+    if len(there) == 1:
+        return there[0]  # as it is, not copied
     return sum(there[1:], start=there[0]) / np.float32(len(there)) if there else None

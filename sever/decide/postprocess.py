@@ -13,7 +13,7 @@ from sever.decide.levels import above, dequantise, quantise, scaled
 from sever.decide.overlaps import OVERLAPS
 from sever.decide.rules import ClassRules, Rules
 
-__all__ = ["dequantise", "draw_masks", "quantise"]
+__all__ = ["claimed_levels", "dequantise", "draw_masks", "quantise"]
 
 
 def draw_masks(probs_chw: np.ndarray, rules: Rules, gate_probs_c: np.ndarray | None = None) -> np.ndarray:
@@ -47,6 +47,29 @@ def draw_masks(probs_chw: np.ndarray, rules: Rules, gate_probs_c: np.ndarray | N
         _drop_small(layer, rules.classes[index].min_component_pixels, effects[index].min_pixels)
         masks_chw[index, rows, columns] = layer.mask_hw
     return masks_chw
+
+
+def claimed_levels(probs_chw: np.ndarray, rules: Rules, gate_probs_c: np.ndarray | None = None) -> np.ndarray | None:
+    """The 8-bit levels (C, H, W) of the classes that claim a pixel, and 0 of all others; None where none does.
+
+    `draw_masks` draws the same masks from them as from all levels, since a class takes part by its claims alone. Most
+    maps of clean strip are done with by their highest probability: rounding never changes which one that is.
+    Raises InputError for what is no probability, as `quantise` does.
+    """
+    highest = [probs_hw.max() for probs_hw in probs_chw]
+    peaks = quantise(np.array([probs_chw.min(), *highest], np.float32))[1:]
+    effects = gate_effects(rules, gate_probs_c)
+    claimed = [
+        index
+        for index, (each, effect) in enumerate(zip(rules.classes, effects, strict=True))
+        if _is_there(peaks[index : index + 1], each, effect)
+    ]
+    if not claimed:
+        return None
+    levels_chw = np.zeros(probs_chw.shape, np.uint8)
+    for index in claimed:
+        levels_chw[index] = quantise(probs_chw[index])
+    return levels_chw
 
 
 def _is_there(probs_hw: np.ndarray, rules: ClassRules, effect: GateEffect) -> bool:

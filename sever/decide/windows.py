@@ -32,6 +32,10 @@ class Window:
         bottom, right = self.top + len(self.row_weights), self.left + len(self.column_weights)
         return slice(self.top, bottom), slice(self.left, right)
 
+    def is_whole(self, image_hwc: np.ndarray) -> bool:
+        """Whether it is the only window of its image; its weights then are 1."""
+        return image_hwc.shape[:2] == (len(self.row_weights), len(self.column_weights))
+
     def padded_size(self, multiple: int) -> tuple[int, int]:
         return _round_up(len(self.row_weights), multiple), _round_up(len(self.column_weights), multiple)
 
@@ -73,7 +77,11 @@ class Windows:
             maps_nchw, labels_nc = flip_average(forward, self._pixels(images, batch), self.flips)
             if maps_nchw is not None:
                 for window, probs_chw in zip(batch, maps_nchw, strict=True):
-                    _place(maps, images[window.image], window, probs_chw)
+                    if window.is_whole(images[window.image]):
+                        rows, columns = window.place
+                        maps[window.image] = probs_chw[:, rows, columns]  # cropped, not copied
+                    else:
+                        _place(maps, images[window.image], window, probs_chw)
             if labels_nc is not None:
                 for window, probs_c in zip(batch, labels_nc, strict=True):
                     labels[window.image] = np.maximum(labels.get(window.image, 0), probs_c)
@@ -96,7 +104,8 @@ class Windows:
                 yield Window(image, top, left, row_weights, column_weights)
 
     def _pixels(self, images: Sequence[np.ndarray], batch: list[Window]) -> np.ndarray:
-        return np.stack([padded(images[window.image][window.place], self.size_multiple) for window in batch])
+        pixels = [padded(images[window.image][window.place], self.size_multiple) for window in batch]
+        return pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
 
 
 def _place(maps: dict[int, np.ndarray], image_hwc: np.ndarray, window: Window, probs_chw: np.ndarray) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from sever.config import DataSettings
 from sever.data import rle
-from sever.data.layouts import Skipped, passed_over, read_images, read_table
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LABEL_THRESHOLD
 from sever.decide.time_budget import Budget
@@ -22,78 +20,33 @@ from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
+from sever.pipeline.image_source import ImageSource, PredictedImages
 from sever.pipeline.inference.inspection import Inspection
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inference.time_limit import inspect_within, members_of
+from sever.pipeline.one_pass_files import predict_in_one_pass
 from sever.pipeline.pixel_warnings import warn_of_headers
-from sever.pipeline.skipped import report_skipped, warn_of
+from sever.pipeline.skipped import report_skipped
 from sever.prefetch import read_ahead
 from sever.progress import meter
 from sever.reading import read_json
 from sever.store import LabelStore, ProbabilityStore, fingerprint
+from sever.store.found import FOUND, FoundStore
 from sever.store.labels import LABELS
 from sever.store.origin import Origin, digest_of, image_digests
 
 MANIFEST = "predict.json"  # what the maps in a folder depend on
 RESULTS = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
+NEEDS_MAPS = (
+    "without maps only a bundle's runtimes predict masks, and not with --minutes; leave --no-keep-maps out, or `sever "
+    "export` the model"
+)
 # Label probabilities (C,) float32 by image id; empty where no network labels images.
 Gate: TypeAlias = dict[str, np.ndarray]
 # A way through the images of a table.
 Inspect: TypeAlias = Callable[[ImageTable], Iterator[tuple[int, Inspection]]]
-
-
-@dataclass(frozen=True)
-class ImageSource:
-    """Which images: a plain folder, or a part of a data set in a known layout."""
-
-    images: Path | None
-    data: Path | None
-    split: str = "test"
-    include: tuple[str, ...] = ()
-    skip_bad: bool = False
-
-    def __post_init__(self) -> None:
-        if (self.images is None) == (self.data is None):
-            raise InputError("give either --images FOLDER (or one image) or --data ROOT")
-
-    def describe(self) -> str:
-        """The place of the images, whatever folder the command is typed in."""
-        return str(self.images.resolve()) if self.images else f"{self.split} of {self.data and self.data.resolve()}"
-
-    def read(self, model: Model) -> tuple[ImageTable, list[Skipped]]:
-        max_pixels = model.config.data.max_pixels
-        if self.images is not None:
-            if self.images.is_dir():
-                warn_of(passed_over(self.images))
-            return read_images(self.images, model.classes, self.skip_bad, self.include, max_pixels)
-        assert self.data is not None
-        settings = DataSettings(
-            root=self.data,
-            include=self.include,
-            skip_bad=self.skip_bad,
-            num_classes=model.facts.num_classes,
-            significant_bits=model.config.data.significant_bits,
-            max_pixels=max_pixels,
-        )
-        return read_table(settings.meant_as(model.config.data), self.split)
-
-
-@dataclass(frozen=True)
-class PredictedImages:
-    """What `predict` left on disk, and how often it found each class (images)."""
-
-    folder: Path
-    images: int
-    found_per_class: dict[str, int]
-    result: Path
-    left_out: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        found = ", ".join(f"{name}: {count}" for name, count in self.found_per_class.items())
-        left_out = f"left out to end in time: {', '.join(self.left_out)}\n" if self.left_out else ""
-        return f"{self.images} images; images with class {found}\n{left_out}{self.result.absolute()}"
 
 
 @writes_to("output")
@@ -106,15 +59,20 @@ def predict_images(
     sheet_images: int = 0,
     overwrite: bool = False,
     minutes: float | None = None,
+    keep_maps: bool | None = None,
 ) -> PredictedImages:
     """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again.
 
+    `keep_maps`: whether probability maps are stored; None: those of a trained run are, those of a bundle are not.
     Segmenters leave probs/ and submission.csv, and what labels images labels.csv: a classifier alone, or the gate with
     which the masks are drawn. `minutes` is how long all of it may take: see `sever.decide.time_budget` for what is left
     out then.
     """
     began = time.monotonic()
-    model = load_model(run, how)
+    model = load_model(run, replace(how, throughput=minutes is None))
+    in_one_pass = model.network.streams is not None and model.draws_masks
+    if keep_maps is False and not in_one_pass:
+        raise InputError(NEEDS_MAPS)
     budget = Budget(60 * minutes, members_of(model.network), start=began) if minutes is not None else None
     table, skipped = source.read(model)
     warn_of_headers(table)
@@ -124,6 +82,8 @@ def predict_images(
     in_time = {"within_minutes": True} if budget else {}
     claim(home, manifest_of(model, source) | in_time, overwrite, RESULTS, [maps.name(name) for name in table.image_ids])
     report_skipped(skipped, home)
+    if in_one_pass:
+        return predict_in_one_pass(home, model, table, form, bool(keep_maps), sheet_images)
     if budget and not model.draws_masks:
         raise InputError("--minutes is for what draws masks; networks that only label images are predicted whole")
     if not model.draws_masks:
@@ -177,11 +137,12 @@ def claim(
     The files `results` are an earlier prediction's, maybe of other images: they go. Raises InputError, and deletes
     nothing, where a file that would be written, or deleted, is not ours.
     """
-    home.claim([MANIFEST, LABELS, *results, *maps])
+    home.claim([MANIFEST, LABELS, FOUND, *results, *maps])
     file = home.path(MANIFEST)
     if overwrite:
         home.remove([*home.below("probs"), *home.below("members")])
         LabelStore(home.folder).clear()
+        FoundStore(home).clear()
     elif file.exists() and read_json(file) != manifest:
         raise InputError(
             f"{home.folder} holds the maps of another checkpoint or other settings, or of other images ({file}); "

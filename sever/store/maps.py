@@ -61,13 +61,13 @@ class ProbabilityStore:
 
     def write(self, image_id: str, levels_chw: np.ndarray, origin: str = UNKNOWN) -> None:
         """`levels_chw`: (C, H, W) uint8. Raises InputError where a file of that name is there that is not ours."""
-        classes, height, width = levels_chw.shape
-        stacked = levels_chw.reshape(classes * height, width)
-        encoded, buffer = cv2.imencode(".png", stacked, _SMALL_AND_FAST)
-        assert encoded
+        self.write_encoded(image_id, encode_map(levels_chw, origin))
+
+    def write_encoded(self, image_id: str, content: bytes) -> None:
+        """What `encode_map` gave, on whatever thread."""
         # Thousands of them, each made again where it is lost: not brought to the disk one by one.
         with self.home.new(self.name(image_id), durable=False) as temporary:
-            temporary.write_bytes(_with_origin(buffer.tobytes(), origin))
+            temporary.write_bytes(content)
 
     def read(self, image_id: str, num_classes: int) -> np.ndarray:
         """(C, H, W) uint8. Raises InputError for a missing or damaged map."""
@@ -93,6 +93,15 @@ class ProbabilityStore:
         for path in sorted(self.folder.rglob("*.png")):
             if not path.name.startswith("."):
                 yield path.relative_to(self.folder).as_posix().removesuffix(".png")
+
+
+def encode_map(levels_chw: np.ndarray, origin: str = UNKNOWN) -> bytes:
+    """The file of a map (C, H, W) uint8."""
+    classes, height, width = levels_chw.shape
+    stacked = levels_chw.reshape(classes * height, width)
+    encoded, buffer = cv2.imencode(".png", stacked, _SMALL_AND_FAST)
+    assert encoded
+    return _with_origin(buffer.tobytes(), origin)
 
 
 def _with_origin(png: bytes, origin: str) -> bytes:

@@ -26,11 +26,21 @@ class Backend:
     def is_full(self) -> bool:
         return self.precision == "f32"
 
-    def forward(self, graph: bytes, weights: bytes | None, num_classes: int, threads: int | None = None) -> Forward:
-        """Raises InputError for a graph that can't be read, and where the library is not installed."""
+    def forward(
+        self,
+        graph: bytes,
+        weights: bytes | None,
+        num_classes: int,
+        threads: int | None = None,
+        streams: int | None = None,
+    ) -> Forward:
+        """One image at a time on all cores, or with `streams` so many at once, for calls from as many threads.
+
+        Raises InputError for a graph that can't be read, and where the library is not installed.
+        """
         if self.library == "onnx":
-            return onnx.onnx_forward(graph, num_classes, threads)
-        return openvino.openvino_forward(graph, num_classes, self.precision, weights, threads)
+            return onnx.onnx_forward(graph, num_classes, threads, streams)
+        return openvino.openvino_forward(graph, num_classes, self.precision, weights, threads, streams)
 
     def features(self, graph: bytes, count: int) -> Callable[[np.ndarray], np.ndarray]:
         """What an encoder sees, always in full precision: what is normal was learnt in it. Raises InputError."""

@@ -11,12 +11,18 @@ from sever.errors import InputError
 MAPS, LABELS = "maps", "labels"
 
 
+def expected_shapes(pixels_nhwc: np.ndarray, num_classes: int) -> dict[str, tuple[int, ...]]:
+    """Of each answer by name."""
+    images, height, width, _ = pixels_nhwc.shape
+    return {MAPS: (images, num_classes, height, width), LABELS: (images, num_classes)}
+
+
 def checked(
     answers: Mapping[str, np.ndarray], pixels_nhwc: np.ndarray, num_classes: int
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The graph's answers by name. Raises InputError where they are not of so many classes, or not of the images."""
     images, height, width, _ = pixels_nhwc.shape
-    expected = {MAPS: (images, num_classes, height, width), LABELS: (images, num_classes)}
+    expected = expected_shapes(pixels_nhwc, num_classes)
     for name, answer in answers.items():
         if name not in expected or answer.shape != expected[name]:
             raise InputError(

@@ -17,9 +17,12 @@ def version() -> str:
     return f"onnxruntime {_library().__version__}"
 
 
-def onnx_forward(graph: bytes, num_classes: int, threads: int | None = None) -> Forward:
-    """The forward of an ONNX model. `threads`: None for one a core. Raises InputError for what is no such model."""
-    session = _session(graph, threads)
+def onnx_forward(graph: bytes, num_classes: int, threads: int | None = None, streams: int | None = None) -> Forward:
+    """The forward of an ONNX model. `threads`: None for one a core. Raises InputError for what is no such model.
+
+    `streams`: None for one image at a time on all threads; else each of so many calls at once has its share of them.
+    """
+    session = _session(graph, threads if streams is None else max(1, (threads or 1) // streams))
     (pixels,), names = session.get_inputs(), [output.name for output in session.get_outputs()]
 
     def forward(pixels_nhwc: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:

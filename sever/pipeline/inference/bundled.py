@@ -16,9 +16,11 @@ from sever.deliver.runtime.backends import BACKENDS, Backend
 from sever.errors import InputError
 from sever.pipeline.inference.bundled_familiar import familiarity_of
 from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.fastest import fastest
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, Network
 from sever.pipeline.inference.options import InferenceOptions
+from sever.prefetch import cores
 from sever.progress import detail
 from sever.reading import parse_yaml
 from sever.store.bundle.bundle import SETTINGS, Bundle
@@ -27,6 +29,8 @@ from sever.store.bundle.unpacked import torch_path
 from sever.store.origin import digest_of
 
 TORCH = "torch"
+# Each takes the memory of one image in the network; beyond that several cores share an image.
+MOST_STREAMS = 16
 # Where Linux shows the GPUs that torch would use.
 _GPU = Path("/proc/driver/nvidia/gpus")
 
@@ -34,13 +38,29 @@ _GPU = Path("/proc/driver/nvidia/gpus")
 def load_bundle(path: Path, options: InferenceOptions) -> Model:
     """The model of a bundle, in the backend that the options name or that suits best. Raises InputError."""
     bundle = Bundle.open(path)
-    backend = choose_backend(bundle, options)
+    measured = options.throughput and may_measure(bundle, options)
+    backend = fastest_here(bundle, options) if measured else choose_backend(bundle, options)
     detail(f"{path}: in {backend}")
     if backend != TORCH:
         return bundle_model(bundle, backend, options)
     from sever.pipeline.inference.load import load_model
 
     return load_model(torch_path(path), replace(options, backend=None))
+
+
+def may_measure(bundle: Bundle, options: InferenceOptions) -> bool:
+    """Whether nothing but speed is left to choose a backend by: none was named, and torch has no GPU."""
+    is_for_gpu = find_spec("torch") is not None and _GPU.is_dir() and bundle.manifest.torch is not None
+    return options.backend is None and not _is_for_torch(options) and not (is_for_gpu and options.device == "auto")
+
+
+def fastest_here(bundle: Bundle, options: InferenceOptions) -> str:
+    """The runtime in which the bundle is fastest on this machine, by a measurement that is made once."""
+    able = [name for name in BACKENDS if fault_of(bundle, name) is None]
+    if len(able) < 2:
+        return choose_backend(bundle, options)
+    versions = [BACKENDS[name].version() for name in able]
+    return fastest(bundle, able, versions, lambda name: bundle_model(bundle, name, options).network)
 
 
 def bundle_draws_masks(path: Path) -> bool:
@@ -113,7 +133,9 @@ def _network(bundle: Bundle, at: int, network: NetworkRecord, backend: str, opti
     said = record.model_dump(mode="json", exclude={"graphs", "batch_size", "name"})
     name = _graph(network, BACKENDS[backend])
     weights = bundle.read(f"{name.removesuffix('.xml')}.bin") if name.endswith(".xml") else None
-    forward = BACKENDS[backend].forward(bundle.read(name), weights, len(bundle.manifest.class_names))
+    classes, streams = len(bundle.manifest.class_names), min(cores(), MOST_STREAMS) if options.throughput else None
+    limits = () if streams is None else (cores(), streams)
+    forward = BACKENDS[backend].forward(bundle.read(name), weights, classes, *limits)
     return Network(
         forward,
         windows_of(record),
@@ -122,6 +144,7 @@ def _network(bundle: Bundle, at: int, network: NetworkRecord, backend: str, opti
         record.labels_images,
         Path("networks") / str(at),
         digest_of({"backend": backend, "network": said, "significant_bits": bundle.manifest.significant_bits}),
+        streams,
     )
 
 

@@ -21,7 +21,8 @@ from sever.store.origin import digest_of
 class Network:
     """One network. `path` is where its weights lie, in the words of whoever named it.
 
-    `identity`: digest of the weights and of all settings that its answers depend on.
+    `identity`: digest of the weights and of all settings that its answers depend on. `streams`: from so many threads at
+    once it uses the machine best, an image each; None where it takes one call at a time.
     """
 
     forward: Forward
@@ -31,6 +32,7 @@ class Network:
     labels_images: bool
     path: Path = Path()
     identity: str = ""
+    streams: int | None = None
 
     def predict(self, images: Sequence[np.ndarray]) -> list[Prediction]:
         """What it says of images (H, W, channels) uint8, in their order; sizes may differ."""
@@ -77,6 +79,11 @@ class Ensemble:
     @property
     def labels_images(self) -> bool:
         return any(member.labels_images for member in self.members)
+
+    @property
+    def streams(self) -> int | None:
+        of_all = [member.streams for member in self.members]
+        return None if None in of_all else min(each for each in of_all if each is not None)
 
     @property
     def identity(self) -> str:

@@ -17,6 +17,8 @@ class InferenceOptions:
     max_pixels: int | None = None
     # Of a bundle alone: what it is to run in.
     backend: str | None = None
+    # Of a bundle alone: many images one after another matter, and not how soon one is done.
+    throughput: bool = False
 
     def overrides(self) -> dict[str, Any]:
         precision = str(self.precision) if self.precision is not None else None

@@ -50,6 +50,10 @@ class Bundle:
     def place(self) -> Path:
         return self.parts.place
 
+    def manifest_bytes(self) -> bytes:
+        """As it lies in the file; with the digests in it, it tells this bundle from any other."""
+        return self.parts.read(MANIFEST)
+
     def read(self, name: str) -> bytes:
         """The content of a part. Raises InputError where it is not there, or not what the manifest says."""
         expected = self.manifest.parts.get(name)
