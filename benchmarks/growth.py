@@ -23,7 +23,11 @@ _CHILD = """
 import resource, sys, time
 from sever.cli import main
 start = time.perf_counter()
-code = main(sys.argv[1:])
+try:
+    main()
+except SystemExit as end:
+    if end.code:
+        raise
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(f"GROWTH {time.perf_counter() - start:.3f} {peak}")
 """

@@ -142,7 +142,7 @@ def plain_rows(model: Model, table: ImageTable, predict: Callable[[np.ndarray], 
 
 
 def ours(path: Path, backend: str) -> tuple[Model, Callable[[ImageTable], list[list[str]]]]:
-    model = bundle_model(Bundle.open(path), backend, InferenceOptions(throughput=True))
+    model = bundle_model(Bundle.open(path), backend, InferenceOptions(streams=cores()))
     return model, lambda table: [list(row.runs) for row in OnePass(model, model.reader()).rows(table)]
 
 

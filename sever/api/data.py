@@ -12,6 +12,7 @@ from sever.errors import InputError
 from sever.pipeline.evaluate import Truth, evaluate_run, evaluate_submission
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.predict import ImageSource, PredictedImages, predict_images
+from sever.pipeline.shards.ray_engine import Job, predict_on_ray, raise_if_not_for_ray
 from sever.pipeline.synth import synthesize
 
 
@@ -62,6 +63,10 @@ def predict(
     batch_size: int | None = None,
     max_pixels: int | None = None,
     backend: str | None = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
+    worker_cores: int = 1,
+    shard_images: int = 256,
 ) -> PredictedImages:
     """Predict a folder of images into files: probs/ID.png, submission.csv and sheet.png; for results in memory take
     `sever.load` and `Model.inspect_folder`. What an interrupted prediction left is not predicted again.
@@ -71,6 +76,9 @@ def predict(
     separate. `sheet`: images drawn into sheet.png. `skip_bad`: leave bad images out, and list them. `overwrite`:
     replace the maps of another model. `minutes`: end within so many, without flips and then members if need be.
     `keep_maps`: store probability maps; None: those of a trained run are stored, those of a bundle are not.
+    `engine`: local, or ray: the workers of a Ray cluster (RAY_ADDRESS, else this machine), for a bundle. Then `images`
+    may also be a list (.csv, .parquet) or a URL; `workers`: how many, each of `worker_cores` cores; `shard_images`:
+    handed out, and committed, together.
     Returns what was found: `folder`, `images`, `found_per_class`, `result` (the CSV), `left_out`.
 
     Raises InputError for images that can't be read, and for a folder that holds another prediction.
@@ -79,9 +87,18 @@ def predict(
     >>> done.images, done.result.as_posix()
     (1, 'out/submission.csv')
     """
-    source = ImageSource(_path(images), _path(data), split, tuple(include), skip_bad)
     chosen = None if flips is None else tuple(flips)
     options = InferenceOptions(device, precision, chosen, batch_size, max_pixels, backend)
+    if engine == "ray":
+        refused = {"data": data, "include": include, "overwrite": overwrite, "minutes": minutes, "keep_maps": keep_maps}
+        raise_if_not_for_ray(refused, images)
+        job = Job(str(images), shard_images, workers, worker_cores, skip_bad)
+        return predict_on_ray(Path(model), job, Path(output), form, options)
+    if engine != "local":
+        raise InputError(f"unknown engine {engine!r}; there are local and ray")
+    if "://" in str(images):
+        raise InputError(f"{images} is in an object store: give --engine ray, or copy it here first")
+    source = ImageSource(_path(images), _path(data), split, tuple(include), skip_bad)
     return predict_images(Path(model), source, Path(output), form, options, sheet, overwrite, minutes, keep_maps)
 
 

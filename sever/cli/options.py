@@ -37,6 +37,11 @@ class Split(StrEnum):
     test = "test"
 
 
+class Engine(StrEnum):
+    local = "local"
+    ray = "ray"
+
+
 class ToolFormat(StrEnum):
     coco = "coco"
     cvat = "cvat"

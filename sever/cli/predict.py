@@ -13,6 +13,7 @@ from sever.cli.options import (
     BackendOption,
     CsvForm,
     Device,
+    Engine,
     Flip,
     Include,
     MaxPixels,
@@ -29,7 +30,14 @@ from sever.cli.output import give
 def predict(
     run: ModelPath,
     output: Output,
-    images: Annotated[Path | None, typer.Option(help="Folder of images, searched recursively, or one image.")] = None,
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<path>",
+            help="Folder of images, searched recursively, or one image. With --engine ray also a list (.csv or "
+            ".parquet with a column `path`), or an object store such as s3://bucket/strips.",
+        ),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="Data set root in a known layout, instead of --images.")] = None,
     split: Annotated[Split, typer.Option(help="With --data: which images.")] = Split.test,
     include: Include = None,
@@ -58,6 +66,17 @@ def predict(
     precision: PrecisionOption = None,
     device: Device = "auto",
     backend: BackendOption = None,
+    engine: Annotated[
+        Engine, typer.Option(help="local: this process; ray: the workers of a Ray cluster, by the shard.")
+    ] = Engine.local,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="With --engine ray: how many; by default one for each core of the cluster.", min=1),
+    ] = None,
+    worker_cores: Annotated[int, typer.Option(help="With --engine ray: cores of each worker.", min=1)] = 1,
+    shard_images: Annotated[
+        int, typer.Option(help="With --engine ray: images that are handed out, and committed, together.", min=1)
+    ] = 256,
 ) -> None:
     """Predict submission.csv, and probability maps (probs/ID.png). An interrupted prediction resumes where it stopped.
 
@@ -84,5 +103,9 @@ def predict(
         batch_size=batch_size,
         max_pixels=max_pixels,
         backend=backend,
+        engine=engine.value,
+        workers=workers,
+        worker_cores=worker_cores,
+        shard_images=shard_images,
     )
     give(done, as_json)

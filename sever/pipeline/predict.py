@@ -29,7 +29,7 @@ from sever.pipeline.inference.time_limit import inspect_within, members_of
 from sever.pipeline.one_pass_files import predict_in_one_pass
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.skipped import report_skipped
-from sever.prefetch import read_ahead
+from sever.prefetch import cores, read_ahead
 from sever.progress import meter
 from sever.reading import read_json
 from sever.store import LabelStore, ProbabilityStore, fingerprint
@@ -69,7 +69,7 @@ def predict_images(
     out then.
     """
     began = time.monotonic()
-    model = load_model(run, replace(how, throughput=minutes is None))
+    model = load_model(run, replace(how, streams=0 if minutes else cores()))
     in_one_pass = model.network.streams is not None and model.draws_masks
     if keep_maps is False and not in_one_pass:
         raise InputError(NEEDS_MAPS)

@@ -20,7 +20,6 @@ from sever.pipeline.inference.fastest import fastest
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, Network
 from sever.pipeline.inference.options import InferenceOptions
-from sever.prefetch import cores
 from sever.progress import detail
 from sever.reading import parse_yaml
 from sever.store.bundle.bundle import SETTINGS, Bundle
@@ -38,7 +37,7 @@ _GPU = Path("/proc/driver/nvidia/gpus")
 def load_bundle(path: Path, options: InferenceOptions) -> Model:
     """The model of a bundle, in the backend that the options name or that suits best. Raises InputError."""
     bundle = Bundle.open(path)
-    measured = options.throughput and may_measure(bundle, options)
+    measured = options.streams > 0 and may_measure(bundle, options)
     backend = fastest_here(bundle, options) if measured else choose_backend(bundle, options)
     detail(f"{path}: in {backend}")
     if backend != TORCH:
@@ -133,8 +132,8 @@ def _network(bundle: Bundle, at: int, network: NetworkRecord, backend: str, opti
     said = record.model_dump(mode="json", exclude={"graphs", "batch_size", "name"})
     name = _graph(network, BACKENDS[backend])
     weights = bundle.read(f"{name.removesuffix('.xml')}.bin") if name.endswith(".xml") else None
-    classes, streams = len(bundle.manifest.class_names), min(cores(), MOST_STREAMS) if options.throughput else None
-    limits = () if streams is None else (cores(), streams)
+    classes, streams = len(bundle.manifest.class_names), min(options.streams, MOST_STREAMS) or None
+    limits = () if streams is None else (options.streams, streams)
     forward = BACKENDS[backend].forward(bundle.read(name), weights, classes, *limits)
     return Network(
         forward,

@@ -6,7 +6,7 @@ Imports no torch before a trained run is loaded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sever.config import load_config
@@ -39,7 +39,7 @@ def load_model(path: Path, options: InferenceOptions | None = None) -> Model:
     options = options or InferenceOptions()
     if options.backend is not None and not is_bundle(path):
         raise InputError(f"{path} is no bundle, and runs in torch alone: leave the backend out, or `sever export` it")
-    return _loader_of(path).load(path, options)
+    return replace(_loader_of(path).load(path, options), source=(path.absolute(), options))
 
 
 def draws_masks(path: Path) -> bool:

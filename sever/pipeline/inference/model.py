@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.familiar import Familiarity
 from sever.pipeline.inference.inspection import Inspection, Inspections
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, combined
+from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inference.part_seconds import PartSeconds
 from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.prefetch import chunks, read_ahead
@@ -41,6 +42,7 @@ class Model:
 
     `folder` is where it was loaded from; `config` and `facts` are those of its first network. `familiar`: how familiar
     images (H, W, channels) uint8 are, (N,) in 0..1; None where `sever data familiar` has not learnt what is normal.
+    `source`: what `load_model` was given for it; None of one that lies in no file as it is.
     """
 
     folder: Path
@@ -50,6 +52,24 @@ class Model:
     facts: DatasetFacts = field(repr=False)
     checkpoints: tuple[Path, ...] = field(default=(), repr=False)
     familiar: Familiarity | None = field(default=None, repr=False)
+    source: tuple[Path, InferenceOptions] | None = field(default=None, repr=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process, a model is loaded there from where it lies. Raises InputError for one that was
+        changed in memory."""
+        if self.source is None:
+            raise InputError(
+                "this model can't be sent to another process: it is not as it lies in a file; load it there"
+            )
+        from sever.pipeline.inference.load import load_model
+
+        return load_model, self.source
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """For Ray Data, Spark, Daft and others that map batches of columns: see `columns_of`."""
+        from sever.pipeline.inference.columns import columns_of
+
+        return columns_of(self, batch)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -200,7 +220,7 @@ class Model:
         lighter = self.network.lighter(effort)
         if lighter is None:
             raise InputError(f"without {', '.join(map(str, effort.without))} nothing would be left of {self.folder}")
-        return replace(self, network=lighter)
+        return replace(self, network=lighter, source=None)
 
     @staticmethod
     def _with_progress(stream: Iterator[tuple[int, Inspection]], total: int) -> Iterator[Inspection]:

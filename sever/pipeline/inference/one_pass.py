@@ -63,7 +63,10 @@ class OnePass:
 
     def row(self, image_id: str, path: Path) -> Row:
         """One image, on the caller's thread. Raises InputError for a file that can't be read or decoded."""
-        content = _content(path)
+        return self.row_of(image_id, _content(path), path)
+
+    def row_of(self, image_id: str, content: bytes, path: Path) -> Row:
+        """The same of a file's content, wherever it comes from."""
         digest = digest_of_content(content)
         origin = str(Origin(self._identity, digest))
         if self.knows(image_id, origin):

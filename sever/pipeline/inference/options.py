@@ -17,8 +17,8 @@ class InferenceOptions:
     max_pixels: int | None = None
     # Of a bundle alone: what it is to run in.
     backend: str | None = None
-    # Of a bundle alone: many images one after another matter, and not how soon one is done.
-    throughput: bool = False
+    # Of a bundle alone: so many cores work on an image each, as many images are done soonest; 0: all on one image.
+    streams: int = 0
 
     def overrides(self) -> dict[str, Any]:
         precision = str(self.precision) if self.precision is not None else None

@@ -1,0 +1,1 @@
+"""Images by the shard, on however many machines: listed, handed out, committed whole, joined."""
