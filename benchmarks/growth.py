@@ -49,7 +49,7 @@ def tell_growth(path: Path, folder: Path, most: int, size: Sequence[int]) -> Non
 def _many_images(folder: Path, count: int, size: Sequence[int]) -> Path:
     folder.mkdir()
     for number in range(min(count, PICTURES)):
-        strip_hw, _ = make_strip(0, number, *size, (number % 4,) if number % 2 else ())
+        strip_hw, _ = make_strip(0, number, size[0], size[1], (number % 4,) if number % 2 else ())
         cv2.imwrite(str(folder / f"{number:06}.jpg"), strip_hw, [cv2.IMWRITE_JPEG_QUALITY, 95])
     for number in range(PICTURES, count):
         os.link(folder / f"{number % PICTURES:06}.jpg", folder / f"{number:06}.jpg")
@@ -71,7 +71,10 @@ def _predict(path: Path, images: Path, output: Path) -> tuple[float, int]:
 def tell_latency(path: Path, frames: int, size: Sequence[int]) -> None:
     """One strip at a time, from pixels in memory to masks, on all cores; the first tenth beside the last."""
     model = load_model(path)
-    strips = [make_strip(0, number, *size, (number % 4,) if number % 2 else ())[0][..., None] for number in range(16)]
+    strips = [
+        make_strip(0, number, size[0], size[1], (number % 4,) if number % 2 else ())[0][..., None]
+        for number in range(16)
+    ]
     for strip in strips[:3]:
         model.inspect_pixels([strip])
     times, held = np.zeros(frames), [_held()]

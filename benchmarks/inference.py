@@ -191,7 +191,7 @@ def strip_images(folder: Path, count: int, size: Sequence[int]) -> Path:
     """JPEGs as the competition has them."""
     root = write_strip(folder / "strip", 1, *size)
     images = sorted((root / "train_images").iterdir()) + sorted((root / "test_images").iterdir())
-    source = cv2.imread(str(images[0]), cv2.IMREAD_GRAYSCALE)
+    source = read_image(images[0], 1)[..., 0]
     target = folder / "images"
     target.mkdir()
     for number in range(count):

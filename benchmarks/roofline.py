@@ -6,10 +6,13 @@ network of many small layers then lacks of it is its own.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -112,13 +115,15 @@ def _convolutions(precision: str, channels: int, height: int, width: int) -> Any
     """A chain of 3x3 convolutions, each with a ReLU; for int8 quantised with NNCF as networks are."""
     torch.manual_seed(0)
     layers = [layer for _ in range(LAYERS) for layer in (nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())]
-    buffer = io.BytesIO()
     sample = torch.rand(1, channels, height, width)
-    torch.onnx.export(nn.Sequential(*layers).eval(), (sample,), buffer, dynamo=False, opset_version=17)
-    model = process_core().read_model(buffer.getvalue())
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "convolutions.onnx"
+        torch.onnx.export(nn.Sequential(*layers).eval(), (sample,), file, dynamo=False, opset_version=17)
+        model = process_core().read_model(file.read_bytes())
     if precision != "int8":
         return model
     import nncf
 
     nncf.set_log_level(40)
-    return nncf.quantize(model, nncf.Dataset([sample.numpy()]), subset_size=1)
+    with contextlib.redirect_stdout(io.StringIO()):  # its bars of progress
+        return nncf.quantize(model, nncf.Dataset([sample.numpy()]), subset_size=1)

@@ -6,6 +6,7 @@ Light on purpose: it imports neither torch nor pandas, so that a misspelt key is
 from sever.config.augment import AugmentSettings, EnhanceWeights, FlipWeights
 from sever.config.base import Settings
 from sever.config.data import MAX_PIXELS, DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.distill import DistillSettings
 from sever.config.ensemble import BlendSettings, EnsembleSettings, MemberSettings
 from sever.config.experiment import ExperimentConfig
 from sever.config.kaggle import KaggleSettings
@@ -45,6 +46,7 @@ __all__ = [
     "AugmentSettings",
     "BlendSettings",
     "DataSettings",
+    "DistillSettings",
     "EnhanceWeights",
     "EnsembleSettings",
     "ExperimentConfig",

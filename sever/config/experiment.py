@@ -10,11 +10,13 @@ from pydantic import Field, model_validator
 from sever.config.augment import AugmentSettings
 from sever.config.base import Settings
 from sever.config.data import DataSettings, FoldSettings, PseudoSettings, SamplingSettings
+from sever.config.distill import DistillSettings
 from sever.config.log import LogSettings
 from sever.config.model import (
     LABEL_LOSSES,
     LABEL_MONITORS,
     MASK_MONITORS,
+    SOFTMAX_LOSSES,
     LossSettings,
     ModelSettings,
     Monitor,
@@ -41,6 +43,7 @@ class ExperimentConfig(Settings):
     pseudo: PseudoSettings | None = Field(None, description="Pseudo-labelled images to train with; null: none.")
     model: ModelSettings = ModelSettings()
     loss: LossSettings = LossSettings()
+    distill: DistillSettings | None = Field(None, description="A trained model to learn from; null: labels alone.")
     optim: OptimSettings = OptimSettings()
     train: TrainSettings = TrainSettings()
     predict: PredictSettings = PredictSettings()
@@ -58,6 +61,15 @@ class ExperimentConfig(Settings):
             if isinstance(values.get(section, {}), (Mapping, Settings))
         }
         return values | defaults
+
+    @model_validator(mode="after")
+    def _distills_masks(self) -> ExperimentConfig:
+        if self.distill is not None and (self.model.task == "classify" or self.loss.name in SOFTMAX_LOSSES):
+            raise ValueError(
+                "distill is for masks with one probability a class: leave it out, or take model.task segment and a "
+                f"loss.name other than {', '.join(SOFTMAX_LOSSES)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _task_allows(self) -> ExperimentConfig:

@@ -60,6 +60,14 @@ class ModelSettings(Settings):
     decoder_channels: tuple[PositiveInt, ...] | None = Field(
         None, description="Channels of the decoder's five stages, deepest first (Unet, UnetPlusPlus)."
     )
+    shrink: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="The network sees images made smaller by this factor, each pixel the mean of a square, and its "
+        "maps are enlarged again (bilinear): about its square less work, for coarser masks. Images and masks keep "
+        "their size.",
+    )
     output_stride: Literal[8, 16] | None = Field(
         None,
         description="Stride of a dilated encoder's last features, in pixels; null leaves the encoder as it is.",
@@ -96,6 +104,7 @@ class ModelSettings(Settings):
                 "decoder_dropout_at": self.decoder_dropout_at != "output",
                 "fpn_merge": self.fpn_merge != "add",
                 "decoder_channels": self.decoder_channels is not None,
+                "shrink": self.shrink > 1,
             }
             if wrong := [f"model.{name}" for name, is_set in given.items() if is_set]:
                 raise ValueError(
@@ -202,6 +211,12 @@ class TrainSettings(Settings):
         "full",
         description="`lean` keeps only the inputs of a network's blocks and computes the rest again on the way back: "
         "the same losses in less memory, for more time (docs/howto.md).",
+    )
+    kept_memory: float | None = Field(
+        1.5,
+        ge=1,
+        description="On a CPU, freed memory is kept for the next step, up to this many times what a step needs; null "
+        "keeps all of it (docs/howto.md).",
     )
     clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; null never clips.")
     ema_decay: float | None = Field(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from sever.config import ModelSettings
 from sever.models.architectures import check_settings, find_architecture, find_encoder
@@ -20,9 +22,18 @@ class Segmenter(PixelNetwork):
     With a label head also to label logits (N, C). H and W must be multiples of `size_multiple`.
     """
 
+    def __init__(self, network: Any, mean: Sequence[float], std: Sequence[float], shrink: int = 1) -> None:
+        super().__init__(network, mean, std)
+        self.shrink = shrink
+        self.size_multiple *= shrink
+
     def forward(self, pixels: Tensor) -> Outputs:
-        answer = self.network(self.normalise(pixels))
-        return Outputs(*answer) if isinstance(answer, tuple) else Outputs(answer)
+        images = self.normalise(pixels)
+        answer = self.network(F.avg_pool2d(images, self.shrink) if self.shrink > 1 else images)
+        masks, *labels = answer if isinstance(answer, tuple) else (answer,)
+        if self.shrink > 1:
+            masks = F.interpolate(masks, scale_factor=float(self.shrink), mode="bilinear", align_corners=False)
+        return Outputs(masks, *labels)
 
 
 def build_segmenter(
@@ -51,4 +62,4 @@ def build_segmenter(
     if pretrained and settings.weights != "none":
         # Only now, so that a fault in the settings is told before anything is fetched.
         network = build_with_weights(blueprint)
-    return Segmenter(network, mean, std)
+    return Segmenter(network, mean, std, settings.shrink)

@@ -24,11 +24,13 @@ from torch.utils.data import DataLoader
 from sever.config import OptimSettings, TrainSettings
 from sever.errors import InputError
 from sever.models.across import summed
+from sever.models.allocator import KeptMemory
 from sever.models.batch_norm import synchronised
 from sever.models.blueprint import TRIAL_SIDE
 from sever.models.checkpoint import Snapshot, capture, restore
 from sever.models.depthwise import make_depthwise_faster
 from sever.models.device import from_main
+from sever.models.distill import SoftTargets
 from sever.models.lean import make_lean, recomputed
 from sever.models.network import Outputs, PixelNetwork
 from sever.models.optim import build_optimizer, rate_factor
@@ -57,6 +59,7 @@ class Trainer:
         optim: OptimSettings,
         settings: TrainSettings,
         accelerator: Accelerator,
+        soft_targets: SoftTargets | None = None,
     ) -> None:
         if settings.channels_last:
             network = network.to(memory_format=torch.channels_last)
@@ -64,7 +67,7 @@ class Trainer:
             make_lean(network, torch.zeros(network.in_channels, TRIAL_SIDE, TRIAL_SIDE))
             loss = partial(recomputed, loss)
         make_depthwise_faster(network)
-        self.accelerator = accelerator
+        self.accelerator, self.soft_targets = accelerator, soft_targets
         self.settings, self.optim, self.loss, self.sampler = settings, optim, loss, sampler
         self.images_per_batch = (loader.batch_size or 1) * accelerator.num_processes
         if accelerator.num_processes > 1 and settings.sync_batch_norm:
@@ -79,6 +82,8 @@ class Trainer:
             if settings.ema_decay
             else None
         )
+        on_cpu = accelerator.device.type == "cpu"
+        self.kept_memory = KeptMemory(settings.kept_memory if on_cpu else None)
         self.position = Position(images_per_step=self.images_per_batch)
 
     @property
@@ -148,6 +153,7 @@ class Trainer:
         start = time.perf_counter()
         for pixels, target in self._batches():
             losses = self._train_batch(pixels, target)
+            self.kept_memory.after_step()
             position.batch += 1
             for name, value in losses.items():
                 position.loss_sums[name] = position.loss_sums.get(name, 0.0) + value
@@ -180,7 +186,10 @@ class Trainer:
         if settings.channels_last:
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         with nullcontext() if moves else self.accelerator.no_sync(self.model):
-            losses = self.loss(self._forward(pixels), target)
+            outputs = self._forward(pixels)
+            losses = self.loss(outputs, target)
+            if self.soft_targets is not None:
+                losses = self.soft_targets.join(losses, outputs, pixels)
             values = self._of_all(losses)
             if not math.isfinite(values["loss"]):
                 raise InputError(self._diverged(values["loss"]))

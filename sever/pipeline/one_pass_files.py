@@ -21,7 +21,7 @@ from sever.pipeline.inference.one_pass import OnePass, Row, map_origin
 from sever.pipeline.pixel_warnings import warn_of_clipping
 from sever.progress import meter
 from sever.store import LabelStore, ProbabilityStore
-from sever.store.found import Found, FoundStore
+from sever.store.found import FoundImage, FoundStore
 from sever.store.origin import Origin
 
 
@@ -80,7 +80,7 @@ def _keep(row: Row, model: Model, found: FoundStore, maps: ProbabilityStore, lab
         maps.write_encoded(row.image_id, row.map_file)
     if row.label_probs_c is not None:
         labels.add(row.image_id, row.label_probs_c, map_origin(model, Origin.parse(row.origin).image))
-    found.add(Found(row.image_id, row.origin, list(row.runs), row.pixels))
+    found.add(FoundImage(row.image_id, row.origin, list(row.runs), row.pixels))
 
 
 def _draw(home: OutputFolder, found: FoundStore, model: Model, table: ImageTable) -> None:

@@ -20,7 +20,7 @@ from sever.output import OutputFolder
 FOUND = "found.jsonl"
 
 
-class Found(NamedTuple):
+class FoundImage(NamedTuple):
     """One image: its run lengths, one text a class, and how many pixels they cover."""
 
     image_id: str
@@ -33,11 +33,11 @@ class Found(NamedTuple):
         return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
     @staticmethod
-    def parse(line: bytes) -> Found:
+    def parse(line: bytes) -> FoundImage:
         """Raises ValueError, KeyError or TypeError for what is no such line."""
         values = json.loads(line)
         runs = [str(text) for text in values["runs"]]
-        return Found(str(values["image"]), str(values["origin"]), runs, int(values["pixels"]))
+        return FoundImage(str(values["image"]), str(values["origin"]), runs, int(values["pixels"]))
 
 
 class FoundStore:
@@ -62,7 +62,7 @@ class FoundStore:
     def holds(self, image_id: str, origin: str) -> bool:
         return self._origins.get(image_id) == origin
 
-    def add(self, found: Found) -> None:
+    def add(self, found: FoundImage) -> None:
         """Keep one image at once."""
         self.home.folder.mkdir(parents=True, exist_ok=True)
         with self.partial_file.open("ab") as file:
@@ -70,7 +70,7 @@ class FoundStore:
             file.write(found.line())
         self._note(found, self.partial_file, place)
 
-    def read(self, image_ids: Iterable[str]) -> Iterator[Found]:
+    def read(self, image_ids: Iterable[str]) -> Iterator[FoundImage]:
         """These images, which must be there, in this order."""
         open_files: dict[Path, BinaryIO] = {}
         try:
@@ -78,7 +78,7 @@ class FoundStore:
                 path, place = self._places[image_id]
                 file = open_files.setdefault(path, open_files.get(path) or path.open("rb"))
                 file.seek(place)
-                yield Found.parse(file.readline())
+                yield FoundImage.parse(file.readline())
         finally:
             for file in open_files.values():
                 file.close()
@@ -111,13 +111,13 @@ class FoundStore:
         if path == self.partial_file and path.stat().st_size != place:
             os.truncate(path, place)
 
-    def _note(self, found: Found, path: Path, place: int) -> None:
+    def _note(self, found: FoundImage, path: Path, place: int) -> None:
         self._places[found.image_id], self._origins[found.image_id] = (path, place), found.origin
 
     @staticmethod
-    def _parse(line: bytes, path: Path) -> Found:
+    def _parse(line: bytes, path: Path) -> FoundImage:
         try:
-            return Found.parse(line)
+            return FoundImage.parse(line)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{path} is damaged ({type(error).__name__}); give --overwrite to predict again"

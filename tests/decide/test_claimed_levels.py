@@ -14,11 +14,13 @@ from sever.errors import InputError
 
 CLASSES = 3
 _THRESHOLD = st.sampled_from([0.0, 0.2, 0.5, 127 / 255, 128 / 255, 0.9])
+# Below a pixel's own threshold they would have no effect, and are refused.
+_HIGHER = st.sampled_from([0.9, 0.95])
 _RULES = st.fixed_dictionaries(
     {
         "pixel_threshold": st.tuples(*[_THRESHOLD] * CLASSES),
-        "label_threshold": st.none() | _THRESHOLD,
-        "seed_threshold": st.none() | _THRESHOLD,
+        "label_threshold": st.none() | _HIGHER,
+        "seed_threshold": st.none() | _HIGHER,
         "min_pixels": st.integers(0, 12),
         "min_component_pixels": st.integers(0, 4),
         "dilate_pixels": st.integers(0, 2),

@@ -26,7 +26,7 @@ from sever.pipeline.inference.one_pass import OnePass
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.one_pass_files import predict_in_one_pass
 from sever.store import ProbabilityStore
-from sever.store.found import Found, FoundStore
+from sever.store.found import FoundImage, FoundStore
 
 BOTH = ("onnx", "openvino-f32")
 
@@ -149,7 +149,7 @@ def test_a_row_counts_for_its_image_and_its_rules_alone(tmp_path: Path) -> None:
 def test_found_lines_come_back_and_damage_is_told(tmp_path: Path) -> None:
     home = OutputFolder(tmp_path)
     store = FoundStore(home)
-    one, two = Found("ä.png", "o1", ["1 2", ""], 2), Found("b.png", "o2", ["", ""], 0)
+    one, two = FoundImage("ä.png", "o1", ["1 2", ""], 2), FoundImage("b.png", "o2", ["", ""], 0)
     for found in (two, one, two):
         store.add(found)
     assert list(FoundStore(home).read(["ä.png", "b.png"])) == [one, two]

@@ -28,7 +28,7 @@ from sever.output import OutputFolder
 from sever.pipeline.export.make import ExportOptions, export_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.shards import work
-from sever.pipeline.shards.listing import Listed, list_job
+from sever.pipeline.shards.listing import ListedImage, list_job
 from sever.pipeline.shards.store import ShardRow, Shards
 from sever.pipeline.shards.work import Worker
 
@@ -177,7 +177,11 @@ def test_a_worker_answers_as_one_machine_and_tells_what_failed(
     monkeypatch.setattr(work, "WAIT_SECONDS", 0.0)
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no image")
-    listed = [*list_job(str(images)), Listed("zz-bad.jpg", str(bad)), Listed("zz-gone.jpg", str(tmp_path / "gone.jpg"))]
+    listed = [
+        *list_job(str(images)),
+        ListedImage("zz-bad.jpg", str(bad)),
+        ListedImage("zz-gone.jpg", str(tmp_path / "gone.jpg")),
+    ]
     rows = Worker(str(bundle), InferenceOptions(streams=1)).run(listed)
     assert [row.image_id for row in rows] == [each.image_id for each in listed]
     lines = [f"{row.image_id}_{at + 1},{text}" for row in rows[:-2] for at, text in enumerate(row.runs)]
@@ -201,7 +205,7 @@ def test_what_fails_at_first_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_failed_images_alone_are_done_again_and_a_changed_image_is(tmp_path: Path) -> None:
-    listed = [Listed(f"{number}.png", f"/x/{number}.png", "1") for number in range(5)]
+    listed = [ListedImage(f"{number}.png", f"/x/{number}.png", "1") for number in range(5)]
     shards = Shards(OutputFolder(tmp_path), listed, 2, "model")
     rows = [ShardRow(each.image_id, "o", "", ["1 2"], 2) for each in listed]
     assert [len(shards.todo(shard)) for shard in range(len(shards))] == [2, 2, 1]

@@ -22,7 +22,7 @@ URL = "://"
 _STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")
 
 
-class Listed(NamedTuple):
+class ListedImage(NamedTuple):
     """One image: its name in the results, and where it is, a path or a URL."""
 
     image_id: str
@@ -30,7 +30,7 @@ class Listed(NamedTuple):
     stamp: str = ""
 
 
-def list_job(images: str) -> list[Listed]:
+def list_job(images: str) -> list[ListedImage]:
     """All images, in the order of their ids. Raises InputError where there is none, or two of one name."""
     suffix = Path(images).suffix.lower()
     reader = _of_store if URL in images and suffix not in TABLES else _of_table if suffix in TABLES else _of_folder
@@ -67,23 +67,23 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise InputError(f"{url} can't be opened: {error}; for object stores: pip install 'sever[ray]'") from error
 
 
-def digest_of_list(images: Sequence[Listed]) -> str:
+def digest_of_list(images: Sequence[ListedImage]) -> str:
     return hashlib.sha256("\n".join("\t".join(each) for each in images).encode()).hexdigest()[:16]
 
 
-def _of_folder(images: str) -> list[Listed]:
+def _of_folder(images: str) -> list[ListedImage]:
     folder = Path(images).absolute()
     if not folder.is_dir():
         raise InputError(f"--images {images} is neither a folder, nor a list (.csv, .parquet), nor a URL such as s3://")
     table = list_table(folder)
     stats = [path.stat() for path in table.paths]
     return [
-        Listed(image_id, str(path), f"{stat.st_size} {stat.st_mtime_ns}")
+        ListedImage(image_id, str(path), f"{stat.st_size} {stat.st_mtime_ns}")
         for image_id, path, stat in zip(table.image_ids, table.paths, stats, strict=True)
     ]
 
 
-def _of_table(images: str) -> list[Listed]:
+def _of_table(images: str) -> list[ListedImage]:
     """A column `path` of paths, relative to the list, or URLs; `image_id` where names are to be others."""
     try:
         frame = TABLES[Path(images).suffix.lower()](images)
@@ -95,11 +95,12 @@ def _of_table(images: str) -> list[Listed]:
     ids = frame["image_id"].astype(str).tolist() if "image_id" in frame else [Path(path).name for path in paths]
     base = Path(images).absolute().parent
     return [
-        Listed(image_id, path if URL in path else str(base / path)) for image_id, path in zip(ids, paths, strict=True)
+        ListedImage(image_id, path if URL in path else str(base / path))
+        for image_id, path in zip(ids, paths, strict=True)
     ]
 
 
-def _of_store(images: str) -> list[Listed]:
+def _of_store(images: str) -> list[ListedImage]:
     store, root = filesystem(images)
     try:
         found = store.find(root, detail=True)
@@ -107,7 +108,7 @@ def _of_store(images: str) -> list[Listed]:
         raise InputError(f"cannot list {images}: {' '.join(str(error).split())[:160]}") from error
     below = root.rstrip("/") + "/"
     return [
-        Listed(path.removeprefix(below), str(store.unstrip_protocol(path)), _stamp(about))
+        ListedImage(path.removeprefix(below), str(store.unstrip_protocol(path)), _stamp(about))
         for path, about in found.items()
         if path.lower().endswith(IMAGE_SUFFIXES)
     ]

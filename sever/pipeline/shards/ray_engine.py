@@ -100,7 +100,7 @@ def _run(ray: Any, shards: Shards, path: Path, how: InferenceOptions, job: Job) 
         if not todo:
             return
         with _Cluster(ray, job) as workers:
-            waiting, running = iter(todo.items()), {}
+            waiting, running = iter(todo.items()), dict[Any, tuple[Any, int]]()
             # The idle ones first; later each that has brought back a shard.
             idle = _workers(ray, path, how, job, min(workers, len(todo)))
             while idle or running:

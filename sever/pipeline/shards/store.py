@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sever.errors import InputError
 from sever.output import OutputFolder
-from sever.pipeline.shards.listing import Listed, digest_of_list
+from sever.pipeline.shards.listing import ListedImage, digest_of_list
 from sever.store.origin import digest_of
 
 RESULTS, FAILED = "results.parquet", "failed.csv"
@@ -36,20 +36,20 @@ class Shards:
     """A job's images, cut into shards of `size`; `identity` is of the model and its rules."""
 
     home: OutputFolder
-    images: Sequence[Listed]
+    images: Sequence[ListedImage]
     size: int
     identity: str
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.size)
 
-    def of(self, shard: int) -> Sequence[Listed]:
+    def of(self, shard: int) -> Sequence[ListedImage]:
         return self.images[shard * self.size : (shard + 1) * self.size]
 
     def name(self, shard: int) -> str:
         return f"shards/{shard:06}-{digest_of([self.identity, digest_of_list(self.of(shard))])[:16]}.parquet"
 
-    def todo(self, shard: int) -> list[Listed]:
+    def todo(self, shard: int) -> list[ListedImage]:
         """Its images without a result: all of a shard that is not there, or those that failed."""
         if not self.home.is_ours(self.name(shard)):
             return list(self.of(shard))

@@ -11,7 +11,7 @@ from sever.errors import InputError
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.one_pass import OnePass
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.shards.listing import Listed, content_of_url
+from sever.pipeline.shards.listing import ListedImage, content_of_url
 from sever.pipeline.shards.store import ShardRow
 from sever.prefetch import read_ahead
 
@@ -26,11 +26,11 @@ class Worker:
         model = load_model(Path(path), options)
         self._pass, self._threads = OnePass(model, model.reader()), options.streams + 1
 
-    def run(self, images: Sequence[Listed]) -> list[ShardRow]:
+    def run(self, images: Sequence[ListedImage]) -> list[ShardRow]:
         """The row of each image, in their order; of one that fails again and again, why."""
         return list(read_ahead(self._row, images, 4 * self._threads, self._threads))
 
-    def _row(self, image: Listed) -> ShardRow:
+    def _row(self, image: ListedImage) -> ShardRow:
         try:
             row = patiently(lambda: self._pass.row_of(image.image_id, content_of_url(image.url), Path(image.url)))
         except InputError as error:

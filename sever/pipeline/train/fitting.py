@@ -20,6 +20,7 @@ from sever.models.train import Trainer
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.trained import new_network
 from sever.pipeline.loader_faults import loader_fault
+from sever.pipeline.train.teacher import soft_targets
 from sever.pipeline.training_images import training_dataset
 from sever.pipeline.training_log import TrainingLog
 from sever.progress import tell
@@ -72,7 +73,8 @@ def build_trainer(
         pin_memory=accelerator.device.type == "cuda",
     )
     loss = build_outputs_loss(config.loss, config.model)
-    return Trainer(network, loader, sampler, loss, config.optim, settings, accelerator)
+    soft = soft_targets(config.distill, facts, device)
+    return Trainer(network, loader, sampler, loss, config.optim, settings, accelerator, soft)
 
 
 def fit(
