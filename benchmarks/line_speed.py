@@ -172,7 +172,9 @@ def main() -> None:
     points: list[Point] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        settings = SynthSettings(options.train, options.test, *options.size, 0, "balanced", workers=1)
+        settings = SynthSettings(
+            options.train, options.test, options.size[0], options.size[1], 0, "balanced", workers=1
+        )
         root = write_dataset(folder / "data", settings)
         labels = DataSettings(root=root, test_labels=root / "test_labels.csv")
         table, _ = read_table(labels, "test")
