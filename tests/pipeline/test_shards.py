@@ -133,6 +133,8 @@ def test_a_worker_dies_then_the_driver_and_nothing_is_lost_or_twice(
         if driver.poll() is None:
             os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
+        if driver.stdout:
+            driver.stdout.close()
     before = {path: path.stat().st_mtime_ns for path in (out / "shards").glob("0*.parquet")}
     assert before
     assert not any(path.stat().st_size == 0 for path in before)
