@@ -63,11 +63,14 @@ def one_writer_of(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def taking_turns(file: Path) -> Iterator[None]:
-    """Hold the lock of a file that is written in a moment; whoever comes second waits."""
+def taking_turns(file: Path, refusal: str | None = None) -> Iterator[None]:
+    """Hold the lock of a file that is written in a moment; whoever comes second waits.
+
+    `refusal`: the beginning of the sentence for who has waited too long.
+    """
     lock = _beside(file)
     turn = _turns.setdefault(lock.absolute(), threading.RLock())
-    with turn, _locked(lock, f"{file} has been in use for {WAIT_SECONDS:g} s", WAIT_SECONDS):
+    with turn, _locked(lock, f"{refusal or f'{file} has been in use'} for {WAIT_SECONDS:g} s", WAIT_SECONDS):
         yield
 
 

@@ -51,6 +51,10 @@ class OutputFolder:
         content = content_of(path)
         return content in self._written().get(name, ()) or content in self._written(again=True).get(name, ())
 
+    def has_written(self, name: str) -> bool:
+        """Whether a file of that name was ever written here; it may have changed since."""
+        return name in self._written()
+
     def claim(self, names: Iterable[str]) -> None:
         """Raises InputError where one of these files is there and is not ours, or could not be written."""
         if self.folder.exists() and not self.folder.is_dir():

@@ -6,6 +6,8 @@ NaN, numbers beyond all bounds, a thousand brackets. Whoever reads a record gets
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -62,6 +64,11 @@ class Record(Part):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise InputError(f"{source} {cls._fault(error)}") from error
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """From plain values, by way of JSON: tuples and lists are alike there."""
+        return cls.model_validate_json(json.dumps(values, allow_nan=False))
 
     def write(self, path: Path) -> None:
         write_json(path, self.as_json())

@@ -130,7 +130,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
+        length = int(self.headers.get("Content-Length", 0))
+        content = self.rfile.read(length)
+        if len(content) < length:  # a client that was killed while it spoke
+            self.close_connection = True
+            return
+        body = json.loads(content or b"{}")
         service, method = self.path.removeprefix("/api/v1/").split("/")
         self.world.log.append(f"POST {service}/{method}")
         fault = self.world.fault(f"{service}/{method}")
@@ -325,6 +330,24 @@ def _create_submission(world: World, body: dict[str, Any]) -> dict[str, Any]:
     return {"message": "Successfully submitted", "ref": 1000 + len(world.submissions)}
 
 
+def _list_submissions(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """The newest first, two a page."""
+    taken = [
+        {
+            "ref": 1001 + at,
+            "fileName": sent.get("fileName") or world.uploads[sent["blobFileTokens"]].name,
+            "description": sent.get("submissionDescription", ""),
+            "submittedBy": sent.get("submittedBy", USER),
+            "date": "2026-01-02T03:04:05.006Z",
+        }
+        for at, sent in enumerate(world.submissions)
+        if sent["competitionName"] == body["competitionName"]
+    ][::-1]
+    start = int(body.get("pageToken") or 0)
+    more = {"nextPageToken": str(start + 2)} if start + 2 < len(taken) else {}
+    return {"submissions": taken[start : start + 2]} | more
+
+
 def _get_submission(world: World, body: dict[str, Any]) -> dict[str, Any]:
     return {"ref": body["ref"], "date": "2026-01-02T03:04:05.006Z"} | _next(world.scores)
 
@@ -354,6 +377,7 @@ CALLS: dict[str, Callable[[World, dict[str, Any]], dict[str, Any] | str]] = {
     "CreateSubmission": _create_submission,
     "CreateCodeSubmission": _create_submission,
     "GetSubmission": _get_submission,
+    "ListSubmissions": _list_submissions,
     "SaveKernel": _save_kernel,
     "GetKernelSessionStatus": _kernel_status,
 }

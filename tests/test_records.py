@@ -12,7 +12,7 @@ from sever.config import DataSettings, RuleSettings
 from sever.errors import InputError
 from sever.records import Record
 from sever.seals import SealRecord, TablesRecord
-from sever.store import findings
+from sever.store import findings, outcomes, submissions
 from sever.store import records as kinds
 from sever.store.bundle import manifest
 from sever.store.order import CreatedRecord
@@ -53,7 +53,96 @@ NETWORK = manifest.NetworkRecord(
     batch_size=4,
     graphs={"onnx": "networks/0/network.onnx"},
 )
+TUNED = outcomes.TunedValues(pixel_threshold=0.5, label_threshold=None, min_pixels=20, gate_threshold=0.5)
+GAIN = kinds.IntervalRecord(mean=0.1, low=-0.1, high=0.2)
+GATE = outcomes.TunedGate(kind="none", factor=5.0)
+SPREAD = outcomes.SpreadRecord(mean=0.5, low=0.25, high=None)
+SUBMISSION = submissions.SubmissionRecord(
+    name="a", time="2026-01-01T00:00:00+00:00", submission="s.csv", submission_sha256=SHA, public=0.5
+)
 EXAMPLES: list[Record] = [
+    outcomes.PredictionRecord(
+        images="/data",
+        model="0ab",
+        checkpoints_sha256=(SHA,),
+        blend=BLEND,
+        precision="no",
+        predict={"flips": ["width"]},
+    ),
+    outcomes.TuningRecord(
+        candidate="saved/a",
+        name="a",
+        images=3,
+        groups=0,
+        folds=2,
+        draws=10,
+        seed=0,
+        adopted=True,
+        applied=False,
+        conclusion="A gain.",
+        rules="rules-tuned.json",
+        gain=GAIN,
+        dice_default=GAIN,
+        dice_found_in_sample=0.5,
+        gate={"default": GATE, "found": GATE, "chosen": GATE},
+        classes=(
+            outcomes.TunedClass(
+                name="1",
+                images_with_it=1,
+                default=TUNED,
+                found=TUNED,
+                chosen=TUNED,
+                by_fold={"0": TUNED, "-1": TUNED},
+                gain=GAIN,
+                refused=False,
+                curves={"min_pixels": (outcomes.CurvePoint(value=20, dice=0.5, plateau=0.25),)},
+            ),
+        ),
+    ),
+    outcomes.ChosenRecord(
+        chosen=("a", "b"),
+        reason="Choose a and b.",
+        expected_better_private=0.5,
+        chosen_without_public_scores=("a", "b"),
+        chosen_by_scenario={"clean": ("a", "b")},
+        scenario_weights={"clean": 1.0},
+        public_images=3,
+        private_images=4,
+        images=7,
+        rank_correlation=SPREAD,
+        draws=10,
+        effective_draws=9.5,
+        public_scores_power=1.0,
+        candidates=(
+            outcomes.CandidateRecord(
+                name="a",
+                folder="saved/a",
+                chosen=True,
+                out_of_fold=0.5,
+                public=None,
+                private=SPREAD,
+                best_probability=0.75,
+            ),
+        ),
+        differences=(
+            outcomes.DifferenceRecord(
+                one="a", other="b", out_of_fold=-0.5, public=None, standard_error=0.25, counts=None
+            ),
+        ),
+        expected_better_private_of_pairs=((0.5, 0.5), (0.5, 0.25)),
+        notes=("a note",),
+    ),
+    SUBMISSION,
+    submissions.ScoresRecord(name="a", time="2026-01-01T00:00:00+00:00", private=0.5),
+    submissions.SendingRecord(
+        record="sending",
+        name="a",
+        time="2026-01-01T00:00:00+00:00",
+        competition="steel",
+        file_name="s.csv",
+        newest=1000,
+        submission=SUBMISSION,
+    ),
     kinds.CheckpointRecord(
         position=POSITION,
         history=({"epoch": 1, "train_loss": 0.5, "dice": None},),

@@ -41,7 +41,7 @@ def submit(
     """
     chosen = kaggle_settings(settings, competition=competition)
     from sever.deliver.kaggle.submit import KernelVersion
-    from sever.pipeline.kaggle.submit import SubmissionEntry, check_file, default_name
+    from sever.pipeline.kaggle.submit import SubmissionEntry, check_file
     from sever.pipeline.kaggle.submit import submit as submit_entry
 
     version = KernelVersion.parse(kernel) if kernel is not None else None
@@ -49,5 +49,5 @@ def submit(
     good = f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect"
     give(checked if as_json else good, as_json)
     if not dry_run:
-        entry = SubmissionEntry(file, chosen.competition, name or default_name(file), message, version, blend)
+        entry = SubmissionEntry(file, chosen.competition, name, message, version, blend)
         give(submit_entry(entry, wait, ledger), as_json)

@@ -64,7 +64,7 @@ def start(config: ExperimentConfig, saved: Path, folder: Path | None = None) -> 
     """
     folds_settings = config.folds.model_copy(update={"scheme": "kfold", "fold": 0})
     config = config.model_copy(update={"folds": folds_settings})
-    if folder is not None and is_begun(folder, config) and Evidence(folder).about_file.is_file():
+    if folder is not None and is_begun(folder, config, "crossval") and Evidence(folder).about_file.is_file():
         return Evidence(folder)
     if config.model.task == "segment":
         raise_unless_masks(config.data)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
@@ -22,13 +21,13 @@ from sever.files import sha256_of
 from sever.pipeline.tables import as_text
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger
+from sever.store.submissions import ScoresRecord, SubmissionRecord, parse_lines
 
 LEDGER = Path("saved") / "leaderboard.jsonl"
 SCORE_KINDS = ("cv", "public", "private")
 # What a blend decided by, in this order; its maps are left out, for they are large and the score table follows them.
 FINGERPRINTED = ("evidence.json", "folds.csv", "labels.csv", "pairs.csv", "rules.json")
 GIT_SECONDS = 20
-NEEDED = {"name", "time", "submission", "submission_sha256"}  # of every record of a submission
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,16 @@ class Submission:
     cv: float | None = None
     public: float | None = None
     private: float | None = None
+
+    @staticmethod
+    def of(line: SubmissionRecord) -> Submission:
+        return Submission(**line.model_dump(exclude={"version", "record"}))
+
+    def as_record(self) -> SubmissionRecord:
+        return SubmissionRecord.model_validate(asdict(self))
+
+    def as_line(self) -> Record:
+        return self.as_record().as_json()
 
 
 def draft_submission(
@@ -102,7 +111,7 @@ def record_submission(made: Submission, ledger: Path = LEDGER) -> Submission:
     def make(records: list[Record]) -> Record:
         if made.name in submissions_by_name(records, ledger):
             raise InputError(_taken(made.name, ledger))
-        return {"record": "submission"} | asdict(made)
+        return made.as_line()
 
     append_record(ledger, make)
     return made
@@ -142,7 +151,7 @@ def record_scores(
         if name not in known:
             names = ", ".join(known) or "none yet"
             raise InputError(f"{ledger} has no submission {name}; it has {names}")
-        return {"record": "scores", "name": name, "time": now()} | scores
+        return scores_line(name, scores)
 
     append_record(ledger, make)
     return next(found for found in course(ledger) if found.name == name)
@@ -197,22 +206,27 @@ def fingerprint_evidence(evidence: Evidence) -> str:
 
 
 def submissions_by_name(records: list[Record], ledger: Path) -> dict[str, Submission]:
-    """By name; the fields of a record that this version does not know are an error and not dropped."""
-    found: dict[str, dict[str, Any]] = {}
-    for number, record in enumerate(records, start=1):
-        values = {key: value for key, value in record.items() if key != "record"}
-        unknown = set(values) - {field.name for field in fields(Submission)}
-        name = values.get("name")
-        kind = record.get("record")
-        if kind == "submission" and not unknown and set(values) >= NEEDED and _is_moment(values["time"]):
-            found[str(name)] = values
-        elif kind == "scores" and not unknown and name in found:
-            found[str(name)] |= {key: values[key] for key in SCORE_KINDS if key in values}
-        else:
-            raise InputError(
-                f"{ledger}, line {number} is no record of a submission or of its scores; mend or delete it"
+    """By name. Raises InputError for a damaged line, and for scores of a submission that no line above names."""
+    found: dict[str, Submission] = {}
+    for number, line in enumerate(parse_lines(records, ledger), start=1):
+        if isinstance(line, SubmissionRecord):
+            found[line.name] = Submission.of(line)
+        elif isinstance(line, ScoresRecord):
+            if line.name not in found:
+                raise InputError(
+                    f"{ledger}, line {number} has scores of {line.name}, but no line above is a submission of that "
+                    f"name; {line.what_to_do}"
+                )
+            found[line.name] = replace(
+                found[line.name], **line.model_dump(include=line.model_fields_set & set(SCORE_KINDS))
             )
-    return {name: Submission(**values) for name, values in found.items()}
+    return found
+
+
+def scores_line(name: str, scores: Mapping[str, float | None]) -> Record:
+    """A line of the ledger: scores of a submission that became known now."""
+    line = ScoresRecord.model_validate({"name": name, "time": now(), **scores}).as_json()
+    return {key: value for key, value in line.items() if key not in SCORE_KINDS or key in scores}
 
 
 def checked_scores(scores: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -244,14 +258,6 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
-
-
-def _is_moment(time: Any) -> bool:
-    """Whether it is a time with its offset, or says that none is known."""
-    try:
-        return time is None or datetime.fromisoformat(time).tzinfo is not None
-    except (TypeError, ValueError):
-        return False
 
 
 def now() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
-from sever.pipeline.leaderboard import LEDGER, SCORE_KINDS, Submission, now, submissions_by_name
+from sever.pipeline.leaderboard import LEDGER, SCORE_KINDS, Submission, scores_line, submissions_by_name
 from sever.store.ledger import Record, append_records
 
 # How columns are called that mean the same, without capitals, spaces and signs. The first that is there counts.
@@ -55,7 +55,7 @@ def import_submissions(table: Path, columns: Mapping[str, str], ledger: Path = L
         new = [row for row in rows if row.name not in there]
         later = [record for row in rows if row.name in there and (record := _later_scores(row, there[row.name]))]
         done = ImportedSubmissions(len(new), len(later), len(rows) - len(new) - len(later))
-        return [{"record": "submission"} | asdict(row) for row in new] + later
+        return [row.as_line() for row in new] + later
 
     append_records(ledger, make)
     return done
@@ -172,4 +172,4 @@ def _later_scores(row: Submission, known: Submission) -> Record | None:
         for kind in SCORE_KINDS
         if (score := getattr(row, kind)) is not None and score != getattr(known, kind)
     }
-    return {"record": "scores", "name": row.name, "time": now()} | scores if scores else None
+    return scores_line(row.name, scores) if scores else None

@@ -31,13 +31,12 @@ from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.skipped import report_skipped
 from sever.prefetch import cores, read_ahead
 from sever.progress import meter
-from sever.reading import read_json
 from sever.store import LabelStore, ProbabilityStore, fingerprint
 from sever.store.found import FOUND, FoundStore
 from sever.store.labels import LABELS
 from sever.store.origin import Origin, digest_of, image_digests
+from sever.store.outcomes import PREDICTION, PredictionRecord
 
-MANIFEST = "predict.json"  # what the maps in a folder depend on
 RESULTS = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
 NEEDS_MAPS = (
     "without maps only a bundle's runtimes predict masks, and not with --minutes; leave --no-keep-maps out, or `sever "
@@ -137,19 +136,19 @@ def claim(
     The files `results` are an earlier prediction's, maybe of other images: they go. Raises InputError, and deletes
     nothing, where a file that would be written, or deleted, is not ours.
     """
-    home.claim([MANIFEST, LABELS, FOUND, *results, *maps])
-    file = home.path(MANIFEST)
+    home.claim([PREDICTION, LABELS, FOUND, *results, *maps])
+    file, asked = home.path(PREDICTION), PredictionRecord.of(manifest)
     if overwrite:
         home.remove([*home.below("probs"), *home.below("members")])
         LabelStore(home.folder).clear()
         FoundStore(home).clear()
-    elif file.exists() and read_json(file) != manifest:
+    elif file.exists() and PredictionRecord.read(file) != asked:
         raise InputError(
             f"{home.folder} holds the maps of another checkpoint or other settings, or of other images ({file}); "
             "give another -o, or --overwrite to replace them"
         )
     home.remove(results)
-    home.write_json(MANIFEST, manifest)
+    home.write_json(PREDICTION, asked.as_json())
 
 
 def origins_of(table: ImageTable, identity: str) -> dict[str, str]:

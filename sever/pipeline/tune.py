@@ -23,7 +23,8 @@ from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_tab
 from sever.pipeline.weights import read_weights
 from sever.progress import meter, tell
 from sever.store import read_rules
-from sever.store.evidence import TUNED_RULES, TUNING_REPORT
+from sever.store.evidence import TUNED_RULES
+from sever.store.outcomes import TUNING_REPORT, TuningRecord
 
 # What tuning replaces of rules.json.
 REPLACED = ("pixel_threshold", "label_threshold", "min_pixels", "gate")
@@ -86,7 +87,7 @@ def tune_candidate(path: Path, options: TuneOptions) -> dict[str, Any]:
 def _write(
     opened: OpenEvidence, search: _Search, settings: RuleSettings, options: TuneOptions, output: Path
 ) -> dict[str, Any]:
-    report = _report(opened, search, options, output)
+    report = TuningRecord.of(_report(opened, search, options, output)).as_json()
     home = OutputFolder(output.parent)
     home.write_json(output.name, settings.model_dump(mode="json"))
     home.write_json(_report_file(output).name, report)

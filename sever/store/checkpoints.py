@@ -39,7 +39,7 @@ def save_weights(folder: Path, weights: dict[str, Any], about: dict[str, Any]) -
 
 def load_checkpoint(folder: Path) -> Snapshot:
     """Read a checkpoint back. Raises InputError when it is damaged, or holds weights only."""
-    state = CheckpointRecord.of(folder)
+    state = CheckpointRecord.of_folder(folder)
     if state.param_groups is None or state.position is None:
         kind = "averaged" if state.imported is None else "imported"
         raise InputError(f"{folder} holds {kind} weights: they can predict, but training can't continue from them")

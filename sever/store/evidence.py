@@ -31,10 +31,11 @@ from sever.store.labels import Label, LabelStore
 from sever.store.maps import ProbabilityStore
 from sever.store.order import in_order
 from sever.store.origin import Origin
+from sever.store.outcomes import TUNING_REPORT
 from sever.store.records import BlendRecord, EvidenceRecord
 from sever.store.tables import FOLDS, PAIRS, put_table, read_table_file
 
-TUNED_RULES, TUNING_REPORT = "rules-tuned.json", "tune.json"
+TUNED_RULES = "rules-tuned.json"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 from sever.errors import InputError
 from sever.files import naming
 from sever.locks import taking_turns
-from sever.reading import parse_json
+from sever.reading import MOST_JSON_BYTES, parse_json
 from sever.seals import NOTES, note_rows, rows_of
 
 Record = dict[str, Any]
@@ -78,10 +78,21 @@ def raise_unless_writable(path: Path) -> None:
 def _read(path: Path) -> list[Record]:
     if path.is_dir():
         raise InputError(f"{path} is a folder; a ledger is a file")
-    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    lines = _content(path).split(b"\n") if path.exists() else [b""]
     if lines[-1]:
         raise _damaged(path, len(lines), "it has no end; a write was cut short")
     return [_parse(line, path, number) for number, line in enumerate(lines[:-1], start=1)]
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_JSON_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if len(content) > MOST_JSON_BYTES:
+        raise InputError(f"{path} is too large: more than {MOST_JSON_BYTES >> 20} MiB; is it the right file?")
+    return content
 
 
 def _parse(line: bytes, path: Path, number: int) -> Record:

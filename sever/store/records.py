@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from sever.config import DataSettings
 from sever.decide.ensemble import Blend
 from sever.decide.levels import NUM_LEVELS
+from sever.errors import InputError
 from sever.records import Count, Epoch, Part, Probability, Record, Sha256
 
 
@@ -63,9 +64,15 @@ class CheckpointRecord(Record):
     imported: ImportedRecord | None = None
 
     @classmethod
-    def of(cls, folder: Path) -> Self:
+    def of_folder(cls, folder: Path) -> Self:
         """Of the checkpoint in this folder. Raises InputError when it is damaged."""
         return cls.read(folder / "state.json")
+
+    def scored(self, folder: Path) -> tuple[HistoryRow, ...]:
+        """The epochs with their scores. Raises InputError where a training's checkpoint has lost them."""
+        if self.imported is None and self.averaged_epochs is None and "history" not in self.model_fields_set:
+            raise InputError(f"{folder / 'state.json'} is damaged: it lacks `history`; {self.what_to_do}")
+        return self.history
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

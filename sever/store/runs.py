@@ -160,7 +160,7 @@ def _progress(folder: Path) -> tuple[int, int]:
 
 
 def _position(folder: Path) -> PositionRecord:
-    position = CheckpointRecord.of(folder).position
+    position = CheckpointRecord.of_folder(folder).position
     if position is None:
         raise InputError(f"{folder}/state.json is damaged: it lacks `position`; {CheckpointRecord.what_to_do}")
     return position

@@ -18,6 +18,7 @@ from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.pipeline.kaggle.submit import SubmissionEntry, check_file, fetch_scores, submit
 from sever.pipeline.leaderboard import course, draft_submission, record_submission
+from sever.store.ledger import read_ledger
 
 COMBINED, SEPARATE = "ImageId_ClassId,EncodedPixels", "ImageId,ClassId,EncodedPixels"
 SAMPLE = [COMBINED, "a.jpg_1,1 1", "a.jpg_2,1 1", "b.jpg_1,1 1", "b.jpg_2,1 1"]
@@ -227,6 +228,65 @@ def test_an_interrupted_wait_is_gone_on_with_and_nothing_is_sent_again(
     assert len(world.submissions) == 1
 
 
+def stopped_before_it_was_recorded(entry: SubmissionEntry, ledger: Path, patience: Patience) -> None:
+    """As by a kill between Kaggle's answer and the ledger's line."""
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise Stopped
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sever.pipeline.kaggle.submit.record_submission", stop)
+        with pytest.raises(Stopped):
+            submit(entry, 10, ledger, patience)
+
+
+@pytest.mark.parametrize("name", ["gated", None])
+@pytest.mark.parametrize("kernel", [None, KernelVersion(USER, "sever-predict-tiny", 3)])
+def test_what_was_sent_and_never_recorded_is_found_at_kaggle(
+    name: str | None, kernel: KernelVersion | None, world: World, patience: Patience, good: Path, ledger: Path
+) -> None:
+    """Among others: of before, of another member of the team, of another message, of a later page."""
+    other = {"competitionName": "steel", "fileName": "submission.csv", "submissionDescription": "m"}
+    world.submissions += [dict(other), dict(other)]
+    entry = SubmissionEntry(good, "steel", name, "m", kernel)
+    stopped_before_it_was_recorded(entry, ledger, patience)
+    assert course(ledger) == []
+    world.submissions += [other | {"submittedBy": "smith"}, other | {"submissionDescription": "n"}, dict(other)]
+    done = submit(entry, 10, ledger, patience)
+    assert (done.score.ref, done.score.public, len(world.submissions)) == (1003, 0.91817, 6)
+    (made,) = course(ledger)
+    assert (made.reference, made.public, name in (None, made.name)) == ("steel/1003", 0.91817, True)
+    assert submit(entry, 10, ledger, patience).score.ref == 1003
+    assert (len(world.submissions), world.count("ListSubmissions")) == (6, 4)  # nothing is open: nobody asks
+    submit(SubmissionEntry(good, "steel", "on purpose", "m", kernel), 10, ledger, patience)
+    assert len(world.submissions) == 7
+
+
+def test_what_was_announced_and_never_arrived_is_sent(
+    world: World, patience: Patience, naps: Naps, good: Path, ledger: Path
+) -> None:
+    world.faults.append(Fault("CreateSubmission", 400, message="Daily limit reached"))
+    entry = SubmissionEntry(good, "steel", "gated")
+    with pytest.raises(InputError, match="Daily limit"):
+        submit(entry, 10, ledger, patience)
+    assert submit(entry, 10, ledger, patience).score.ref == 1001
+    assert (naps.slept, len(world.submissions), len(course(ledger))) == ([15.0], 1, 1)
+    assert [line["record"] for line in read_ledger(ledger)] == ["sending", "unsent", "sending", "submission", "scores"]
+
+
+def test_a_name_whose_other_file_reached_kaggle_is_taken(
+    world: World, patience: Patience, good: Path, ledger: Path
+) -> None:
+    stopped_before_it_was_recorded(SubmissionEntry(good, "steel", "gated"), ledger, patience)
+    good.write_text(good.read_text() + "\n")
+    with pytest.raises(InputError, match="has a submission gated already; take another name"):
+        submit(SubmissionEntry(good, "steel", "gated"), 10, ledger, patience)
+    assert (len(world.submissions), [made.reference for made in course(ledger)]) == (1, ["steel/1001"])
+    # Another competition asks for nothing that was sent to this one.
+    submit(SubmissionEntry(good, "houses"), 10, ledger, patience)
+    assert len(world.submissions) == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -311,7 +371,7 @@ def test_it_is_never_sent_twice(
     with pytest.raises(InputError, match=said) as caught:
         submit(SubmissionEntry(good, "steel", "gated"), 10, ledger, patience)
     assert world.count("CreateSubmission") <= 1
-    assert not ledger.exists()
+    assert course(ledger) == []
     assert not any(secret in silent.getvalue() + str(caught.value) for secret in SECRETS)
 
 

@@ -93,6 +93,9 @@ def _strip(work: Path, data: Path) -> None:
     (work / "there").mkdir()
 
 
+_WORLDS: list[World] = []  # the servers so far, the newest last
+
+
 @contextmanager
 def _kaggle(work: Path) -> Iterator[Collect]:
     """A server that lives on; every version of a data set that it was given, file by file, with its page."""
@@ -105,6 +108,7 @@ def _kaggle(work: Path) -> Iterator[Collect]:
         patch.setenv("TMPDIR", str(work / "tmp"))
         patch.setattr("tempfile.tempdir", None)
         with signed_in_server(patch, home) as world:
+            _WORLDS.append(world)
             yield lambda: _keep(world, work / "received")
 
 
@@ -118,6 +122,31 @@ def _keep(world: World, folder: Path) -> None:
         assert all(content == contents[0] for content in contents), "versions of one upload differ"
         for name, content in contents[0].items():
             (place / name).write_bytes(content)
+
+
+@contextmanager
+def _submissions(work: Path) -> Iterator[Collect]:
+    """What Kaggle was sent, and by which number the leaderboard knows it: once, and as it is there."""
+    with pytest.MonkeyPatch.context() as patch, _kaggle(work) as _:
+        patch.setattr("sever.pipeline.kaggle.sending.SECOND_LOOK_SECONDS", 0.0)
+        world = _WORLDS[-1]
+
+        def collect() -> None:
+            lines = [json.loads(line) for line in (work / "ledger.jsonl").read_text().splitlines()]
+            known = [line["reference"] for line in lines if line["record"] == "submission"]
+            folder = work / "received"
+            folder.mkdir()
+            sent = [{"message": each["submissionDescription"]} for each in world.submissions]
+            (folder / "submissions.json").write_text(json.dumps({"sent": sent, "known": known}))
+
+        yield collect
+
+
+def _submit_room(work: Path, data: Path) -> None:
+    rows = ["ImageId_ClassId,EncodedPixels", *(f"{n}.jpg_{k},{k} 1" for n in "ab" for k in (1, 2))]
+    for name in ("sample.csv", "submission.csv"):
+        (work / name).write_text("".join(f"{row}\n" for row in rows))
+    (work / "tmp").mkdir()
 
 
 def _upload_room(work: Path, data: Path) -> None:
@@ -173,6 +202,15 @@ CASES: dict[str, Case] = {
     ),
     "convert": Case(_strip, lambda work, data: ["data", "convert", f"{data}", "-o", f"{work}/coco", "--to", "coco"]),
     "check": Case(_strip, lambda work, data: ["data", "check", f"{data}", "-o", f"{work}/checked"]),
+    "submit": Case(
+        _submit_room,
+        lambda work, data: [
+            *("submit", f"{work}/submission.csv", "--competition", "steel", "--sample", f"{work}/sample.csv"),
+            *("-m", "gated", "--ledger", f"{work}/ledger.jsonl", "--data", f"{work}"),
+        ],
+        lambda work: work / "received",
+        _submissions,
+    ),
     "upload": Case(
         _upload_room,
         lambda work, data: ["upload", "-r", f"{work}/run", "--title", "sever tiny", "--wait", "0"],

@@ -15,6 +15,7 @@ from kills.fingerprint import fingerprint
 TESTS = Path(__file__).parents[1]
 QUICK = ("predict", "pseudo", "blend", "tune", "evaluate", "select", "report", "average")
 OTHERS = ("synth", "convert", "check", "upload")
+SENDING = ("submit",)
 SLOW = ("train", "crossval")
 
 
@@ -26,7 +27,7 @@ def sweep(commands: tuple[str, ...], points: int) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize(("commands", "points"), [(QUICK, 3), (OTHERS, 3), (SLOW, 3), (("folds",), 2)])
+@pytest.mark.parametrize(("commands", "points"), [(QUICK, 3), (OTHERS, 3), (SENDING, 5), (SLOW, 3), (("folds",), 2)])
 def test_killed_at_a_write_and_typed_again_all_files_are_equal(commands: tuple[str, ...], points: int) -> None:
     lines = sweep(commands, points)
     assert [line.split(":")[0] for line in lines] == list(commands)

@@ -33,10 +33,50 @@ def test_a_training_that_was_stopped_goes_on_and_a_finished_one_stays(tiny_exper
 
 def test_what_was_killed_before_its_settings_were_written_starts_there(tiny_experiment: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    out.mkdir()
-    (out / "rules.json").write_text("half")
-    assert sever("train", "-c", tiny_experiment, "-o", out, "--device", "cpu", "--set", "train.epochs=1") == 0
+    command = ("train", "-c", tiny_experiment, "-o", out, "--device", "cpu", "--set", "train.epochs=1")
+    assert sever(*command) == 0
+    shutil.rmtree(Run(out).checkpoints)
+    Run(out).config_file.unlink()  # the last of what is there before the first epoch
+    for file in (Run(out).history_file, out / "train.log"):
+        file.unlink()
+    shutil.rmtree(out / "tensorboard", ignore_errors=True)
+    assert sever(*command) == 0
     assert Run(out).epochs() == [1]
+
+
+OWN = ("rules.json", "folds.csv", "dataset.json", "environment.json", "evidence.json", "pseudo.csv", "config.yml")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_somebodys_own_files_are_no_run(
+    name: str, tiny_experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that holds only a file of a name that sever uses, too: a settings file that is trained from, say."""
+    out = tmp_path / "out"
+    out.mkdir()
+    content = tiny_experiment.read_text() if name == "config.yml" else "{}"
+    (out / name).write_text(content)
+    for command in ("train", "crossval"):
+        assert sever(command, "-c", tiny_experiment, "-o", out) == 2
+        said = capsys.readouterr().err
+        assert "-o " in said
+        assert "give another folder" in said
+        assert {path.name: path.read_text() for path in out.iterdir()} == {name: content}
+
+
+def test_a_training_and_a_cross_validation_keep_out_of_each_others_folders(
+    tiny_experiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_once = ("--device", "cpu", "--set", "train.epochs=1", "--set", "folds.count=2", "--set", "folds.scheme=kfold")
+    one, folds = tmp_path / "one", tmp_path / "folds"
+    assert sever("train", "-c", tiny_experiment, "-o", one, *at_once) == 0
+    assert sever("crossval", "-c", tiny_experiment, "-o", folds, *at_once, "--jobs", 1) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert sever("crossval", "-c", tiny_experiment, "-o", one, *at_once) == 2
+    assert "holds a training, not a cross-validation" in capsys.readouterr().err
+    assert sever("train", "-c", tiny_experiment, "-o", folds, *at_once) == 2
+    assert "holds a cross-validation, not a training" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_folder_of_something_else_is_refused(

@@ -123,9 +123,16 @@ def test_a_name_is_used_once_and_must_be_known_to_get_scores(submission: Path, l
         (b"\n", "line 2 is damaged"),
         (b"\xff\xfe\n", "line 2 is damaged"),
         (b'{"record": "scores", "name": "a", "public": 0.5}', "line 2 is damaged: it has no end"),
-        (b'{"record": "scores", "name": "nobody", "public": 0.5}\n', "line 2 is no record"),
-        (b'{"record": "scores", "name": "a", "publik": 0.5}\n', "line 2 is no record"),
-        (b'{"record": "submission", "name": "b"}\n', "line 2 is no record"),
+        (b'{"record": "scores", "name": "nobody", "public": 0.5}\n', "line 2 has scores of nobody, but no line above"),
+        (b'{"record": "scores", "name": "a", "publik": 0.5}\n', "line 2 is damaged: `publik` is unknown here; mend or"),
+        (b'{"record": "submission", "name": "b"}\n', "line 2 is damaged: it lacks `time`"),
+        (b'{"record": "scores", "name": "a", "public": "0.5"}\n', "line 2 is damaged: `public` is '0.5'"),
+        (b'{"record": "scores", "name": "a", "public": 1.5}\n', "line 2 is damaged: `public` is 1.5"),
+        (
+            b'{"record": "scores", "name": "a", "version": 2}\n',
+            "line 2 can't be read: another release of sever wrote it",
+        ),
+        (b'{"record": "note", "name": "a"}\n', "line 2 is no record"),
     ],
 )
 def test_a_damaged_line_is_named_and_nothing_is_added(line: bytes, said: str, submission: Path, ledger: Path) -> None:

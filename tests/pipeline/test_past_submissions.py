@@ -126,7 +126,7 @@ def test_past_ones_stand_before_those_of_today(tmp_path: Path) -> None:
     import_submissions(table, {}, ledger)
     assert [found.name for found in course(ledger)] == ["old", "new"]
     append_record(ledger, lambda _: read_ledger_line("when", "soon"))
-    with pytest.raises(InputError, match="line 3 is no record of a submission"):
+    with pytest.raises(InputError, match="line 3 is damaged: `time` is 'soon'"):
         course(ledger)
 
 

@@ -12,6 +12,9 @@ from sever.deliver.kaggle.download import ShowProgress
 from sever.deliver.kaggle.upload import put
 from sever.errors import InputError
 
+# Of twenty each: nobody submits more often between two commands.
+MOST_PAGES = 50
+
 
 @dataclass(frozen=True)
 class Score:
@@ -57,8 +60,60 @@ def rules_hints(competition: str) -> dict[int, str]:
     }
 
 
-def send_file(kaggle: Kaggle, competition: str, path: Path, message: str, progress: ShowProgress) -> int:
-    """Submit a file; returns the submission's number. Never sent twice by itself: each one counts for the day."""
+@dataclass(frozen=True)
+class Listed:
+    """A submission as Kaggle lists it; `owner` is "" where the list does not name who sent it."""
+
+    number: int
+    file_name: str
+    message: str
+    owner: str
+
+
+def newest_submission(kaggle: Kaggle, competition: str) -> int:
+    """The number of the newest submission to a competition, 0 where there is none."""
+    listed, _ = _page(kaggle, competition, None)
+    return max((found.number for found in listed), default=0)
+
+
+def newer_submissions(kaggle: Kaggle, competition: str, number: int) -> list[Listed]:
+    """The submissions with a higher number; Kaggle lists the newest first, and numbers them upwards."""
+    found: list[Listed] = []
+    token: str | None = None
+    for _ in range(MOST_PAGES):
+        listed, token = _page(kaggle, competition, token)
+        found += [each for each in listed if each.number > number]
+        if not token or not listed or min(each.number for each in listed) <= number:
+            break
+    return found
+
+
+def _page(kaggle: Kaggle, competition: str, token: str | None) -> tuple[list[Listed], str | None]:
+    """One page of Kaggle's list, and what asks for the next one."""
+    from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
+
+    request = ApiListSubmissionsRequest()
+    request.competition_name = competition
+    if token is not None:
+        request.page_token = token
+    ask = kaggle.client.competitions.competition_api_client.list_submissions
+    what = f"cannot list the submissions to {competition}"
+    answer = kaggle.call(what, lambda: ask(request), rules_hints(competition))
+    listed = [
+        Listed(int(each.ref), each.file_name or "", each.description or "", each.submitted_by or "")
+        for each in answer.submissions or ()
+        if each is not None
+    ]
+    return listed, answer.next_page_token or None
+
+
+def send_file(
+    kaggle: Kaggle, competition: str, path: Path, message: str, progress: ShowProgress, announce: Callable[[], None]
+) -> int:
+    """Submit a file; returns the submission's number. Never sent twice by itself: each one counts for the day.
+
+    `announce` is called when the file is there, before it becomes a submission.
+    """
     from kagglesdk.competitions.types import competition_api_service as types
 
     api, what, hints = (
@@ -74,6 +129,7 @@ def send_file(kaggle: Kaggle, competition: str, path: Path, message: str, progre
     request = types.ApiCreateSubmissionRequest()
     request.competition_name, request.blob_file_tokens = competition, upload.token
     request.submission_description = message
+    announce()
     return _number(what, kaggle.call(what, lambda: api.create_submission(request), hints, repeatable=False))
 
 

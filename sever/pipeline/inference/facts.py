@@ -31,5 +31,8 @@ class DatasetFacts:
         record = DatasetRecord.read(path)
         return DatasetFacts(record.class_names, record.mean, record.std)
 
+    def as_record(self) -> DatasetRecord:
+        return DatasetRecord(class_names=self.class_names, mean=self.mean, std=self.std)
+
     def write(self, path: Path) -> None:
-        DatasetRecord(class_names=self.class_names, mean=self.mean, std=self.std).write(path)
+        self.as_record().write(path)

@@ -16,6 +16,7 @@ from sever.deliver.kaggle.client import Kaggle, sign_in
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion, Score, ask_score, send_file, send_kernel, wait_for_score
 from sever.errors import InputError
+from sever.pipeline.kaggle.sending import announce, kernels_by_name, one_sender, settle
 from sever.pipeline.leaderboard import (
     LEDGER,
     Submission,
@@ -26,17 +27,21 @@ from sever.pipeline.leaderboard import (
     record_submission,
 )
 from sever.progress import meter, tell
+from sever.store.ledger import raise_unless_writable
 
-SAMPLE = "sample_submission.csv"
+SAMPLE, KERNEL_OUTPUT = "sample_submission.csv", "submission.csv"
 
 
 @dataclass(frozen=True)
 class SubmissionEntry:
-    """What is submitted: the file, and for a code competition the kernel that wrote it as `output_name`."""
+    """What is submitted: the file, and for a code competition the kernel that wrote it as `output_name`.
+
+    Without a name it gets one of the folder and the time, and the same file is not sent again.
+    """
 
     file: Path
     competition: str
-    name: str
+    name: str | None = None
     message: str = ""
     kernel: KernelVersion | None = None
     blend: Path | None = None
@@ -64,11 +69,11 @@ class Reference:
 class Submitted:
     """A submission that Kaggle has, with its score so far."""
 
-    entry: SubmissionEntry
+    name: str
     score: Score
 
     def __str__(self) -> str:
-        said = f"{self.entry.name}: submission {self.score.ref}, {self.score.status}"
+        said = f"{self.name}: submission {self.score.ref}, {self.score.status}"
         scores = [("public", self.score.public), ("private", self.score.private)]
         return said + "".join(f", {kind} {value:.5f}" for kind, value in scores if value is not None)
 
@@ -99,25 +104,63 @@ def submit(
 ) -> Submitted:
     """Send a file that was checked, wait for its score, and record both. Raises InputError.
 
-    It is recorded as soon as Kaggle has it, so that nothing is lost when the wait is cut short: the same entry once
-    more is not sent again, but waited for.
+    It is announced before it is sent, and recorded as soon as Kaggle has it, so that nothing is lost however the
+    command ends: the same entry once more is looked for at Kaggle, not sent again, and waited for.
     """
-    draft = draft_submission(entry.name, entry.file, blend=entry.blend, message=entry.message)
-    earlier = earlier_submission(draft, ledger)
+    draft = draft_submission(
+        default_name(entry.file) if entry.name is None else entry.name,
+        entry.file,
+        blend=entry.blend,
+        message=entry.message,
+    )
+    _earlier(entry, draft, ledger)  # what can't be recorded needs no signing in
     with sign_in(patience) as kaggle:
-        if earlier is None:
-            reference = Reference(entry.competition, _send(kaggle, entry))
-            record_submission(replace(draft, reference=str(reference)), ledger)
-            tell(f"submission {reference.number} is with Kaggle")
-        else:
-            reference = Reference.parse(str(earlier.reference))
-            tell(f"{entry.name} was sent before ({reference}); not sent again; waiting for its score")
-        score = wait_for_score(kaggle, reference.number, 60 * wait_minutes, tell)
+        with one_sender(ledger):
+            settle(kaggle, entry.competition, ledger)
+            made = _earlier(entry, draft, ledger) or _send(kaggle, entry, draft, ledger)
+        score = wait_for_score(kaggle, Reference.parse(str(made.reference)).number, 60 * wait_minutes, tell)
     if score.status == "error":
         raise InputError(f"Kaggle could not score submission {score.ref}: {score.error or 'it does not say why'}")
-    if not _record(entry.name, score, ledger):
-        tell(f"submission {score.ref} has no score yet; fetch it later with: sever leaderboard fetch {entry.name}")
-    return Submitted(entry, score)
+    if not _record(made.name, score, ledger):
+        tell(f"submission {score.ref} has no score yet; fetch it later with: sever leaderboard fetch {made.name}")
+    return Submitted(made.name, score)
+
+
+def _earlier(entry: SubmissionEntry, draft: Submission, ledger: Path) -> Submission | None:
+    """The same submission, where Kaggle has it. Raises InputError where the name is another one's."""
+    if entry.name is not None:
+        return earlier_submission(draft, ledger)
+    raise_unless_writable(ledger)
+    kernels, kernel = kernels_by_name(ledger), None if entry.kernel is None else str(entry.kernel)
+    return next(
+        (
+            made
+            for made in course(ledger)
+            if (made.reference or "").startswith(f"{entry.competition}/")
+            and made.submission_sha256 == draft.submission_sha256
+            and kernels.get(made.name) == kernel
+        ),
+        None,
+    )
+
+
+def _send(kaggle: Kaggle, entry: SubmissionEntry, draft: Submission, ledger: Path) -> Submission:
+    """Announce, send, record."""
+    kernel = entry.kernel
+
+    def announced() -> None:
+        file_name = entry.file.name if kernel is None else KERNEL_OUTPUT
+        announce(kaggle, draft, entry.competition, file_name, None if kernel is None else str(kernel), ledger)
+
+    if kernel is None:
+        number = send_file(kaggle, entry.competition, entry.file, entry.message, meter, announced)
+    else:
+        announced()
+        number = send_kernel(kaggle, entry.competition, kernel, KERNEL_OUTPUT, entry.message)
+    made = replace(draft, reference=str(Reference(entry.competition, number)))
+    record_submission(made, ledger)
+    tell(f"submission {number} is with Kaggle")
+    return made
 
 
 def fetch_scores(
@@ -159,12 +202,6 @@ def _record(name: str, score: Score, ledger: Path) -> bool:
 def default_name(file: Path, now: Callable[[], datetime] = datetime.now) -> str:
     """A name for the leaderboard: the folder that the file is in, and the time."""
     return f"{file.resolve().parent.name}-{now():%Y%m%d-%H%M%S}"
-
-
-def _send(kaggle: Kaggle, entry: SubmissionEntry) -> int:
-    if entry.kernel is None:
-        return send_file(kaggle, entry.competition, entry.file, entry.message, meter)
-    return send_kernel(kaggle, entry.competition, entry.kernel, "submission.csv", entry.message)
 
 
 def _test_images(root: Path) -> tuple[ImageTable, bool] | None:

@@ -16,12 +16,13 @@ from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.select.choose import Selection
 from sever.pipeline.tables import as_text
+from sever.store.outcomes import SELECTION, ChosenRecord
 
 # More candidates than this, and the table of differences shows only those from the first of the pair.
 FEW_CANDIDATES = 5
 
 
-RESULTS = ("select.json", "clouds.png")
+RESULTS = (SELECTION, "clouds.png")
 
 
 @writes_to("folder")
@@ -68,7 +69,7 @@ def reason(selection: Selection) -> str:
 def as_dict(selection: Selection) -> dict[str, Any]:
     """Everything, for select.json and --json."""
     choice, outlook, names = selection.choice, selection.outlook, selection.candidates.names
-    return {
+    values = {
         "chosen": list(selection.pair),
         "reason": reason(selection),
         "expected_better_private": choice.value,
@@ -98,6 +99,7 @@ def as_dict(selection: Selection) -> dict[str, Any]:
         "expected_better_private_of_pairs": choice.values_mm.tolist(),
         "notes": list(selection.notes),
     }
+    return ChosenRecord.of(values).as_json()
 
 
 def render(selection: Selection) -> str:

@@ -17,7 +17,7 @@ from sever.config.loading import shorten
 from sever.config.story import BEGUN, SAVED
 from sever.errors import InputError
 from sever.pipeline.story.state import StoryState
-from sever.reading import read_json
+from sever.store.outcomes import read_outcome
 from sever.store.records import StageRecord
 
 # Of a command line; a shell takes a few megabytes.
@@ -102,7 +102,7 @@ class Plan:
     def _read(self, name: str) -> str:
         read = self.story.reads[name]
         file = Path(_fill(read.file, self.values))
-        value: Any = read_json(file)
+        value: Any = read_outcome(file)
         for key in read.key.split("."):
             try:
                 value = value[int(key)] if isinstance(value, list) else value[key]

@@ -17,7 +17,7 @@ def average_checkpoints(path: Path, count: int) -> Path:
     """Average the weights of the best `count` checkpoints of a run; returns the new checkpoint's folder."""
     run, _ = find_run(path)
     latest = run.latest()
-    history = CheckpointRecord.of(latest).history if latest else ()
+    history = CheckpointRecord.of_folder(latest).scored(latest) if latest else ()
     monitor = load_config(run.config_file).train.monitor
     there = set(run.epochs())
     scored = [row for row in history if row.get(monitor) is not None and int(row["epoch"]) in there]

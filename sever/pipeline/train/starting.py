@@ -22,7 +22,6 @@ from sever.data.samplers import mix_in_words, plan_mix, pseudo_a_batch
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
-from sever.files import write_json, write_text
 from sever.locks import one_writer
 from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.device import from_main, pick_device
@@ -39,9 +38,8 @@ from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume
 from sever.pipeline.training_images import channels_of
 from sever.progress import detail, is_main, tell, warn
-from sever.seals import sealed_path
-from sever.store import Run, write_rules
-from sever.store.tables import write_table
+from sever.store import Run
+from sever.store.tables import put_table
 
 LIBRARIES = ("sever", "torch", "torchvision", "timm", "segmentation-models-pytorch", "accelerate", "numpy")
 
@@ -56,7 +54,7 @@ def train_into(config: ExperimentConfig, folder: Path, device: str) -> Run:
     """Train an experiment in this very folder; what was begun there with the same settings resumes, and ends where it
     has ended. Raises InputError where the folder holds anything else."""
     pixel_warnings.begin()
-    if is_begun(folder, config):
+    if is_begun(folder, config, "run"):
         return resume(folder, device)
     return _finished(train_run(config, lambda: made(Run(folder)), device), device)
 
@@ -137,19 +135,25 @@ def _describe(
     facts: DatasetFacts,
     rules: RuleSettings,
 ) -> None:
-    """Write what the run begins with; its configuration last, since a folder with one is a run."""
+    """Write what the run begins with; its configuration last, since a folder with one is a run.
+
+    All of it goes on the folder's list: without a configuration, that alone tells a run that was killed from somebody's
+    own files.
+    """
+    home = OutputFolder(run.folder)
     parts = dict.fromkeys(training.image_ids, "train") | dict.fromkeys(validation.image_ids, "validation")
     frame = table.frame[["image_id", "group"]].assign(fold=folds, part=[parts[i] for i in table.image_ids])
     frame["labels"] = table.label_digests()
     if pseudo is not None and config.pseudo is not None:
         frame = _with_pseudo(frame, pseudo)
-        with sealed_path(run.pseudo_file) as temporary:  # so that what is resumed has the same labels
+        with home.new(run.pseudo_file.name) as temporary:  # so that what is resumed has the same labels
             shutil.copyfile(config.pseudo.labels, temporary)
-    write_table(run.folds_file, frame)
-    write_rules(run.rules_file, rules)
-    facts.write(run.dataset_file)
-    write_json(run.folder / "environment.json", _environment())
-    write_text(run.config_file, dump_config(config))
+    with home.new(run.folds_file.name) as temporary:
+        put_table(temporary, frame)
+    home.write_json(run.rules_file.name, rules.model_dump(mode="json"))
+    home.write_json(run.dataset_file.name, facts.as_record().as_json())
+    home.write_json("environment.json", _environment())
+    home.write_text(run.config_file.name, dump_config(config))
 
 
 def _with_pseudo(frame: pd.DataFrame, pseudo: ImageTable) -> pd.DataFrame:
