@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sever.config import RuleSettings
 from sever.errors import InputError
 from sever.names import beside, inside
 from sever.output import OutputFolder
@@ -33,6 +34,7 @@ from sever.store.order import in_order
 from sever.store.origin import Origin
 from sever.store.outcomes import TUNING_REPORT
 from sever.store.records import BlendRecord, EvidenceRecord
+from sever.store.rules import read_rules
 from sever.store.tables import FOLDS, PAIRS, put_table, read_table_file
 
 TUNED_RULES = "rules-tuned.json"
@@ -160,6 +162,10 @@ class Evidence:
 
     def read_folds(self) -> pd.DataFrame:
         return read_table_file(self.folds_file, FOLDS, key=("image_id",))
+
+    def rules(self) -> RuleSettings:
+        """How masks are drawn. Raises InputError where rules.json is damaged."""
+        return read_rules(self.rules_file)
 
     def label_digests(self) -> dict[str, str]:
         """By image, a hash of the labels that a cross-validation began with; empty for those that kept none."""

@@ -192,6 +192,10 @@ def _clusters(
         return None
     if settings.clusters == "groups":
         return group_numbers(candidates.groups_n, len(candidates.image_ids))
+    first = candidates.evidence[0]
+    for file, read in ((first.folds_file, first.read_folds), (first.rules_file, first.rules)):
+        if file.is_file():
+            read()  # that images are not there is one thing, a damaged table another
     try:
         features_nf = _own_features(candidates) if features_nf is None else features_nf
     except InputError as error:
