@@ -133,7 +133,7 @@ EXAMPLES: list[Record] = [
         notes=("a note",),
     ),
     SUBMISSION,
-    submissions.ScoresRecord(name="a", time="2026-01-01T00:00:00+00:00", private=0.5),
+    submissions.ScoredRecord(name="a", time="2026-01-01T00:00:00+00:00", private=0.5),
     submissions.SendingRecord(
         record="sending",
         name="a",

@@ -21,7 +21,7 @@ from sever.files import sha256_of
 from sever.pipeline.tables import as_text
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger
-from sever.store.submissions import ScoresRecord, SubmissionRecord, parse_lines
+from sever.store.submissions import ScoredRecord, SubmissionRecord, parse_lines
 
 LEDGER = Path("saved") / "leaderboard.jsonl"
 SCORE_KINDS = ("cv", "public", "private")
@@ -211,7 +211,7 @@ def submissions_by_name(records: list[Record], ledger: Path) -> dict[str, Submis
     for number, line in enumerate(parse_lines(records, ledger), start=1):
         if isinstance(line, SubmissionRecord):
             found[line.name] = Submission.of(line)
-        elif isinstance(line, ScoresRecord):
+        elif isinstance(line, ScoredRecord):
             if line.name not in found:
                 raise InputError(
                     f"{ledger}, line {number} has scores of {line.name}, but no line above is a submission of that "
@@ -225,7 +225,7 @@ def submissions_by_name(records: list[Record], ledger: Path) -> dict[str, Submis
 
 def scores_line(name: str, scores: Mapping[str, float | None]) -> Record:
     """A line of the ledger: scores of a submission that became known now."""
-    line = ScoresRecord.model_validate({"name": name, "time": now(), **scores}).as_json()
+    line = ScoredRecord.model_validate({"name": name, "time": now(), **scores}).as_json()
     return {key: value for key, value in line.items() if key not in SCORE_KINDS or key in scores}
 
 

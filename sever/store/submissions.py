@@ -52,7 +52,7 @@ class SubmissionRecord(Record):
     private: Probability | None = None
 
 
-class ScoresRecord(Record):
+class ScoredRecord(Record):
     """Scores that became known later: of a submission in a line above, by its name."""
 
     what_to_do: ClassVar[str] = _MEND
@@ -81,10 +81,10 @@ class SendingRecord(Record):
     submission: SubmissionRecord
 
 
-Line: TypeAlias = SubmissionRecord | ScoresRecord | SendingRecord
+Line: TypeAlias = SubmissionRecord | ScoredRecord | SendingRecord
 KINDS: dict[str, type[Line]] = {
     "submission": SubmissionRecord,
-    "scores": ScoresRecord,
+    "scores": ScoredRecord,
     "sending": SendingRecord,
     "unsent": SendingRecord,
 }

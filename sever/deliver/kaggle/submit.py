@@ -61,7 +61,7 @@ def rules_hints(competition: str) -> dict[int, str]:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedSubmission:
     """A submission as Kaggle lists it; `owner` is "" where the list does not name who sent it."""
 
     number: int
@@ -76,9 +76,9 @@ def newest_submission(kaggle: Kaggle, competition: str) -> int:
     return max((found.number for found in listed), default=0)
 
 
-def newer_submissions(kaggle: Kaggle, competition: str, number: int) -> list[Listed]:
+def newer_submissions(kaggle: Kaggle, competition: str, number: int) -> list[ListedSubmission]:
     """The submissions with a higher number; Kaggle lists the newest first, and numbers them upwards."""
-    found: list[Listed] = []
+    found: list[ListedSubmission] = []
     token: str | None = None
     for _ in range(MOST_PAGES):
         listed, token = _page(kaggle, competition, token)
@@ -88,7 +88,7 @@ def newer_submissions(kaggle: Kaggle, competition: str, number: int) -> list[Lis
     return found
 
 
-def _page(kaggle: Kaggle, competition: str, token: str | None) -> tuple[list[Listed], str | None]:
+def _page(kaggle: Kaggle, competition: str, token: str | None) -> tuple[list[ListedSubmission], str | None]:
     """One page of Kaggle's list, and what asks for the next one."""
     from kagglesdk.competitions.types.competition_api_service import ApiListSubmissionsRequest
 
@@ -100,7 +100,7 @@ def _page(kaggle: Kaggle, competition: str, token: str | None) -> tuple[list[Lis
     what = f"cannot list the submissions to {competition}"
     answer = kaggle.call(what, lambda: ask(request), rules_hints(competition))
     listed = [
-        Listed(int(each.ref), each.file_name or "", each.description or "", each.submitted_by or "")
+        ListedSubmission(int(each.ref), each.file_name or "", each.description or "", each.submitted_by or "")
         for each in answer.submissions or ()
         if each is not None
     ]
