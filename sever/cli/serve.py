@@ -56,6 +56,10 @@ def run(
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate, for HTTPS.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
     json_log: Annotated[bool, typer.Option(help="Log lines on standard error as JSON.")] = False,
+    models_folder: Annotated[
+        Path | None,
+        typer.Option("--models", help="Folder whose bundles can take over while it runs, also those that come later."),
+    ] = None,
     set_: Set = None,
     backend: Annotated[
         str | None, typer.Option(help="Backend of a bundle, as `sever inspect` lists them; by default the quickest.")
@@ -78,6 +82,7 @@ def run(
         port=port,
         security__tls_certificate=tls_certificate,
         security__tls_key=tls_key,
+        models=models_folder,
     )
     from sever.cli.logs import LOGGER
     from sever.deliver.serve.json_logs import JsonFormatter

@@ -20,6 +20,7 @@ from sever.cli.options import (
     experiments_to_train,
 )
 from sever.cli.output import give
+from sever.config import ExperimentConfig, read_assignments
 from sever.errors import InputError
 
 
@@ -31,6 +32,14 @@ def train(
     ] = None,
     run: Annotated[
         Path | None, typer.Option("--run", "-r", help="Resume this run, or from this checkpoint, exactly.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Fine-tune: go on from this model (a bundle, a run, a checkpoint) with the images of --data, by its "
+            "own settings at a tenth of the learning rates for a quarter of the epochs; --set changes them.",
+        ),
     ] = None,
     data: DataRoot = None,
     set_: Set = None,
@@ -51,11 +60,14 @@ def train(
     """Train one or several experiments, or resume one. Each run gets a folder saved/NAME/TIMESTAMP, or that of -o.
 
     Examples: `sever train -c experiments/lite0-unet.yml`, `sever train -c experiments/lite0-unet.yml --data data/mine
-    --set name=mine --set train.epochs=20`, `sever train -r saved/lite0-unet`; in two processes:
+    --set name=mine --set train.epochs=20`, `sever train --from model.sever --data data/corrected`,
+    `sever train -r saved/lite0-unet`; in two processes:
     `torchrun --nproc-per-node 2 -m sever train -c experiments/lite0-unet.yml`
     """
-    if bool(config) == (run is not None):
-        raise InputError("give either -c CONFIG (one or more) to start, or -r RUN to resume")
+    if sum((bool(config), run is not None, start is not None)) != 1:
+        raise InputError(
+            "give one of these: -c CONFIG (one or more) to start, --from MODEL to fine-tune, -r RUN to resume"
+        )
     if run is not None:
         if skip_bad or set_ or any(value is not None for value in (data, seed, precision, output)):
             raise InputError(
@@ -69,9 +81,12 @@ def train(
         return
     if epochs is not None:
         raise InputError("--epochs goes on with a run (-r) beyond its end; for a new one say --set train.epochs=N")
-    experiments = experiments_to_train(
-        config, output, set_, data, skip_bad, train__seed=seed, train__precision=precision
-    )
+    if start is not None:
+        experiments = [_fine_tuning(start, data, set_, skip_bad, seed, precision)]
+    else:
+        experiments = experiments_to_train(
+            config, output, set_, data, skip_bad, train__seed=seed, train__precision=precision
+        )
     from sever.pipeline.train.starting import train_experiment, train_into
 
     for experiment in experiments:
@@ -80,3 +95,14 @@ def train(
             give(train_into(experiment, output, device).folder, as_json)
         else:
             give(train_experiment(experiment, saved, device).folder, as_json)
+
+
+def _fine_tuning(
+    start: Path, data: Path | None, set_: list[str] | None, skip_bad: bool, seed: int | None, precision: str | None
+) -> ExperimentConfig:
+    if data is None:
+        raise InputError("--from needs --data ROOT: the images to go on with, as `sever serve export` writes them")
+    from sever.pipeline.train.tuning_from import fine_tuning
+
+    options = {"data.skip_bad": skip_bad or None, "train.seed": seed, "train.precision": precision}
+    return fine_tuning(start, data, options, read_assignments(set_ or ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
@@ -44,6 +45,11 @@ class ModelSettings(Settings):
         description="Pretrained encoder weights: `hub`, `offline` (packages of sever[offline]), `none`, or a file; or "
         "`strip`: tf_efficientnet_lite0, and a Unet's decoder with decoder_channels [96, 64, 32, 24, 16], trained on "
         "synthetic strip.",
+    )
+    start: Path | None = Field(
+        None,
+        description="A trained model (a bundle, a run, a checkpoint) whose whole network this one starts from, with "
+        "its normalisation, instead of `weights`; `sever train --from` sets it.",
     )
     decoder_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout probability in the decoder.")
     decoder_dropout_at: Literal["output", "blocks"] = Field(

@@ -156,6 +156,10 @@ class ServeSettings(Settings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; the default is reached from this machine only.")
     port: int = Field(8350, ge=0, le=65535, description="Port to listen on; 0 takes a free one, which is printed.")
+    models: Path | None = Field(
+        None,
+        description="Folder whose bundles (*.sever) can be put in service, also those that are laid there meanwhile.",
+    )
     store: Path = Field(Path("serve"), description="Folder of the images and of the embedded database.")
     database: str | None = Field(
         None, description="sqlite:///FILE or postgresql://USER@HOST/NAME; null: SQLite in the store's folder."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sever.config import RuleSettings
 from sever.errors import InputError
@@ -62,6 +62,28 @@ def resolve_rules(settings: RuleSettings, num_classes: int) -> Rules:
     )
     classes = tuple(ClassRules(*values) for values in columns)
     return Rules(classes, settings.overlap, settings.fill_holes, settings.gate.kind, settings.gate.factor)
+
+
+def settings_of(rules: Rules) -> RuleSettings:
+    """The settings that resolve to these rules; each value stands once a class."""
+
+    def each(name: str) -> list[Any]:
+        return [getattr(entry, name) for entry in rules.classes]
+
+    def each_or_none(name: str) -> list[float] | None:
+        """One that is not asked for stands as the pixel threshold, which asks for nothing more."""
+        given = each(name)
+        if all(value is None for value in given):
+            return None
+        return [pixel if value is None else value for value, pixel in zip(given, each("pixel_threshold"), strict=True)]
+
+    same = ("pixel_threshold", "erode_pixels", "dilate_pixels", "min_component_pixels", "min_pixels")
+    values: dict[str, Any] = {name: each(name) for name in same}
+    values |= {name: each_or_none(name) for name in ("label_threshold", "seed_threshold")}
+    gate = {"kind": rules.gate_kind, "threshold": each("gate_threshold"), "factor": rules.gate_factor}
+    return RuleSettings.model_validate(
+        values | {"gate": gate, "overlap": rules.overlap, "fill_holes": rules.fill_holes}
+    )
 
 
 def with_min_pixels(settings: RuleSettings, num_classes: int) -> RuleSettings:

@@ -21,6 +21,8 @@ LOGGER = logging.getLogger("sever")
 HEIGHT, WIDTH, MM_PER_PIXEL = 128, 800, 1.25
 METRES = WIDTH * MM_PER_PIXEL / 1000
 IMAGES_PER_COIL = 60
+# Where the service can't keep up, this camera waits, so that the folder does not fill the disk.
+MOST_WAITING = 20
 SETTINGS: dict[str, Any] = {
     "strip": {"along": "width", "mm_per_pixel_along": MM_PER_PIXEL, "mm_per_pixel_across": MM_PER_PIXEL},
     "alarms": [
@@ -55,6 +57,9 @@ def play_coils(folder: Path, seconds: float, over: threading.Event, coils: int |
     while not over.is_set() and (coils is None or coil < coils):
         coil += 1
         for index in range(IMAGES_PER_COIL):
+            while sum(1 for _ in folder.rglob("*.png")) >= MOST_WAITING:
+                if over.wait(seconds):
+                    return
             image_hw, _ = make_strip(coil, index, HEIGHT, WIDTH)
             _write(folder / f"{start}-{coil:03d}" / f"{index * METRES:.2f}.png", image_hw)
             if over.wait(seconds):

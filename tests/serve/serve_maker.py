@@ -6,9 +6,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ import numpy as np
 import uvicorn
 
 from sever.config import RuleSettings
+from sever.config.loading import parse_rules
 from sever.config.serve import ServeSettings
+from sever.decide.postprocess import draw_masks
 from sever.decide.prediction import Prediction
 from sever.decide.rules import resolve_rules
 from sever.deliver.serve import server as serve_server
@@ -47,6 +49,9 @@ class GreyModel:
     hold: threading.Event = field(default_factory=threading.Event)
     fail: bool = False
     batches: list[int] = field(default_factory=list)
+    background: dict[str, Any] = field(default_factory=dict)
+    seen: frozenset[str] | None = None
+    settings: RuleSettings | None = None
 
     def __post_init__(self) -> None:
         self.hold.set()
@@ -54,6 +59,17 @@ class GreyModel:
     @property
     def rules(self) -> dict[str, Any]:
         return self._rules().model_dump(mode="json")
+
+    def with_rules(self, rules: Mapping[str, Any]) -> GreyModel:
+        settings = parse_rules(dict(rules), "these rules")
+        resolve_rules(settings, 2)
+        return replace(self, settings=settings)
+
+    def draw(self, levels_chw: np.ndarray, label_probs_c: np.ndarray | None) -> np.ndarray:
+        return draw_masks(levels_chw, resolve_rules(self._rules(), 2), label_probs_c)
+
+    def has_seen(self, sha256: str) -> bool | None:
+        return None if self.seen is None else sha256 in self.seen
 
     def inspect(self, images: Sequence[np.ndarray]) -> Sequence[Inspection]:
         assert self.hold.wait(20)
@@ -65,7 +81,7 @@ class GreyModel:
         return [Inspection.of(image, prediction, self.class_names, rules) for image, prediction in found]
 
     def _rules(self) -> RuleSettings:
-        return RuleSettings(pixel_threshold=self.threshold, min_pixels=0)
+        return self.settings or RuleSettings(pixel_threshold=self.threshold, min_pixels=0)
 
     def _predict(self, images: Sequence[np.ndarray]) -> list[Prediction]:
         greys = [image.mean(axis=2).astype(np.float32) / 255 for image in images]

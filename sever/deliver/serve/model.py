@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +51,20 @@ class ServedModel(Protocol):
     @property
     def rules(self) -> dict[str, Any]:
         """The decision rules as JSON."""
+
+    @property
+    def background(self) -> dict[str, Any]:
+        """What it brings of its training, each as JSON or None: `brightness` (1 %, 50 % and 99 % quantiles of the
+        training images' means), `familiarity` (whether its answers tell it), `rule_evidence` (docs/bundle.md)."""
+
+    def with_rules(self, rules: Mapping[str, Any]) -> ServedModel:
+        """The same network with other decision rules. Raises InputError for rules that are none for its classes."""
+
+    def draw(self, levels_chw: np.ndarray, label_probs_c: np.ndarray | None) -> np.ndarray:
+        """Masks (C, H, W) uint8 by its rules, of probabilities as levels (C, H, W) uint8."""
+
+    def has_seen(self, sha256: str) -> bool | None:
+        """Whether the image file with this digest was trained on; None where that is not known."""
 
     def inspect(self, images: Sequence[np.ndarray]) -> Sequence[InspectionLike]:
         """What it finds in images (H, W, channels) uint8 of any sizes, in their order."""

@@ -17,20 +17,22 @@ from sqlalchemy import Connection
 from sever.config.serve import ServeSettings
 from sever.deliver.serve.answer import find_classes, uncertainty
 from sever.deliver.serve.batcher import Batcher
+from sever.deliver.serve.comparison import Comparison
 from sever.deliver.serve.metrics import Metrics
 from sever.deliver.serve.model import InspectionLike, ServedModel
 from sever.deliver.serve.models import Models
-from sever.deliver.serve.plant.alarms import raise_alarms
+from sever.deliver.serve.plant.alarms import in_words, raise_alarms
 from sever.deliver.serve.plant.outbox import Sender, post
 from sever.deliver.serve.plant.sinks import make_sinks
 from sever.deliver.serve.plant.watch import Watch
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.room import Room
+from sever.deliver.serve.rule_trial import RuleTrial
 from sever.deliver.serve.storage import answers
 from sever.deliver.serve.storage.answers import Found, Original, Source
 from sever.deliver.serve.storage.retention import sweep
 from sever.deliver.serve.storage.store import Store
-from sever.deliver.serve.uploads import RawShape, decode, for_model, media_type
+from sever.deliver.serve.uploads import RawShape, decode, for_model, media_type, raw_shape_of
 
 LOGGER = logging.getLogger("sever.serve")
 SWEEP_SECONDS = 600.0
@@ -57,6 +59,8 @@ class Service:
         limits = settings.limits
         self.room = Room(limits.max_waiting, limits.max_waiting_pixels)
         self.batcher = Batcher(settings.batch.max_images, settings.batch.wait_ms / 1000)
+        self.rule_trial = RuleTrial(store, self.inspect_stored)
+        self.comparison = Comparison(store, models, self.batcher, settings.limits)
         self.is_ready = False
         self.metrics.gauge("sever_waiting_images", "Images on their way.", lambda: self.room.taken)
         self.metrics.gauge("sever_refused_images", "Images refused for want of a place.", lambda: self.room.refused)
@@ -78,6 +82,8 @@ class Service:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.rule_trial.stop()
+        await self.comparison.stop()
         await self.batcher.stop()
         await asyncio.to_thread(self.store.close)
 
@@ -116,6 +122,21 @@ class Service:
         model = self.models.current
         with self.room.hold_pixels(image.shape[0] * image.shape[1]):
             return model, (await self._see(model, image, seconds))[1]
+
+    async def inspect_stored(self, uid: str) -> tuple[ServedModel, InspectionLike]:
+        """What the model in service finds in the image of a stored answer, kept nowhere. Raises Refusal (404, 429)."""
+        with take_places(self):
+            return await self.inspect_pixels(await asyncio.to_thread(self.stored_pixels, uid))
+
+    def stored_pixels(self, uid: str) -> np.ndarray:
+        """The image of an answer as it came. Raises Refusal (404)."""
+        row = self.store.read(lambda connection: answers.read_answer(connection, uid))
+        if row is None:
+            raise Refusal(404, "there is no such answer")
+        data = self.store.pictures.read(row["image"])
+        if data is None:
+            raise Refusal(404, "the image is kept no longer (retention)")
+        return decode(data, "stored", self.settings.limits.max_pixels, raw_shape_of(row["kind"]))
 
     def answer(self, uid: str) -> dict[str, Any]:
         """A stored answer as it is given. Raises Refusal (404)."""
@@ -197,7 +218,7 @@ class Service:
     def _tell(self, raised: list[dict[str, Any]]) -> None:
         for alarm in raised:
             self.metrics.alarms.labels(alarm["rule"]).inc()
-            LOGGER.warning("alarm %s on coil %s: %s", alarm["rule"], alarm["coil"], alarm["about"])
+            LOGGER.warning("alarm %s on coil %s: %s", alarm["rule"], alarm["coil"], in_words(alarm["about"]))
         self.sender.wake()
 
     def _count(self, source: str, found: Found) -> None:

@@ -24,6 +24,7 @@ from sever.pipeline.export.describe import SAMPLE_IMAGES, evidence_scores, manif
 from sever.pipeline.export.images import LabelledImages, proof_images, training_images
 from sever.pipeline.export.int8 import quantised
 from sever.pipeline.export.normality import write_bundled_normality
+from sever.pipeline.export.rule_evidence import rule_evidence, trained_on
 from sever.pipeline.export.stage import stage_model
 from sever.pipeline.export.trained import TrainedModel, read_trained
 from sever.pipeline.inference.bundled import TORCH, bundle_model
@@ -31,7 +32,7 @@ from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.progress import tell
 from sever.store import Evidence
-from sever.store.bundle.bundle import CARD, SETTINGS, Bundle, write_bundle
+from sever.store.bundle.bundle import CARD, SETTINGS, TRAINED_ON, Bundle, write_bundle
 from sever.store.bundle.container import MANIFEST
 from sever.store.bundle.manifest import BundleRecord, NetworkRecord, ScoresRecord, StatisticsRecord
 
@@ -97,6 +98,9 @@ def _lay_out(trained: TrainedModel, folder: Path, options: ExportOptions, images
     networks = [_network(trained, at, folder, options, able, images) for at in range(len(trained.networks))]
     manifest = manifest_of(trained, networks, start, options.licence)
     manifest = manifest.model_copy(update={"statistics": _statistics(trained) if able else None})
+    manifest = manifest.model_copy(update={"rule_evidence": rule_evidence(trained)})
+    if able:
+        write_text(folder / TRAINED_ON, trained_on(trained))
     write_bundle(folder / "unproved", manifest, _parts(folder, manifest))
     whole = Bundle.open(folder / "unproved").manifest
     (folder / "unproved").unlink()
@@ -180,7 +184,7 @@ def _without_refused(manifest: BundleRecord, left: Sequence[str]) -> BundleRecor
 
 def _parts(folder: Path, manifest: BundleRecord) -> dict[str, bytes | Path]:
     """The files that the manifest speaks of, and the card."""
-    wanted = {*(part for network in manifest.networks for part in network.parts), CARD, SETTINGS}
+    wanted = {*(part for network in manifest.networks for part in network.parts), CARD, SETTINGS, TRAINED_ON}
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     return {name: folder / name for name in names if name in wanted or name.startswith(f"{TORCH}/")}
 

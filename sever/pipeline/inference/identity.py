@@ -25,7 +25,7 @@ def identity_of(config: ExperimentConfig, facts: DatasetFacts, checkpoint: Path)
         {
             "way": WAY_TO_A_MAP,
             "weights": fingerprint(checkpoint),
-            "model": config.model.model_dump(mode="json", exclude={"weights"}),
+            "model": config.model.model_dump(mode="json", exclude={"weights", "start"}),
             "loss": config.loss.name,
             "classes": facts.num_classes,
             "channels": facts.channels,

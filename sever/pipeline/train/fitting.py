@@ -21,6 +21,7 @@ from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.trained import new_network
 from sever.pipeline.loader_faults import loader_fault
 from sever.pipeline.train.teacher import soft_targets
+from sever.pipeline.train.tuning_from import load_start
 from sever.pipeline.training_images import training_dataset
 from sever.pipeline.training_log import TrainingLog
 from sever.progress import tell
@@ -43,7 +44,9 @@ def build_trainer(
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     torch.manual_seed(settings.seed)  # the first weights of what isn't pretrained
-    network = new_network(config, facts, pretrained)
+    network = new_network(config, facts, pretrained and config.model.start is None)
+    if pretrained and config.model.start is not None:
+        load_start(network, config.model.start)
     dataset = training_dataset(config, training, pseudo)
     num_pseudo = 0 if pseudo is None else len(pseudo)
     sampler = make_sampler(

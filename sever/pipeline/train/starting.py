@@ -36,6 +36,7 @@ from sever.pipeline.split_check import tell_copies_across
 from sever.pipeline.train.fitting import build_trainer, fit
 from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume
+from sever.pipeline.train.tuning_from import start_facts
 from sever.pipeline.training_images import channels_of
 from sever.progress import detail, is_main, tell, warn
 from sever.store import Run
@@ -103,10 +104,7 @@ def train_run(
     if labels is None and is_main():  # the folds of a cross-validation were looked at together
         tell_copies_across(config, table, np.isin(table.image_ids, training.image_ids))
     read = ImageReader.of(config.data, channels_of(config))
-    mean, std = measure_pixels(training, read, max(1, config.train.workers))
-    warn_of_clipping(read)
-    warn_of_mean(mean)
-    facts = DatasetFacts(table.class_names, tuple(mean), tuple(std))
+    facts = _facts(config, table, training, read)
     rules = with_min_pixels(config.rules, table.num_classes)
     trainer = build_trainer(config, facts, training, device, pretrained=True, pseudo=pseudo)
 
@@ -117,6 +115,16 @@ def train_run(
             report_skipped(skipped, OutputFolder(run.folder), table)
         trainer.accelerator.wait_for_everyone()
         return fit(run, config, facts, rules, trainer, validation)
+
+
+def _facts(config: ExperimentConfig, table: ImageTable, training: ImageTable, read: ImageReader) -> DatasetFacts:
+    """The classes with the training images' mean and deviation, or with those of the network to start from."""
+    if config.model.start is not None:
+        return start_facts(config.model.start, table.class_names)
+    mean, std = measure_pixels(training, read, max(1, config.train.workers))
+    warn_of_clipping(read)
+    warn_of_mean(mean)
+    return DatasetFacts(table.class_names, tuple(mean), tuple(std))
 
 
 def made(run: Run) -> Run:

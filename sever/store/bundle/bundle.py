@@ -24,6 +24,8 @@ from sever.store.bundle.manifest import BundleRecord, PartRecord
 CARD = "card.md"
 # Those that the first network was trained with.
 SETTINGS = "settings.yml"
+# Digests of the images that its networks were trained on, a line each; optional.
+TRAINED_ON, TRAINED_ON_DIGITS = "trained-on.txt", 24
 # Below it lies the model as `sever train` and its fellows leave it, less what predicting does not need.
 TORCH = "torch"
 

@@ -137,6 +137,29 @@ class ScoresRecord(Part):
     dice_all_empty: Probability
 
 
+class RuleEvidenceRecord(Part):
+    """Of one class, what other rules would do on images that its network had not seen, the model's other rules kept.
+
+    A row for each of `thresholds`, a column for each of `areas`. `dice`: mean over all images. `found`: share of the
+    images with the class in which it is called; `false_calls`: share of those without it.
+    """
+
+    thresholds: Annotated[tuple[Probability, ...], Field(min_length=1, max_length=100)]
+    areas: Annotated[tuple[Count, ...], Field(min_length=1, max_length=100)]
+    images: Count
+    images_with_it: Count
+    dice: tuple[tuple[Probability, ...], ...]
+    found: tuple[tuple[Probability, ...], ...]
+    false_calls: tuple[tuple[Probability, ...], ...]
+
+    @model_validator(mode="after")
+    def _is_a_grid(self) -> Self:
+        for table in (self.dice, self.found, self.false_calls):
+            if len(table) != len(self.thresholds) or any(len(row) != len(self.areas) for row in table):
+                raise ValueError(f"its tables are not {len(self.thresholds)} rows of {len(self.areas)}")
+        return self
+
+
 class LicenceRecord(Part):
     of: str
     licence: str
@@ -197,6 +220,8 @@ class BundleRecord(Record):
     torch: str | None = None
     statistics: StatisticsRecord | None = None
     scores: ScoresRecord | None = None
+    # A class each, out of fold; of a single run there is none.
+    rule_evidence: tuple[RuleEvidenceRecord, ...] | None = None
     licences: tuple[LicenceRecord, ...] = ()
     certificate: CertificateRecord | None = None
     parts: dict[str, PartRecord]
@@ -225,6 +250,8 @@ class BundleRecord(Record):
             raise ValueError(f"it has statistics of {len(self.statistics.classes)} classes, and names of {classes}")
         if self.scores is not None and len(self.scores.dice_per_class) != classes:
             raise ValueError(f"it has scores of {len(self.scores.dice_per_class)} classes, and names of {classes}")
+        if self.rule_evidence is not None and len(self.rule_evidence) != classes:
+            raise ValueError(f"it has evidence on the rules of {len(self.rule_evidence)} classes, names of {classes}")
         resolve_rules(self.rules, classes)
         nodes = list(self.model.nodes())
         if {node.network for node in nodes} - {None} != set(range(len(self.networks))):

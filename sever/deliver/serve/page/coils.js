@@ -1,10 +1,10 @@
 // Coils as maps: where along and across which defects lie; each leads to its answer. And the alarms.
 
 import { get, request, withQuery } from "./api.js";
-import { colourOf } from "./colours.js";
+import { colourOf, swatch } from "./colours.js";
 import { button, fill, make } from "./dom.js";
 import { notify } from "./notices.js";
-import { number, say, time } from "./words.js";
+import { number, percent, say, time } from "./words.js";
 
 const [WIDTH, LINE, LEAST_METRES, MOST_LINES] = [1000, 64, 10, 40];
 
@@ -46,7 +46,14 @@ export class Coils {
       make("div", { class: "row" }, make("h2", {}, coil), button(say("coils.review"), () => this.app.go("review", null, { coil, verdict: "", order: "position" }), { class: "main" }), link("png", false), link("csv", "coil.csv"), link("html", "coil.html")),
       make("p", { class: "note" }, places.length ? say("coils.about", { n: number(places.length), metres: number(metres, 1) }) : say("coils.clean")),
       this.draw(places, metres, breadth),
+      this.legend(places),
     );
+  }
+
+  legend(places) {
+    const there = new Set(places.map((each) => each.class_name));
+    const shown = this.app.classNames.map((name, at) => [name, at]).filter(([name]) => there.has(name));
+    return make("ul", { class: "legend" }, shown.map(([name, at]) => make("li", {}, swatch(make("i", { class: "swatch" }), at), name)));
   }
 
   /** Line below line, each so many metres long; the head of the coil is top left. */
@@ -81,6 +88,15 @@ export class Coils {
     fill(this.alarms, alarms.length ? alarms.map((each) => this.alarm(each)) : make("li", { class: "note" }, say("coils.noAlarms")));
   }
 
+  /** What raised it, in words: how many, how much, or which roll. */
+  why(about) {
+    const name = about.class ?? say("coils.anyClass");
+    if (about.kind === "count") return say("coils.why.count", { n: number(about.defects), metres: number(about.metres), name });
+    if (about.kind === "share") return say("coils.why.share", { share: percent(about.share), name });
+    const words = say("coils.why.periodic", { n: number(about.marks), spacing: number(about.spacing_m, 2), across: number(about.across_m, 2) });
+    return about.roll ? `${words}: ${about.roll}` : words;
+  }
+
   alarm(each) {
     const where = [each.coil, each.position_m !== null && `${number(each.position_m, 1)} m`, time(each.created)].filter(Boolean).join(" · ");
     const seen = async () => {
@@ -89,6 +105,6 @@ export class Coils {
     };
     const open = each.answer && make("a", { class: "button", href: `#review/${each.answer}` }, say("coils.open"));
     const may = this.app.user.role !== "viewer";
-    return make("li", {}, make("strong", {}, each.rule), make("span", { class: "when" }, where), open, may ? button(say("coils.noted"), seen, { class: "quiet" }) : null);
+    return make("li", {}, make("strong", {}, each.rule), make("span", {}, this.why(each.about)), make("span", { class: "when" }, where), open, may ? button(say("coils.noted"), seen, { class: "quiet" }) : null);
   }
 }

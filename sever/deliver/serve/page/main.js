@@ -8,12 +8,13 @@ import { ModelsPage } from "./models.js";
 import { notify } from "./notices.js";
 import { Outbox } from "./outbox.js";
 import { Review } from "./review.js";
+import { Rules } from "./rules.js";
 import { signInForm } from "./sign-in.js";
 import { Trends } from "./trends.js";
 import * as words from "./words.js";
 
 const { say } = words;
-const PLACES = { review: Review, coils: Coils, trends: Trends, models: ModelsPage };
+const PLACES = { review: Review, coils: Coils, trends: Trends, rules: Rules, models: ModelsPage };
 const LIGHTS = ["auto", "light", "dark"];
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
@@ -68,7 +69,7 @@ class App {
     this.askForName();
   }
 
-  /** What the address says: #review/ID, #coils, #trends, #models. */
+  /** What the address says: #review/ID, #coils, #trends, #rules, #models. */
   async follow() {
     const [place, id] = location.hash.slice(1).split("/");
     if (!this.user) return;

@@ -40,6 +40,17 @@ def raise_alarms(
     return raised
 
 
+def in_words(about: Mapping[str, Any]) -> str:
+    """What raised an alarm, for a log."""
+    of = f" of class {about['class']}" if about["class"] else ""
+    if about["kind"] == "share":
+        return f"{about['share']:.1%} of the image's area is defective{of}"
+    if about["kind"] == "count":
+        return f"{about['defects']} defects{of} within {about['metres']:g} m"
+    roll = f", as of {about['roll']}" if about["roll"] else ""
+    return f"{about['marks']} marks{of}, {about['spacing_m']:g} m apart{roll}"
+
+
 def _share(_: Connection, row: Mapping[str, Any], rule: AlarmSettings, strip: StripSettings) -> Verdict:
     share = sum(each["area_share"] for each in row["classes"] if rule.class_name in (None, each["class"]))
     return {"share": round(share, 6)} if share >= rule.share else None

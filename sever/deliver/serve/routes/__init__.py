@@ -3,6 +3,7 @@
 from sever.deliver.serve.routes import (
     answers,
     coils,
+    comparison,
     corrections,
     health,
     inspect,
@@ -10,10 +11,26 @@ from sever.deliver.serve.routes import (
     oip,
     page,
     people,
+    rules,
     session,
     statistics,
     stream,
 )
 
-_SUBJECTS = (health, inspect, stream, answers, corrections, coils, statistics, models, session, people, oip, page)
+_SUBJECTS = (
+    health,
+    inspect,
+    stream,
+    answers,
+    corrections,
+    coils,
+    statistics,
+    comparison,
+    models,
+    rules,
+    session,
+    people,
+    oip,
+    page,
+)
 ROUTERS = tuple(subject.router for subject in _SUBJECTS)

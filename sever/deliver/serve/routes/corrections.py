@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,9 +19,8 @@ from sever.deliver.serve.answer import encode_png
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.routes.inspect import Key
 from sever.deliver.serve.schemas import Given
-from sever.deliver.serve.service import take_places
 from sever.deliver.serve.storage.corrections import CORRECTED, Correction, add_correction, read_corrections
-from sever.deliver.serve.uploads import decode, raw_shape_of
+from sever.deliver.serve.uploads import decode
 
 router = APIRouter()
 MOST_CLASSES, MOST_CHARACTERS = 100, 8_000_000
@@ -94,14 +92,7 @@ async def probabilities(
     uid: str, request: Request, service: TheService, _: Reviewer, class_name: Annotated[str, Query(max_length=200)]
 ) -> Response:
     """The map of a class, 0..255 for 0..1, by the model that is in service now (X-Sever-Model), for a magic wand."""
-    answer = await asyncio.to_thread(service.answer, uid)
-    data = await asyncio.to_thread(service.store.pictures.read, answer["image"]["sha256"])
-    if data is None:
-        raise Refusal(404, "the image is kept no longer (retention)")
-    kind = await asyncio.to_thread(service.kind_of, uid)
-    with take_places(service):
-        decoded = partial(decode, data, "stored", service.settings.limits.max_pixels, raw_shape_of(kind))
-        model, inspection = await service.inspect_pixels(await asyncio.to_thread(decoded))
+    model, inspection = await service.inspect_stored(uid)
     if class_name not in model.class_names:
         raise Refusal(404, f"there is no class {class_name[:100]!r}; there are {', '.join(model.class_names)}")
     levels_hw = quantise(inspection.probabilities[model.class_names.index(class_name)])

@@ -30,6 +30,7 @@ Seconds = Annotated[float, Query(ge=0, le=1e11, description="seconds since 1970,
 class Sums(BaseModel):
     since: float = Field(description="seconds since 1970, UTC")
     images: int
+    metres: float = Field(description="of strip that the images show (settings: strip)")
     judged: int = Field(description="images that people accepted, rejected or corrected")
     accepted: int
     brightness: float | None = Field(description="mean grey level, 0..255; null without images")
@@ -46,9 +47,19 @@ class Totals(Sums):
     defects: int
 
 
+class Training(BaseModel):
+    """What the model in service was trained on, to hold what comes against; null where its file does not say it."""
+
+    brightness: tuple[float, float, float] | None = Field(
+        description="of the training images' mean grey levels, the 1 %, 50 % and 99 % quantiles"
+    )
+    familiarity: float | None = Field(description="0.5, the mean over images like those, where the model tells it")
+
+
 class Statistics(BaseModel):
     bins: list[TimeBin]
     totals: Totals
+    training: Training
 
 
 @router.get("/v1/statistics", response_model=Statistics)
@@ -58,7 +69,11 @@ def over_time(
     """Sums and means in equal intervals of time."""
     if until - since < 1:
         raise Refusal(422, f"`until` lies at least a second after `since`, not at {until:g} after {since:g}")
-    return service.store.read(lambda connection: statistics(connection, since, until, bins))
+    strip, background = service.settings.strip, service.models.current.background
+    found = service.store.read(lambda connection: statistics(connection, since, until, bins, strip))
+    # Familiarity is the share of normal images that are at least as strange, so its mean over them is a half.
+    familiarity = 0.5 if background.get("familiarity") else None
+    return found | {"training": {"brightness": background.get("brightness"), "familiarity": familiarity}}
 
 
 @router.get("/v1/export.zip", response_class=Response, responses={200: {"content": {"application/zip": {}}}})

@@ -32,8 +32,9 @@ NAME_DIGITS = 24
 
 @dataclass(frozen=True)
 class Judged:
-    """An image with what a person says of it."""
+    """An image with what a person says of it, and the newest answer that is about."""
 
+    uid: str
     sha256: str
     kind: str
     coil: str | None
@@ -47,7 +48,7 @@ def export(store: Store, output: Path) -> tuple[int, int]:
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InputError(f"{output} exists and is not empty; name a new folder, or remove this one first")
-    judged = store.read(lambda connection: list(_read_judged(connection)))
+    judged = store.read(lambda connection: list(read_judged(connection)))
     if not judged:
         raise InputError("nobody accepted, rejected or corrected an answer yet, so there is nothing to train on")
     names = _class_names(judged)
@@ -64,11 +65,11 @@ def export(store: Store, output: Path) -> tuple[int, int]:
     return len(written), len(judged) - len(written)
 
 
-def _read_judged(connection: Connection) -> Iterator[Judged]:
+def read_judged(connection: Connection) -> Iterator[Judged]:
     answers, images, corrections = tables.answers, tables.images, tables.corrections
     newest = (corrections.c.answer == answers.c.id) & (corrections.c.version == answers.c.version)
     rows = (
-        select(answers.c.image, images.c.kind, answers.c.coil, corrections.c.masks)
+        select(answers.c.uid, answers.c.image, images.c.kind, answers.c.coil, corrections.c.masks)
         .select_from(answers.join(images).join(corrections, newest))
         .order_by(corrections.c.created, corrections.c.id)
     )
@@ -76,7 +77,7 @@ def _read_judged(connection: Connection) -> Iterator[Judged]:
     for row in connection.execute(rows).mappings():
         last[row["image"]] = row
     for row in last.values():
-        yield Judged(row["image"], row["kind"], row["coil"], row["masks"])
+        yield Judged(row["uid"], row["image"], row["kind"], row["coil"], row["masks"])
 
 
 def _class_names(judged: list[Judged]) -> list[str]:

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Integer, and_, case, cast, func, select
+from sqlalchemy import Connection, Integer, Select, and_, case, cast, func, select
 
+from sever.config.serve import StripSettings
 from sever.deliver.serve.storage import tables
 from sever.deliver.serve.storage.answers import NEW
 from sever.deliver.serve.storage.corrections import ACCEPTED
 
 
-def statistics(connection: Connection, since: float, until: float, bins: int) -> dict[str, Any]:
+def statistics(connection: Connection, since: float, until: float, bins: int, strip: StripSettings) -> dict[str, Any]:
     """Equal intervals from `since` to `until`, the empty ones too, and the same of all of it."""
     width = (until - since) / bins
     answers = tables.answers.c
     inside = and_(answers.created >= since, answers.created < until)
     place = cast(func.floor((answers.created - since) / width), Integer).label("place")
-    rows = connection.execute(select(place, *_sums()).where(inside).group_by(place)).mappings().all()
+    rows = connection.execute(_sums(strip, place).where(inside).group_by(place)).mappings().all()
     by_place = {row["place"]: row for row in rows}
     defects = _defects(connection, inside, place)
-    empty = {"images": 0, "defects_all": 0, "judged": 0, "accepted": 0}
+    empty = {"images": 0, "defects_all": 0, "judged": 0, "accepted": 0, "metres": 0.0}
     found = [
         _told(by_place.get(index, empty)) | {"since": since + index * width, "defects": defects.get(index, {})}
         for index in range(bins)
     ]
-    totals = _told(connection.execute(select(*_sums()).where(inside)).mappings().one())
+    totals = _told(connection.execute(_sums(strip).where(inside)).mappings().one())
     return {"bins": found, "totals": totals | {"since": since, "defects": sum(row["defects_all"] for row in rows)}}
 
 
-def _sums() -> list[Any]:
-    answers = tables.answers.c
-    return [
+def _sums(strip: StripSettings, *beside: Any) -> Select[Any]:
+    """`metres`: of strip that the images show; images that overlap count twice."""
+    answers, images = tables.answers.c, tables.images.c
+    pixels = images.width if strip.along == "width" else images.height
+    sums = [
         func.count().label("images"),
+        (func.coalesce(func.sum(pixels), 0) * (strip.mm_per_pixel_along / 1000)).label("metres"),
         func.coalesce(func.sum(answers.num_defects), 0).label("defects_all"),
         func.avg(answers.brightness).label("brightness"),
         func.avg(answers.familiarity).label("familiarity"),
@@ -41,6 +45,7 @@ def _sums() -> list[Any]:
         func.coalesce(func.sum(case((answers.verdict != NEW, 1), else_=0)), 0).label("judged"),
         func.coalesce(func.sum(case((answers.verdict == ACCEPTED, 1), else_=0)), 0).label("accepted"),
     ]
+    return select(*beside, *sums).select_from(tables.answers.join(tables.images))
 
 
 def _defects(connection: Connection, inside: Any, place: Any) -> dict[int, dict[str, int]]:
@@ -55,5 +60,6 @@ def _defects(connection: Connection, inside: Any, place: Any) -> dict[int, dict[
 
 def _told(row: Any) -> dict[str, Any]:
     means = ("brightness", "familiarity", "seconds_mean", "seconds_most")
-    counts = {key: int(row[key]) for key in ("images", "judged", "accepted")}
+    counts: dict[str, Any] = {key: int(row[key]) for key in ("images", "judged", "accepted")}
+    counts["metres"] = round(float(row["metres"]), 3)
     return counts | {key: None if row.get(key) is None else float(row[key]) for key in means}

@@ -156,6 +156,20 @@ shadows = Table(
     UniqueConstraint("answer", "model", name="uq_shadows_answer"),
 )
 
+# Decision rules that people saved, for a model's weights; version 0 are those that it came with.
+rule_sets = Table(
+    "rule_sets",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("identity", String(128), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("rules", JSON, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("note", Text, nullable=False),
+    UniqueConstraint("identity", "version", name="uq_rule_sets_identity"),
+)
+
 users = Table(
     "users",
     METADATA,
