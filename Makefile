@@ -54,7 +54,7 @@ test-opencv4: setup $(OPENCV4)/.ready
 
 # Versions that are locked stay; `make lock UPGRADE=--upgrade` takes the newest ones.
 lock: setup
-	$(BIN)/uv pip compile pyproject.toml --extra train --extra offline --extra kaggle --extra serve --extra postgresql --extra plant --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra train --extra offline --extra kaggle --extra serve --extra postgresql --extra plant --extra stores --extra dev --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --custom-compile-command 'make lock' $(UPGRADE) --quiet --output-file requirements.lock
 
 licences: setup

@@ -127,7 +127,7 @@ def backup(
     settings = _settings(config, None, store=store, database=db)
     from sever.deliver.serve.storage.backup import back_up
 
-    for name, count in back_up(settings.store, settings.database, output).items():
+    for name, count in back_up(settings.store, settings.database, output, settings.images).items():
         say(f"{name}: {count:,}")
 
 
@@ -145,7 +145,7 @@ def restore(
     settings = _settings(config, None, store=store, database=db)
     from sever.deliver.serve.storage.backup import restore as fill
 
-    for name, count in fill(source, settings.store, settings.database).items():
+    for name, count in fill(source, settings.store, settings.database, settings.images).items():
         say(f"{name}: {count:,}")
 
 
@@ -164,7 +164,7 @@ def export(
     from sever.deliver.serve.storage.export import export as write
     from sever.deliver.serve.storage.store import open_existing
 
-    with open_existing(settings.store, settings.database) as found:
+    with open_existing(settings.store, settings.database, settings.images) as found:
         images, lost = write(found, output)
     say(f"{images:,} images" + (f"; {lost:,} more are kept no longer" if lost else ""))
 

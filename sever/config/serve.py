@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from sever.config.base import Settings
 from sever.config.data import MAX_PIXELS
@@ -128,6 +128,41 @@ class MqttSettings(Settings):
     timeout_seconds: float = Field(10.0, gt=0, description="How long one try may take.")
 
 
+class ModbusSettings(Settings):
+    """A coil (one bit) of a PLC is set by Modbus TCP when there is news, for a lamp, a horn or a marker; needs
+    sever[plant]. Whoever sees it resets it."""
+
+    host: str = Field(description="The PLC.")
+    port: int = Field(502, ge=1, le=65535, description="Its port.")
+    device: int = Field(1, ge=0, le=255, description="Number of the device (unit) behind it.")
+    coil: int = Field(ge=0, le=65535, description="Address of the coil, counted from 0.")
+    pulse_seconds: float | None = Field(
+        None, gt=0, description="Reset the coil again after so long; null leaves that to the PLC."
+    )
+    send: Literal["all", "defects", "alarms"] = Field(
+        "alarms", description="What sets it: also every answer, or those with defects; alarms always do."
+    )
+    timeout_seconds: float = Field(5.0, gt=0, description="How long one try may take.")
+
+
+class OpcUaSettings(Settings):
+    """Answers and alarms are written to variables of an OPC UA server, each as JSON in a string; needs sever[plant]."""
+
+    url: str = Field(pattern=r"^opc\.tcp://", description="The server.")
+    answers_node: str | None = Field(None, description="Node id of the string for answers, as ns=2;s=sever.answer.")
+    alarms_node: str | None = Field(None, description="Node id of the string for alarms.")
+    user: str | None = Field(None, description="Name to sign in with.")
+    password_file: Path | None = Field(None, description="File with the password.")
+    send: Literal["all", "defects", "alarms"] = Field("defects", description="Which answers; alarms always go.")
+    timeout_seconds: float = Field(10.0, gt=0, description="How long one try may take.")
+
+    @model_validator(mode="after")
+    def _goes_somewhere(self) -> OpcUaSettings:
+        if self.answers_node is None and self.alarms_node is None:
+            raise ValueError("give answers_node, alarms_node, or both: which variables are written")
+        return self
+
+
 class RollSettings(Settings):
     """A roll that the strip passes, known by its circumference."""
 
@@ -161,6 +196,11 @@ class ServeSettings(Settings):
         description="Folder whose bundles (*.sever) can be put in service, also those that are laid there meanwhile.",
     )
     store: Path = Field(Path("serve"), description="Folder of the images and of the embedded database.")
+    images: str | None = Field(
+        None,
+        description="Where the original images are kept: a folder, or an address of fsspec as s3://BUCKET/sever (needs "
+        "sever[stores] and the package of that kind of store); null: in the store's folder.",
+    )
     database: str | None = Field(
         None, description="sqlite:///FILE or postgresql://USER@HOST/NAME; null: SQLite in the store's folder."
     )
@@ -175,5 +215,7 @@ class ServeSettings(Settings):
     watch: tuple[WatchSettings, ...] = Field((), description="Folders and cameras' files to inspect.")
     webhooks: tuple[WebhookSettings, ...] = Field((), description="Systems that are told by HTTP.")
     mqtt: tuple[MqttSettings, ...] = Field((), description="Brokers that are told by MQTT.")
+    modbus: tuple[ModbusSettings, ...] = Field((), description="Coils of PLCs that are set by Modbus TCP.")
+    opcua: tuple[OpcUaSettings, ...] = Field((), description="OPC UA servers whose variables are written.")
     alarms: tuple[AlarmSettings, ...] = Field((), description="When to raise an alarm.")
     retention: RetentionSettings = Field(RetentionSettings(), description="How long things are kept.")

@@ -121,7 +121,7 @@ def running(
 ) -> Iterator[Running]:
     """A real uvicorn in a thread, over a store in `folder`; users and keys of every role."""
     chosen = ServeSettings.model_validate({"store": folder, "port": 0, "durable": False} | (settings or {}))
-    store = Store(folder, database, durable=False)
+    store = Store(folder, database, durable=False, images=chosen.images)
     keys = store.write(lambda connection: _people(connection))
     model = model or GreyModel()
     loaders = {name: (lambda other=other: other) for name, other in (others or {}).items()}

@@ -40,7 +40,7 @@ def serve(
     """
     raise_unless_guarded(settings)
     with one_writer(settings.store, f"{settings.store} is in use by another service"):
-        store = Store(settings.store, settings.database, settings.durable)
+        store = Store(settings.store, settings.database, settings.durable, settings.images)
         first_admin(store, say)
         service = Service(settings, store, Models(model, available))
         server = uvicorn.Server(configure(settings, service))

@@ -1,4 +1,4 @@
-"""Where messages go: a webhook, or an MQTT broker. Addresses and secrets come from the settings alone."""
+"""Where messages go: webhooks and MQTT brokers; PLCs stand beside. Addresses and secrets come from settings alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sever.config.serve import MqttSettings, ServeSettings, WebhookSettings
+from sever.deliver.serve.plant.fieldbus import modbus_sink, opcua_sink
 from sever.deliver.serve.plant.outbox import Sink
 from sever.errors import InputError
 
@@ -18,13 +19,17 @@ SIGNATURE = "X-Sever-Signature"
 
 
 def make_sinks(settings: ServeSettings) -> list[Sink]:
-    """Raises InputError for a secret that can't be read, and for MQTT without its library."""
+    """Raises InputError for a secret that can't be read, and for one whose library is not installed."""
     webhooks = [_webhook(f"webhook-{number}", each) for number, each in enumerate(settings.webhooks, 1)]
-    return webhooks + [_mqtt(f"mqtt-{number}", each) for number, each in enumerate(settings.mqtt, 1)]
+    mqtt = [_mqtt(f"mqtt-{number}", each) for number, each in enumerate(settings.mqtt, 1)]
+    modbus = [modbus_sink(f"modbus-{number}", each) for number, each in enumerate(settings.modbus, 1)]
+    secrets = [(each, read_secret(each.password_file)) for each in settings.opcua]
+    opcua = [opcua_sink(f"opcua-{number}", each, secret) for number, (each, secret) in enumerate(secrets, 1)]
+    return [*webhooks, *mqtt, *modbus, *opcua]
 
 
 def _webhook(name: str, settings: WebhookSettings) -> Sink:
-    secret = _read_secret(settings.secret_file)
+    secret = read_secret(settings.secret_file)
     opener = urllib.request.build_opener(_NoRedirect)
 
     def deliver(topic: str, body: str) -> None:
@@ -52,7 +57,7 @@ def _mqtt(name: str, settings: MqttSettings) -> Sink:
     from paho.mqtt.client import MQTT_ERR_SUCCESS, Client
     from paho.mqtt.enums import CallbackAPIVersion
 
-    password = _read_secret(settings.password_file)
+    password = read_secret(settings.password_file)
 
     def deliver(topic: str, body: str) -> None:
         """One connection a message: simple, and a broker that went away is noticed at once."""
@@ -79,7 +84,7 @@ def _mqtt(name: str, settings: MqttSettings) -> Sink:
     return Sink(name, settings.send, deliver)
 
 
-def _read_secret(path: Path | None) -> str | None:
+def read_secret(path: Path | None) -> str | None:
     if path is None:
         return None
     try:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, text
 from sever import __version__
 from sever.deliver.serve.storage.database import current_revision, open_database
 from sever.deliver.serve.storage.pictures import Pictures
+from sever.deliver.serve.storage.remote_pictures import RemotePictures, open_pictures
 from sever.deliver.serve.storage.store import DATABASE, url_of
 from sever.deliver.serve.storage.tables import METADATA, audit, sessions
 from sever.errors import InputError
@@ -31,7 +32,7 @@ ROWS_TOGETHER = 500
 TABLES = [table for table in METADATA.sorted_tables if table is not sessions]
 
 
-def back_up(folder: Path, url: str | None, output: Path) -> dict[str, int]:
+def back_up(folder: Path, url: str | None, output: Path, images: str | None = None) -> dict[str, int]:
     """Write the backup; returns the number of rows and images. Raises InputError where there is no store."""
     if output.exists():
         raise InputError(f"{output} exists; name a new file, or remove this one first")
@@ -40,13 +41,13 @@ def back_up(folder: Path, url: str | None, output: Path) -> dict[str, int]:
     engine = open_database(url_of(folder, url))
     with atomic_path(output) as temporary, tarfile.open(temporary, "w") as tar:
         counts = _write_tables(engine, tar)
-        counts["image files"] = _write_images(Pictures(folder / "images"), tar)
+        counts["image files"] = _write_images(open_pictures(folder, images), tar)
         _add(tar, END, json.dumps(counts).encode())  # a tar that was cut short between two members looks whole
     engine.dispose()
     return counts
 
 
-def restore(source: Path, folder: Path, url: str | None) -> dict[str, int]:
+def restore(source: Path, folder: Path, url: str | None, images: str | None = None) -> dict[str, int]:
     """Fill a new store from a backup. Raises InputError for a store that holds something, and for a damaged file."""
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; a backup is restored into a new store")
@@ -56,7 +57,7 @@ def restore(source: Path, folder: Path, url: str | None) -> dict[str, int]:
             engine = open_database(url_of(folder, url), revision=about["revision"])
             with engine.begin() as connection:
                 _raise_unless_empty(connection)
-                counts = _read_members(connection, Pictures(folder / "images"), tar)
+                counts = _read_members(connection, open_pictures(folder, images), tar)
             engine.dispose()
             open_database(url_of(folder, url)).dispose()  # on to this release's tables
     except (tarfile.TarError, OSError, ValueError, KeyError) as error:
@@ -80,7 +81,7 @@ def _write_tables(engine: Engine, tar: tarfile.TarFile) -> dict[str, int]:
     return counts
 
 
-def _write_images(pictures: Pictures, tar: tarfile.TarFile) -> int:
+def _write_images(pictures: Pictures | RemotePictures, tar: tarfile.TarFile) -> int:
     count = 0
     for digest in sorted(pictures):
         data = pictures.read(digest)
@@ -100,7 +101,7 @@ def _read_about(tar: tarfile.TarFile, source: Path) -> dict[str, Any]:
     return about
 
 
-def _read_members(connection: Connection, pictures: Pictures, tar: tarfile.TarFile) -> dict[str, int]:
+def _read_members(connection: Connection, pictures: Pictures | RemotePictures, tar: tarfile.TarFile) -> dict[str, int]:
     counts, told = {"image files": 0}, None
     while (member := tar.next()) is not None:
         content = _content(tar, member)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from sever.deliver.serve.storage.database import open_database
-from sever.deliver.serve.storage.pictures import Pictures
+from sever.deliver.serve.storage.remote_pictures import open_pictures
 from sever.deliver.serve.storage.writer import Writer
 from sever.errors import InputError
 
@@ -24,11 +24,11 @@ def url_of(folder: Path, url: str | None) -> str:
 
 
 @contextmanager
-def open_existing(folder: Path, url: str | None) -> Iterator[Store]:
+def open_existing(folder: Path, url: str | None, images: str | None = None) -> Iterator[Store]:
     """Raises InputError where there is none: a mistyped folder is not made into a store."""
     if url is None and not (folder / DATABASE).is_file():
         raise InputError(f"{folder} is no store of `sever serve`: it has no {DATABASE}")
-    store = Store(folder, url)
+    store = Store(folder, url, images=images)
     try:
         yield store
     finally:
@@ -36,14 +36,16 @@ def open_existing(folder: Path, url: str | None) -> Iterator[Store]:
 
 
 class Store:
-    """`url` None: SQLite in the folder. Raises InputError where the database can't be used."""
+    """`url` None: SQLite in the folder. `images` None: in it, too; else another folder, or an address of fsspec.
 
-    def __init__(self, folder: Path, url: str | None = None, durable: bool = True) -> None:
+    Raises InputError where one of them can't be used."""
+
+    def __init__(self, folder: Path, url: str | None = None, durable: bool = True, images: str | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.url = url_of(folder, url)
         self.engine = open_database(self.url, durable)
-        self.pictures = Pictures(folder / "images", durable)
+        self.pictures = open_pictures(folder, images, durable)
         self.writer = Writer(self.engine)
 
     def read(self, call: Callable[[Connection], T]) -> T:
