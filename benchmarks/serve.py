@@ -4,11 +4,13 @@
 
 The model alone decodes the same files and inspects them in batches, nothing else. The service is a process of its
 own with SQLite and images on disk. Its clients are on the same machine, so their cost is counted against it. The two
-are measured in turns, and the median of their ratios is told.
+are measured in turns, and the median of their ratios is told. The load is made by locust; with `--threads`, or where
+locust is not installed, by threads of this script.
 """
 
 from __future__ import annotations
 
+import csv
 import http.client
 import os
 import subprocess
@@ -16,6 +18,8 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -74,7 +78,37 @@ def alone(model: ServedModel, files: list[bytes], seconds: float) -> float:
     return count / (time.perf_counter() - began)
 
 
-def load(url: str, key: str, files: list[bytes], clients: int, seconds: float) -> list[float]:
+@dataclass(frozen=True)
+class Load:
+    """What a number of clients saw: images/s, and milliseconds of a request."""
+
+    images_per_second: float
+    p50: float
+    p99: float
+
+
+def by_locust(url: str, key: str, images: Path, clients: int, seconds: float) -> Load:
+    script, table = Path(HERE) / "serve_locust.py", images.parent / "locust"
+    run = ["--headless", "-u", clients, "-r", clients, "-t", f"{max(1, round(seconds))}s", "--csv", table]
+    command = [sys.executable, "-m", "locust", "-f", script, "-H", url, *run, "--only-summary", "--stop-timeout", 600]
+    environment = os.environ | {"SEVER_LOAD_KEY": key, "SEVER_LOAD_IMAGES": str(images)}
+    done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with Path(f"{table}_stats.csv").open(encoding="utf-8") as file:
+        row = next(row for row in csv.DictReader(file) if row["Name"] == "inspect")
+    assert row["Failure Count"] == "0", row
+    return Load(float(row["Requests/s"]), float(row["50%"]), float(row["99%"]))
+
+
+def by_threads(url: str, key: str, images: Path, clients: int, seconds: float) -> Load:
+    files = [path.read_bytes() for path in sorted(images.iterdir())]
+    began = time.perf_counter()
+    taken = send_all(url, key, files, clients, seconds)
+    p50, p99 = (1000 * value for value in np.quantile(taken, (0.5, 0.99)))
+    return Load(len(taken) / (time.perf_counter() - began), float(p50), float(p99))
+
+
+def send_all(url: str, key: str, files: list[bytes], clients: int, seconds: float) -> list[float]:
     """Seconds of every answered request, clients sending one image after the other."""
     host, port = url.removeprefix("http://").split(":")
     taken: list[float] = []
@@ -106,9 +140,10 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--model", default="", help="a bundle, or a trained model; by default one of random weights")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--threads", action="store_true", help="make the load by threads, not by locust")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--size", type=int, nargs=2, default=(256, 1600), metavar=("HEIGHT", "WIDTH"))
-    options = parse(parser, {"seconds": 1.0, "rounds": 1, "size": (64, 128)})
+    options = parse(parser, {"seconds": 1.0, "rounds": 1, "size": (64, 128), "threads": True})
     height, width = options.size
     strips = [make_strip(0, index, height, width)[0] for index in range(IMAGES)]
     files = [bytes(cv2.imencode(".jpg", strip)[1]) for strip in strips]
@@ -124,30 +159,30 @@ def main() -> None:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, env=os.environ)
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        load(url, key, files, 1, 1.0)
+        send_all(url, key, files, 1, 1.0)
+        images = Path(folder) / "images"
+        images.mkdir()
+        for at, data in enumerate(files):
+            (images / f"{at}.jpg").write_bytes(data)
+        load = by_threads if options.threads or find_spec("locust") is None else by_locust
         ratios: list[float] = []
         rows: list[list[object]] = []
         for _ in range(options.rounds):
             bare = alone(model, files, options.seconds)
-            began = time.perf_counter()
-            taken = load(url, key, files, 64, options.seconds)
-            served = len(taken) / (time.perf_counter() - began)
-            ratios.append(served / bare)
+            served = load(url, key, images, 64, options.seconds)
+            ratios.append(served.images_per_second / bare)
             rows.append(["model alone", "", f"{bare:.1f}", "", ""])
-            rows.append(["service", 64, f"{served:.1f}", *quantiles(taken)])
-        for clients in (1, 8):
-            began = time.perf_counter()
-            taken = load(url, key, files, clients, options.seconds)
-            rows.append(["service", clients, f"{len(taken) / (time.perf_counter() - began):.1f}", *quantiles(taken)])
+            rows.append(row_of(64, served))
+        rows += [row_of(clients, load(url, key, images, clients, options.seconds)) for clients in (8, 1)]
         server.terminate()
         server.wait(60)
-    print(describe_machine())
+    print(f"{describe_machine()}\nload by {load.__name__.removeprefix('by_')}")
     print_table(["", "clients", "images/s", "p50 ms", "p99 ms"], rows)
     print_ratio(float(np.median(ratios)), "images/s of the service, 64 clients, over the model alone", 0.9)
 
 
-def quantiles(taken: list[float]) -> list[str]:
-    return [f"{1000 * value:.0f}" for value in np.quantile(taken, (0.5, 0.99))]
+def row_of(clients: int, load: Load) -> list[object]:
+    return ["service", clients, f"{load.images_per_second:.1f}", f"{load.p50:.0f}", f"{load.p99:.0f}"]
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ WITH_RATIO = [
     "recipe_2019",
     "rle",
     "serve",
+    "serve_soak",
     "scale",
     "startup",
     "syncing",
@@ -49,7 +50,7 @@ WITH_RATIO = [
     "tune",
 ]
 # Helpers, and a picture to look at, which is no measurement.
-OTHERS = {"common", "growth", "roofline", "planted_faults", "training", "real_vs_synthetic"}
+OTHERS = {"common", "growth", "roofline", "planted_faults", "training", "real_vs_synthetic", "serve_locust"}
 
 
 def run(name: str, *arguments: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,14 @@ class Desk:
         raise AssertionError(
             f"{condition} never held for {about!r}; the page says: {self.tab.inner_text('body')[:2000]}"
         )
+
+    def until_true(self, condition: Callable[[], bool]) -> None:
+        """Something outside of the page comes to pass while the page goes on."""
+        for _ in range(1200):
+            if condition():
+                return
+            self.tab.wait_for_timeout(50)
+        raise AssertionError(f"it never came to pass; the page says: {self.tab.inner_text('body')[:2000]}")
 
     def sync(self, state: str) -> None:
         self.tab.wait_for_selector(f"#sync[data-state={state}]")

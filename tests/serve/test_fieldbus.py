@@ -134,7 +134,7 @@ def test_answers_and_alarms_are_written_to_opc_ua_variables(tmp_path: Path) -> N
         uid = client.post("/v1/inspect", content=png(spots())).json()["id"]
         wait_for(lambda: all(asyncio.run(read(url)).values()), 60)
         told = {name: json.loads(value) for name, value in asyncio.run(read(url)).items()}
-    assert told["answers"]["id"] == "opcua-1-2"
+    assert told["answers"]["id"] == uid
     assert told["answers"]["num_defects"] == 2
     assert told["alarms"]["rule"] == "large"
     assert told["alarms"]["answer"] == uid

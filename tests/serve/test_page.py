@@ -405,7 +405,12 @@ def test_axe_finds_no_serious_fault(served: Running, browser: Any, light: str) -
     desk.press("?")
     faults += _serious(axe, desk, "keys")
     desk.press("Escape")
-    for place, seen in (("coils", "#coil-map svg"), ("trends", "#trends figure"), ("models", "#models .card")):
+    for place, seen in (
+        ("coils", "#coil-map svg"),
+        ("trends", "#trends figure"),
+        ("rules", "#rules-count .note"),
+        ("models", "#models .card"),
+    ):
         desk.tab.goto(f"{served.url}/#{place}")
         desk.tab.wait_for_selector(seen)
         faults += _serious(axe, desk, place)
