@@ -29,7 +29,10 @@ class LimitSettings(Settings):
     deadline_seconds: float = Field(
         30.0, gt=0, description="A request that waits longer than this gets 503; a request may ask for less."
     )
-    body_seconds: float = Field(20.0, gt=0, description="How long a client may take to send its request (408).")
+    body_seconds: float = Field(
+        20.0, gt=0, description="How long a client may take to send its request's head, and its body (408)."
+    )
+    max_connections: int = Field(500, ge=1, description="Connections at once; one above it is closed at once.")
     stop_seconds: float = Field(60.0, gt=0, description="How long a stop waits for what was accepted.")
 
 

@@ -305,7 +305,11 @@ def test_names_from_outside_are_words_only(tmp_path: Path, browser: Any) -> None
         assert evil in desk.tab.inner_text("#queue li")
         desk.tab.click("#judge-accepted")
         saved(served, uid)
-        for place, seen in (("coils", "#coil-map h2"), ("trends", "#trends figure")):
+        for place, seen in (
+            ("coils", "#coil-map h2"),
+            ("trends", "#trends figure"),
+            ("rules", "#rules-classes legend"),
+        ):
             desk.tab.goto(f"{served.url}/#{place}")
             desk.tab.wait_for_selector(seen)
             assert evil in desk.tab.inner_text("#main")

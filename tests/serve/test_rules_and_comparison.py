@@ -72,6 +72,17 @@ def test_only_the_last_images_count_and_those_that_are_gone_do_not(
     assert (found["last"], found["images"], found["changed"]) == (2, 1, 1)
 
 
+def test_counts_come_one_after_the_other_and_too_many_are_refused(tmp_path: Path) -> None:
+    with running(tmp_path) as served, served.client() as client:
+        send(client, 1)
+        counted(client, rules(*BRIGHT_THEN_DARK))
+        served.service.rule_trial._counting = 4
+        refused = client.post("/v1/rules/trial", json=rules(*BRIGHT_THEN_DARK))
+        assert (refused.status_code, "retry-after" in refused.headers) == (429, True)
+        served.service.rule_trial._counting = 0
+        assert client.post("/v1/rules/trial", json=rules(*BRIGHT_THEN_DARK)).status_code == 200
+
+
 def test_saved_rules_are_versions_that_survive_a_restart_and_go_back(tmp_path: Path) -> None:
     evidence = [{"thresholds": [0.5], "areas": [0], "images": 1, "dice": [[1.0]]}]
     model = GreyModel(background={"rule_evidence": evidence})

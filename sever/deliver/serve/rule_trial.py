@@ -20,13 +20,13 @@ from sqlalchemy import Connection, select
 from sever.data import rle
 from sever.decide.postprocess import quantise
 from sever.deliver.serve.model import InspectionLike, ServedModel, rules_identity
-from sever.deliver.serve.refusal import Refusal
+from sever.deliver.serve.refusal import Refusal, busy
 from sever.deliver.serve.storage.store import Store
 from sever.deliver.serve.storage.tables import answers, images
 
 LOGGER = logging.getLogger("sever.serve")
 LAST, MOST_BYTES = 500, 256 << 20
-LISTED, PATIENCE_SECONDS = 20, 0.5
+LISTED, MOST_COUNTING, PATIENCE_SECONDS = 20, 4, 0.5
 # What the model in service finds in a stored answer's image.
 See = Callable[[str], Awaitable[tuple[ServedModel, InspectionLike]]]
 
@@ -42,7 +42,7 @@ class PackedMap:
     @staticmethod
     def of(inspection: InspectionLike) -> PackedMap:
         levels_chw = quantise(inspection.probabilities)
-        packed = zlib.compress(np.ascontiguousarray(levels_chw), 1)
+        packed = zlib.compress(levels_chw.tobytes(), 1)
         return PackedMap(levels_chw.shape, packed, inspection.label_probabilities)
 
     def masks(self, model: ServedModel) -> np.ndarray:
@@ -59,7 +59,9 @@ class Drawn:
 
     @staticmethod
     def of(masks_chw: np.ndarray) -> Drawn:
-        return Drawn(tuple(np.count_nonzero(masks_chw, axis=(1, 2)).tolist()), zlib.crc32(np.packbits(masks_chw)))
+        return Drawn(
+            tuple(np.count_nonzero(masks_chw, axis=(1, 2)).tolist()), zlib.crc32(np.packbits(masks_chw).tobytes())
+        )
 
 
 class RuleTrial:
@@ -72,6 +74,7 @@ class RuleTrial:
         self._drawn: dict[str, dict[str, Drawn]] = {}
         self._gone: set[str] = set()
         self._task: asyncio.Task[None] | None = None
+        self._turn, self._counting = asyncio.Lock(), 0
 
     async def draw(self, model: ServedModel, uid: str) -> list[dict[str, str]]:
         """The run lengths of an answer's image by this model's rules. Raises Refusal (404)."""
@@ -85,7 +88,20 @@ class RuleTrial:
         return [{"class": name, "runs": each} for name, each in zip(model.class_names, runs, strict=True)]
 
     async def count(self, model: ServedModel, tried: ServedModel) -> dict[str, Any]:
-        """How the last images would change, of those whose map is there; the others' are made meanwhile."""
+        """How the last images would change, of those whose map is there; the others' are made meanwhile.
+
+        One count at a time, since each is work for all cores. Raises Refusal (429) where many wait for theirs.
+        """
+        if self._counting >= MOST_COUNTING:
+            raise busy(1)
+        self._counting += 1
+        try:
+            async with self._turn:
+                return await self._count(model, tried)
+        finally:
+            self._counting -= 1
+
+    async def _count(self, model: ServedModel, tried: ServedModel) -> dict[str, Any]:
         self._for(model)
         wanted = await asyncio.to_thread(self._store.read, _last_answers)
         self._maps = {uid: self._maps[uid] for uid in wanted if uid in self._maps}

@@ -14,6 +14,7 @@ import uvicorn
 
 from sever.config.serve import ServeSettings
 from sever.deliver.serve.app import make_app
+from sever.deliver.serve.connections import guarded
 from sever.deliver.serve.model import ServedModel
 from sever.deliver.serve.models import Models
 from sever.deliver.serve.refusal import Refusal
@@ -127,7 +128,7 @@ def configure(settings: ServeSettings, service: Service) -> uvicorn.Config:
         ssl_keyfile=security.tls_key,
         timeout_graceful_shutdown=round(limits.stop_seconds),
         timeout_keep_alive=5,
-        h11_max_incomplete_event_size=1 << 16,
+        http=guarded(limits),
         limit_concurrency=None,
         backlog=BACKLOG,
         ws_max_size=limits.max_bytes,
