@@ -68,20 +68,27 @@ def load_model(path: str, quick: bool) -> ServedModel:
     return ModelInService("random", model_in_training(network, network.size_multiple, config, facts, rules, device))
 
 
-def alone(model: ServedModel, files: list[bytes], seconds: float) -> float:
-    """Images/s of the model without a service."""
-    began, count = time.perf_counter(), 0
+def processor_seconds(pid: int) -> float:
+    """Of a process and its threads since it began, which other work on the machine hardly moves."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def alone(model: ServedModel, files: list[bytes], seconds: float) -> tuple[float, float]:
+    """Images/s of the model without a service, and processor milliseconds an image."""
+    began, worked, count = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() < began + seconds:
         batch = [files[(count + at) % len(files)] for at in range(BATCH)]
         model.inspect([to_model_pixels(decode_stored(data, "x"), model.channels)[0] for data in batch])
         count += BATCH
-    return count / (time.perf_counter() - began)
+    return count / (time.perf_counter() - began), 1000 * (time.process_time() - worked) / count
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a number of clients saw: images/s, and milliseconds of a request."""
+    """What a number of clients saw: images, images/s, and milliseconds of a request."""
 
+    images: int
     images_per_second: float
     p50: float
     p99: float
@@ -97,7 +104,7 @@ def by_locust(url: str, key: str, images: Path, clients: int, seconds: float) ->
     with Path(f"{table}_stats.csv").open(encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["Name"] == "inspect")
     assert row["Failure Count"] == "0", row
-    return Load(float(row["Requests/s"]), float(row["50%"]), float(row["99%"]))
+    return Load(int(row["Request Count"]), float(row["Requests/s"]), float(row["50%"]), float(row["99%"]))
 
 
 def by_threads(url: str, key: str, images: Path, clients: int, seconds: float) -> Load:
@@ -105,7 +112,7 @@ def by_threads(url: str, key: str, images: Path, clients: int, seconds: float) -
     began = time.perf_counter()
     taken = send_all(url, key, files, clients, seconds)
     p50, p99 = (1000 * value for value in np.quantile(taken, (0.5, 0.99)))
-    return Load(len(taken) / (time.perf_counter() - began), float(p50), float(p99))
+    return Load(len(taken), len(taken) / (time.perf_counter() - began), float(p50), float(p99))
 
 
 def send_all(url: str, key: str, files: list[bytes], clients: int, seconds: float) -> list[float]:
@@ -166,23 +173,29 @@ def main() -> None:
             (images / f"{at}.jpg").write_bytes(data)
         load = by_threads if options.threads or find_spec("locust") is None else by_locust
         ratios: list[float] = []
+        own_ratios: list[float] = []
         rows: list[list[object]] = []
         for _ in range(options.rounds):
-            bare = alone(model, files, options.seconds)
-            served = load(url, key, images, 64, options.seconds)
-            ratios.append(served.images_per_second / bare)
-            rows.append(["model alone", "", f"{bare:.1f}", "", ""])
-            rows.append(row_of(64, served))
-        rows += [row_of(clients, load(url, key, images, clients, options.seconds)) for clients in (8, 1)]
+            bare, bare_ms = alone(model, files, options.seconds)
+            rows.append(["model alone", "", f"{bare:.1f}", "", "", f"{bare_ms:.1f}"])
+            for clients in (64, 8, 1):
+                worked = processor_seconds(server.pid)
+                served = load(url, key, images, clients, options.seconds)
+                own_ms = 1000 * (processor_seconds(server.pid) - worked) / served.images
+                rows.append(["service", clients, *told(served), f"{own_ms:.1f}"])
+                if clients == 64:
+                    ratios.append(served.images_per_second / bare)
+                    own_ratios.append(bare_ms / own_ms)
         server.terminate()
         server.wait(60)
     print(f"{describe_machine()}\nload by {load.__name__.removeprefix('by_')}")
-    print_table(["", "clients", "images/s", "p50 ms", "p99 ms"], rows)
+    print_table(["", "clients", "images/s", "p50 ms", "p99 ms", "processor ms an image"], rows)
+    print(f"by processor time, without the clients': {np.median(own_ratios):.2f}, which other work hardly moves")
     print_ratio(float(np.median(ratios)), "images/s of the service, 64 clients, over the model alone", 0.9)
 
 
-def row_of(clients: int, load: Load) -> list[object]:
-    return ["service", clients, f"{load.images_per_second:.1f}", f"{load.p50:.0f}", f"{load.p99:.0f}"]
+def told(load: Load) -> list[str]:
+    return [f"{load.images_per_second:.1f}", f"{load.p50:.0f}", f"{load.p99:.0f}"]
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_from_the_first_start_to_the_retrained_model(strip_root: Path, tmp_path:
         desk.tab.fill("#password", password)
         desk.tab.keyboard.press("Enter")
         desk.tab.wait_for_selector("#top nav")
-        with sign_in(url, password) as client:
+        with closing(sign_in(url, password)) as client:
             desk.until_true(lambda: client.get("/v1/answers").json()["total"] == COILS * PER_COIL)
             listed = client.get("/v1/answers?order=position").json()["answers"]
             for at, answer in enumerate(listed):
@@ -136,7 +137,7 @@ def test_from_the_first_start_to_the_retrained_model(strip_root: Path, tmp_path:
         assert desk.tab.locator(".sides li").count() == COILS * PER_COIL
         desk.tab.click("#take-compared")
         desk.said("Go back to this one")
-        with sign_in(url, password) as client:
+        with closing(sign_in(url, password)) as client:
             assert client.get("/v1/models").json()["current"]["name"] == "new"
             again = client.post("/v1/inspect", content=png(images()[0]), headers={"content-type": "image/png"}).json()
             assert again["model"]["name"] == "new"
