@@ -90,9 +90,10 @@ def tell(seen: list[tuple[float, float]], seconds: float) -> None:
     parts = np.minimum((8 * times / seconds).astype(int), 7)
     print(describe_machine())
     rows = [
-        [f"{part * seconds / 480:.1f}", int((parts == part).sum()), *_mib(sizes[parts == part])] for part in set(parts)
+        [f"{part * seconds / 480:.1f}", int((parts == part).sum()), *_mib(sizes[parts == part])]
+        for part in sorted(set(parts.tolist()))
     ]
-    print_table(["from minute", "images", "MiB median", "MiB most"], sorted(rows, key=lambda row: float(row[0])))
+    print_table(["from minute", "images", "MiB median", "MiB most"], rows)
     ratio = float(np.median(sizes[parts >= 6]) / np.median(sizes[(parts == 2) | (parts == 3)]))
     held = "holds" if ratio <= AT_MOST else "MISSED"
     print(f"ratio {ratio:.2f}  (memory at the end over that of the second quarter; claim: at most {AT_MOST}, {held})")
