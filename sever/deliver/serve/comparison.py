@@ -55,7 +55,7 @@ class Standing:
     is_over: bool = False
 
 
-class Comparison:
+class BesideTheOldOne:
     def __init__(self, store: Store, models: Models, batcher: Batcher, limits: LimitSettings) -> None:
         self._store, self._models, self._batcher, self._limits = store, models, batcher, limits
         self._standing: Standing | None = None

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sever.config.serve import ServeSettings
 from sever.deliver.serve.answer import find_classes, uncertainty
 from sever.deliver.serve.batcher import Batcher
-from sever.deliver.serve.comparison import Comparison
+from sever.deliver.serve.comparison import BesideTheOldOne
 from sever.deliver.serve.metrics import Metrics
 from sever.deliver.serve.model import InspectionLike, ServedModel
 from sever.deliver.serve.models import Models
@@ -60,7 +60,7 @@ class Service:
         self.room = Room(limits.max_waiting, limits.max_waiting_pixels)
         self.batcher = Batcher(settings.batch.max_images, settings.batch.wait_ms / 1000)
         self.rule_trial = RuleTrial(store, self.inspect_stored)
-        self.comparison = Comparison(store, models, self.batcher, settings.limits)
+        self.comparison = BesideTheOldOne(store, models, self.batcher, settings.limits)
         self.is_ready = False
         self.metrics.gauge("sever_waiting_images", "Images on their way.", lambda: self.room.taken)
         self.metrics.gauge("sever_refused_images", "Images refused for want of a place.", lambda: self.room.refused)

@@ -34,14 +34,14 @@ class Scores(BaseModel):
     classes: list[ClassScore]
 
 
-class ImageScore(BaseModel):
+class JudgedImage(BaseModel):
     answer: str
     now: Share
     new: Share
     is_seen: bool | None = Field(description="whether the new model was trained on it; null where that is not known")
 
 
-class Compared(BaseModel):
+class ComparedModels(BaseModel):
     name: str
     now: ModelFacts
     new: ModelFacts
@@ -53,16 +53,16 @@ class Compared(BaseModel):
     knows_seen: bool = Field(description="whether the new model tells which images it was trained on")
     all: Scores
     unseen: Scores = Field(description="of the images that the new model was not trained on: the fair comparison")
-    images: list[ImageScore] = Field(description="those on which the two differ the most")
+    images: list[JudgedImage] = Field(description="those on which the two differ the most")
 
 
-@router.post("/v1/models/comparison", response_model=Compared, status_code=202)
+@router.post("/v1/models/comparison", response_model=ComparedModels, status_code=202)
 async def compare(choice: ModelChoice, service: TheService, _: Admin) -> dict[str, Any] | None:
     """Begin to compare one of `available` with the model in service; nothing is taken."""
     return await service.comparison.start(choice.name)
 
 
-@router.get("/v1/models/comparison", response_model=Compared | None)
+@router.get("/v1/models/comparison", response_model=ComparedModels | None)
 def compared(service: TheService, _: Viewer) -> dict[str, Any] | None:
     """The newest comparison, as far as it is; null where there was none since the service began."""
     return service.comparison.told()
