@@ -34,7 +34,7 @@ class Scores(BaseModel):
     classes: list[ClassScore]
 
 
-class JudgedImage(BaseModel):
+class ScoresOfImage(BaseModel):
     answer: str
     now: Share
     new: Share
@@ -53,7 +53,7 @@ class ComparedModels(BaseModel):
     knows_seen: bool = Field(description="whether the new model tells which images it was trained on")
     all: Scores
     unseen: Scores = Field(description="of the images that the new model was not trained on: the fair comparison")
-    images: list[JudgedImage] = Field(description="those on which the two differ the most")
+    images: list[ScoresOfImage] = Field(description="those on which the two differ the most")
 
 
 @router.post("/v1/models/comparison", response_model=ComparedModels, status_code=202)
