@@ -4,8 +4,8 @@
 
 The model alone decodes the same files and inspects them in batches, nothing else. The service is a process of its
 own with SQLite and images on disk. Its clients are on the same machine, so their cost is counted against it. The two
-are measured in turns, and the median of their ratios is told. The load is made by locust; with `--threads`, or where
-locust is not installed, by threads of this script.
+are measured in turns, and the median of their ratios is told. The load is made by locust, which uv fetches; with
+`--threads`, or where uv is not installed, by threads of this script.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from sever.pipeline.serve import ModelInService, load_served
 
 IMAGES, BATCH = 32, 8
 HERE = str(Path(__file__).parent)
+# In a home of its own: beside our libraries it would replace Python's sockets in every pytest.
+LOCUST = (sys.executable, "-m", "uv", "tool", "run", "--quiet", "locust")
 SERVER = """
 import sys
 from pathlib import Path
@@ -97,7 +99,7 @@ class Load:
 def by_locust(url: str, key: str, images: Path, clients: int, seconds: float) -> Load:
     script, table = Path(HERE) / "serve_locust.py", images.parent / "locust"
     run = ["--headless", "-u", clients, "-r", clients, "-t", f"{max(1, round(seconds))}s", "--csv", table]
-    command = [sys.executable, "-m", "locust", "-f", script, "-H", url, *run, "--only-summary", "--stop-timeout", 600]
+    command = [*LOCUST, "-f", script, "-H", url, *run, "--only-summary", "--stop-timeout", 600]
     environment = os.environ | {"SEVER_LOAD_KEY": key, "SEVER_LOAD_IMAGES": str(images)}
     done = subprocess.run([str(word) for word in command], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -171,7 +173,7 @@ def main() -> None:
         images.mkdir()
         for at, data in enumerate(files):
             (images / f"{at}.jpg").write_bytes(data)
-        load = by_threads if options.threads or find_spec("locust") is None else by_locust
+        load = by_threads if options.threads or find_spec("uv") is None else by_locust
         ratios: list[float] = []
         own_ratios: list[float] = []
         rows: list[list[object]] = []

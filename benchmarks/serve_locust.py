@@ -22,4 +22,4 @@ class Camera(FastHttpUser):
         self.turn += 1
         headers = {"authorization": f"Bearer {os.environ['SEVER_LOAD_KEY']}"}
         data = FILES[(id(self) // 64 + self.turn) % len(FILES)]
-        self.client.post("/v1/inspect?masks=none", data, headers=headers, name="inspect")  # type: ignore[arg-type]
+        self.client.post("/v1/inspect?masks=none", data, headers=headers, name="inspect")
