@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -32,10 +33,11 @@ main()
 @contextmanager
 def serving(*words: object) -> Iterator[tuple[str, str, list[str]]]:
     """Address and first password; the lines that came last are there at the end."""
+    log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # a pipe that nobody reads is full one day, and stops the service
     process = subprocess.Popen(
         [sys.executable, "-c", WORDS, "serve", *map(str, words), "--port", "0", "--json-log"],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=log,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
@@ -55,8 +57,10 @@ def serving(*words: object) -> Iterator[tuple[str, str, list[str]]]:
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-        out, error = process.communicate(timeout=60)
-        last += [*out.splitlines(), error]
+        out, _ = process.communicate(timeout=60)
+        log.seek(0)
+        last += [*out.splitlines(), log.read()]
+        log.close()
 
 
 def sign_in(url: str, password: str) -> httpx.Client:

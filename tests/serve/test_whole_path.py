@@ -111,6 +111,7 @@ def test_from_the_first_start_to_the_retrained_model(strip_root: Path, tmp_path:
     with serving(*words) as (url, password, _):
         camera(tmp_path / "camera")
         desk = Desk(browser, url, "admin")
+        desk.tab.set_default_timeout(120_000)  # two networks are loaded in torch on the way
         desk.tab.goto(url)
         desk.tab.fill("#name", "admin")
         desk.tab.fill("#password", password)

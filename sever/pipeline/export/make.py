@@ -11,6 +11,7 @@ import numpy as np
 
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
+from sever.decide.bootstrap import group_numbers
 from sever.deliver.runtime.backends import BACKENDS
 from sever.errors import InputError
 from sever.files import write_text
@@ -218,5 +219,8 @@ def _scores(trained: TrainedModel, images: LabelledImages, comparison: Compariso
     if comparison.dice_nc is None or not trained.draws_masks or len(comparison.dice_nc) < 2:
         return None
     groups = images.table.frame["group"].to_numpy() if "group" in images.table.frame else None
+    if len(set(group_numbers(groups, len(images.table)))) < 2:
+        tell(f"the {images.of} are all of one group, so the file holds no score: nothing can be said of others")
+        return None
     empty = float((~images.table.has_class()).mean())
     return scores_of(images.of, comparison.dice_nc, empty, groups)
