@@ -35,7 +35,7 @@ export class Comparison {
     fill(
       this.element,
       make("div", { class: "row" }, make("h2", {}, say("compare.title", { name: found.name })), this.taking(found)),
-      make("p", { class: "note", id: "comparison-state", "data-over": found.is_over }, found.is_over ? say("compare.over", { n: number(found.done) }) : say("compare.going", { done: number(found.done), total: number(found.total) })),
+      make("p", { class: "note", id: "comparison-state", "data-over": String(found.is_over) }, found.is_over ? say("compare.over", { n: number(found.done) }) : say("compare.going", { done: number(found.done), total: number(found.total) })),
       found.fault ? make("p", { class: "fault" }, found.fault) : null,
       found.done ? [this.warning(found), this.table(fair), make("ol", { class: "sides" }, found.images.slice(0, SHOWN).map((each) => this.sides(each)))] : null,
     );
