@@ -76,9 +76,9 @@ def retrain(corrected: Path, old: Path, folder: Path) -> Path:
     return folder / "models" / "new.sever"
 
 
-def judge(desk: Desk, client: httpx.Client, uid: str, at: int) -> None:
-    """One key on every second image, a brush stroke on the others."""
-    desk.tab.goto(f"{desk.url}/#review/{uid}")
+def judge(desk: Desk, client: httpx.Client, at: int) -> str:
+    """What the page shows: one key on every second image, a brush stroke on the others; then the next one follows."""
+    uid = str(desk.tab.evaluate("location.hash.split('/')[1]"))
     desk.wait_for(uid)
     if at % 2:
         desk.press("r")
@@ -89,6 +89,9 @@ def judge(desk: Desk, client: httpx.Client, uid: str, at: int) -> None:
         desk.press("s")
     wanted = "rejected" if at % 2 else "corrected"
     desk.until_true(lambda: client.get(f"/v1/answers/{uid}").json()["verdict"] == wanted)
+    if at < COILS * PER_COIL - 1:
+        desk.until("uid => !location.hash.endsWith(uid)", uid)
+    return uid
 
 
 def test_from_the_first_start_to_the_retrained_model(strip_root: Path, tmp_path: Path, browser: Any) -> None:
@@ -119,9 +122,10 @@ def test_from_the_first_start_to_the_retrained_model(strip_root: Path, tmp_path:
         desk.tab.wait_for_selector("#top nav")
         with closing(sign_in(url, password)) as client:
             desk.until_true(lambda: client.get("/v1/answers").json()["total"] == COILS * PER_COIL)
-            listed = client.get("/v1/answers?order=position").json()["answers"]
-            for at, answer in enumerate(listed):
-                judge(desk, client, answer["id"], at)
+            desk.tab.reload()
+            desk.until("() => location.hash.split('/').length === 2")
+            judged = {judge(desk, client, at) for at in range(COILS * PER_COIL)}
+            assert len(judged) == COILS * PER_COIL
         desk.sync("saved")
         desk.tab.goto(f"{url}/#trends")
         with desk.tab.expect_download() as download:
