@@ -99,8 +99,8 @@ def _lay_out(trained: TrainedModel, folder: Path, options: ExportOptions, images
     networks = [_network(trained, at, folder, options, able, images) for at in range(len(trained.networks))]
     manifest = manifest_of(trained, networks, start, options.licence)
     manifest = manifest.model_copy(update={"statistics": _statistics(trained) if able else None})
-    manifest = manifest.model_copy(update={"rule_evidence": rule_evidence(trained)})
     if able:
+        manifest = manifest.model_copy(update={"rule_evidence": rule_evidence(trained)})
         write_text(folder / TRAINED_ON, trained_on(trained))
     write_bundle(folder / "unproved", manifest, _parts(folder, manifest))
     whole = Bundle.open(folder / "unproved").manifest

@@ -30,11 +30,14 @@ DIGITS = 4
 
 
 def rule_evidence(trained: TrainedModel) -> tuple[RuleEvidenceRecord, ...] | None:
-    """A record a class; None of a single run, and where the maps that were kept out of fold are gone."""
+    """A record a class; None of a single run, and where the evidence or its maps are not there any more."""
     if trained.kind == "run" or not trained.draws_masks:
         return None
-    opened = open_evidence(Evidence.find(trained.path).folder)
-    if opened.evidence.maps.missing(opened.table.image_ids):
+    evidence = Evidence.find(trained.path)
+    if not (evidence.folds_file.is_file() and evidence.pairs_file.is_file()):
+        return None
+    opened = open_evidence(evidence.folder)
+    if not all(map(evidence.maps.holds, opened.table.image_ids, opened.origins)):
         tell("the maps out of fold are not all there, so the file says nothing of what other rules would do")
         return None
     rules = resolve_rules(trained.rules, opened.num_classes)
