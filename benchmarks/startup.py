@@ -62,7 +62,8 @@ def show_models(times: int, run: Path, bundle: Path, image: Path, folder: Path) 
     medians = {key: np.median(np.array(found), axis=0) for key, found in seconds.items()}
     rows = [(*key, f"{processor:.2f}", f"{wall:.2f}") for key, (processor, wall) in medians.items()]
     print_table(("what", "of a", "processor, s", "wall, s"), rows)
-    print_ratio(medians["sever.load", "run"][0] / medians["sever.load", "bundle"][0], "loading a run over a bundle")
+    saved = medians["sever.load", "run"][0] / medians["sever.load", "bundle"][0]
+    print(f"loading a run takes {saved:.2f} times as long as loading its bundle")
 
 
 def main() -> None:

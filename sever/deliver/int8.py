@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sever.decide.prediction import Forward
-from sever.deliver.runtime.openvino import compiled_forward, no_telemetry, process_core
+from sever.deliver.runtime.openvino import compiled_forward, no_telemetry, one_core, process_core
 from sever.errors import InputError
 
 
@@ -49,7 +49,7 @@ def quantise_graph(
         scores = score(_forward(openvino, compiled, num_classes), list(places))
         return float(np.mean(scores)), scores
 
-    with contextlib.redirect_stdout(io.StringIO()):  # its bars of progress
+    with one_core(), contextlib.redirect_stdout(io.StringIO()):  # its bars of progress
         quantised = nncf.quantize_with_accuracy_control(
             model,
             calibration_dataset=nncf.Dataset(list(calibration)),

@@ -22,6 +22,7 @@ GOOD: dict[str, Any] = {"name": "x", "data": {"root": "d"}, "rules": {"gate": {"
 EVERY_SECTION: dict[str, Any] = {
     "name": "x",
     "data": {"root": "d"},
+    "distill": {"teacher": "t", "share": 0.5},
     "pseudo": {"labels": "l", "images": "i"},
     "augment": {"enhance": {"blur": 1}, "flips": {"width": 1}},
 }

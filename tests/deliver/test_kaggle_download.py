@@ -62,7 +62,7 @@ def test_the_default_name_and_folder(
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert not stop.value.code
-    assert capsys.readouterr().out == f"data/raw/{NAME}\n"
+    assert capsys.readouterr().out == f"{tmp_path / 'data' / 'raw' / NAME}\n"
     assert contents(tmp_path / "data" / "raw" / NAME) == FILES
 
 

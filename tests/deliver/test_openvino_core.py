@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from sever.deliver.runtime.openvino import one_core, process_core
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("openvino")
@@ -49,3 +52,14 @@ def test_signals_after_a_network_was_dropped_in_another_thread(tmp_path: Path) -
     command = [sys.executable, "-c", DROP_ELSEWHERE, str(one_layer(tmp_path / "one.onnx"))]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "it lives\n"), done.stderr
+
+
+def test_whoever_makes_a_core_gets_that_of_the_process(tmp_path: Path) -> None:
+    """compile_model is a function of the library that makes one by itself."""
+    openvino = importlib.import_module("openvino")
+    kind, makes = openvino.Core, sys.modules[openvino.compile_model.__module__]
+    process_core()
+    with one_core():
+        assert openvino.Core() is makes.Core() is process_core()
+        openvino.compile_model(one_layer(tmp_path / "one.onnx"), "CPU")
+    assert openvino.Core is makes.Core is kind

@@ -216,8 +216,16 @@ def _others(root: Path, data: Path) -> list[Target]:
     weights.unlink()
     kernel = write_kernel(root / "kernel", Kernel("me", "sever predict x", "me/model", "me/wheels", "steel", 60.0))
     page = root / "report.html"
-    page.write_text(f"<html>{embed({'form': FORM, 'pairs': {'image_ids': ['a'], 'dice': [[0.5]]}})}</html>")
-    (root / "report.json").write_text(json.dumps({"form": FORM, "pairs": {}}))
+    numbers = {
+        "form": FORM,
+        "about": {"name": "a", "made": "today", "source": "a run", "rules": {"gate": {}}},
+        "scores": {"dice": 0.5},
+        "classes": [{"name": "pit", "dice": {"mean": 0.5}}],
+        "pairs": {"image_ids": ["a"], "dice": [[0.5]]},
+        "changes": None,
+    }
+    page.write_text(f"<html>{embed(numbers)}</html>")
+    (root / "report.json").write_text(json.dumps(numbers))
     archive = root / "d.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("train.csv", "a,b\n1,2\n" * 40)

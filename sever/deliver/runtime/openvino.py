@@ -36,6 +36,22 @@ def process_core() -> Any:
     return _library().Core()
 
 
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Within it whoever makes a Core gets that of the process, as NNCF does, which makes one a call and drops it."""
+    openvino = _library()
+    # compile_model, a function of the library, makes one too.
+    places = [openvino, sys.modules[openvino.compile_model.__module__]]
+    kind = openvino.Core
+    for place in places:
+        place.Core = process_core
+    try:
+        yield
+    finally:
+        for place in places:
+            place.Core = kind
+
+
 def openvino_forward(
     graph: bytes,
     num_classes: int,
