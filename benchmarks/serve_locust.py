@@ -20,6 +20,6 @@ class Camera(FastHttpUser):
     @task
     def inspect(self) -> None:
         self.turn += 1
-        headers = {"authorization": f"Bearer {os.environ['SEVER_LOAD_KEY']}"}
+        headers = {"authorization": f"Bearer {os.environ['SEVER_LOAD_KEY']}", "content-type": "image/jpeg"}
         data = FILES[(id(self) // 64 + self.turn) % len(FILES)]
         self.client.post("/v1/inspect?masks=none", data, headers=headers, name="inspect")

@@ -22,11 +22,9 @@ MOST_DEFECTS = 200
 
 def find_classes(inspection: InspectionLike, class_names: tuple[str, ...]) -> list[dict[str, Any]]:
     """One entry a class that is present or not: what a person or a PLC asks of it."""
-    gates = inspection.label_probabilities
+    gates, masks_chw, probs_chw = inspection.label_probabilities, inspection.masks, inspection.probabilities
     return [
-        _one_class(
-            name, inspection.masks[index], inspection.probabilities[index], None if gates is None else gates[index]
-        )
+        _one_class(name, masks_chw[index], probs_chw[index], None if gates is None else gates[index])
         for index, name in enumerate(class_names)
     ]
 
