@@ -18,9 +18,12 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -145,6 +148,29 @@ def send_all(url: str, key: str, files: list[bytes], clients: int, seconds: floa
     return taken
 
 
+class Service(NamedTuple):
+    process: subprocess.Popen[str]
+    url: str
+    key: str
+
+
+@contextmanager
+def in_service(folder: Path, model: str, quick: bool) -> Iterator[Service]:
+    """A service of its own process, with its store in the folder and a key to ask it by."""
+    store = Store(folder / "store")
+    key = store.write(lambda connection: people.add_key(connection, "load", "reviewer", "benchmark"))
+    store.write(lambda connection: people.add_user(connection, "admin", "", "admin", "benchmark"))
+    store.close()
+    command = [sys.executable, "-c", SERVER, str(folder / "store"), model, "quick" if quick else "", HERE]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, env=os.environ)
+    assert process.stdout is not None
+    try:
+        yield Service(process, process.stdout.readline().strip(), key)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--model", default="", help="a bundle, or a trained model; by default one of random weights")
@@ -158,16 +184,8 @@ def main() -> None:
     files = [bytes(cv2.imencode(".jpg", strip)[1]) for strip in strips]
     model = load_model(options.model, options.quick)
     alone(model, files, min(2.0, options.seconds))  # warm
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "store")
-        key = store.write(lambda connection: people.add_key(connection, "load", "reviewer", "benchmark"))
-        store.write(lambda connection: people.add_user(connection, "admin", "", "admin", "benchmark"))
-        store.close()
-        quick = "quick" if options.quick else ""
-        command = [sys.executable, "-c", SERVER, str(Path(folder) / "store"), options.model, quick, HERE]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, env=os.environ)
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
+    with tempfile.TemporaryDirectory() as folder, in_service(Path(folder), options.model, options.quick) as service:
+        server, url, key = service
         send_all(url, key, files, 1, 1.0)
         images = Path(folder) / "images"
         images.mkdir()
@@ -188,8 +206,6 @@ def main() -> None:
                 if clients == 64:
                     ratios.append(served.images_per_second / bare)
                     own_ratios.append(bare_ms / own_ms)
-        server.terminate()
-        server.wait(60)
     print(f"{describe_machine()}\nload by {load.__name__.removeprefix('by_')}")
     print_table(["", "clients", "images/s", "p50 ms", "p99 ms", "processor ms an image"], rows)
     print(f"by processor time, without the clients': {np.median(own_ratios):.2f}, which other work hardly moves")

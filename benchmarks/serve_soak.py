@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,11 +18,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from common import describe_machine, make_parser, parse, print_table
-from serve import HERE, SERVER
+from serve import in_service
 
 from sever.data.synthetic import make_strip
-from sever.deliver.serve.security import people
-from sever.deliver.serve.storage.store import Store
 
 MIB = 1 << 20
 READS = ("/v1/answers?order=uncertainty&limit=50", "/v1/statistics?since=0&until=4e9", "/v1/coils", "/metrics")
@@ -69,19 +65,9 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=4.0, help="images a second")
     parser.add_argument("--size", type=int, nargs=2, default=(128, 800), metavar=("HEIGHT", "WIDTH"))
     options = parse(parser, {"seconds": 4.0, "pace": 10.0, "size": (64, 128)})
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "store")
-        key = store.write(lambda connection: people.add_key(connection, "soak", "reviewer", "benchmark"))
-        store.write(lambda connection: people.add_user(connection, "admin", "", "admin", "benchmark"))
-        store.close()
-        quick = "quick" if options.quick else ""
-        command = [sys.executable, "-c", SERVER, str(Path(folder) / "store"), options.model, quick, HERE]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, env=os.environ)
-        assert server.stdout is not None
-        url = server.stdout.readline().strip()
+    with tempfile.TemporaryDirectory() as folder, in_service(Path(folder), options.model, options.quick) as service:
+        server, url, key = service
         seen = soak(url, key, server.pid, options.seconds, options.pace, tuple(options.size))
-        server.terminate()
-        server.wait(60)
     tell(seen, options.seconds)
 
 

@@ -89,6 +89,11 @@ ModelPath = Annotated[
         "saved/NAME.",
     ),
 ]
+# The first word of commands that look at answers to images which no network has learnt from.
+Candidate = Annotated[
+    Path | None,
+    typer.Argument(help="Folder of a cross-validation or a blend, or a run (its validation images)."),
+]
 # For commands whose first word is a model: the same with -r, as all others have it.
 SameModel = Annotated[
     Path | None, typer.Option("--run", "--model", "-r", help="The same as the first word, as other commands have it.")

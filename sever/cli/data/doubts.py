@@ -9,16 +9,13 @@ from typing import Annotated
 import typer
 
 from sever.cli.data.group import data_app
-from sever.cli.options import AsJson, Device, PrecisionOption, SameModel, the_model
+from sever.cli.options import AsJson, Candidate, Device, PrecisionOption, SameModel, the_model
 from sever.cli.output import say
 
 
 @data_app.command()
 def doubts(
-    candidate: Annotated[
-        Path | None,
-        typer.Argument(help="Folder of a cross-validation or a blend, or a run (its validation images)."),
-    ] = None,
+    candidate: Candidate = None,
     run: SameModel = None,
     output: Annotated[
         Path | None,
