@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fuzz.mutate import mutate
-from fuzz.world import Target
+from fuzz.target import Target
 from sever.errors import InputError
 
 MOST_BYTES = 1 << 30

@@ -9,7 +9,8 @@ import pytest
 
 from fuzz.fuzz import Counts, limited_memory, run_case
 from fuzz.mutate import mutate
-from fuzz.world import Target, build
+from fuzz.target import Target
+from fuzz.world import build
 from sever.errors import InputError
 
 CASES_A_TARGET = 15

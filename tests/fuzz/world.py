@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,6 +14,8 @@ import yaml
 from evidence_maker import make_evidence
 from run_maker import make_run
 
+from fuzz.target import Target
+from fuzz.tool_labels import tool_labels
 from sever.config import DataSettings, PseudoSettings, load_config, load_ensemble, load_kaggle, load_story
 from sever.data import rle
 from sever.data.images import image_size, read_image, read_label_map
@@ -44,18 +44,6 @@ from sever.store.order import CREATED, CreatedRecord, number_of
 SHA = "0" * 64
 
 
-@dataclass(frozen=True)
-class Target:
-    """A file in its place, whole, and what reads it there (InputError is all that may come of damage)."""
-
-    name: str
-    path: Path
-    read: Callable[[], object]
-
-    def whole(self) -> bytes:
-        return self.path.read_bytes()
-
-
 def build(root: Path) -> list[Target]:
     """Everything under `root`, which is empty."""
     data = write_dataset(root / "data", SynthSettings(train=6, test=2, height=64, width=64, seed=1, workers=1))
@@ -66,6 +54,7 @@ def build(root: Path) -> list[Target]:
         *_settings(root / "settings"),
         *_pictures(root / "pictures", data),
         *_others(root / "others", data),
+        *tool_labels(root / "tools"),
     ]
 
 
