@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from sever.config import DataSettings
 from sever.data.duplicates import find_duplicates, group_numbers
 from sever.data.layouts import has_format, read_images, read_table
 from sever.data.reader import ImageReader
-from sever.data.stats import CELL_FEATURES, DESCRIPTORS, Description, describe, fitting_grid
+from sever.data.stats import CELL_FEATURES, Description, describe, feature_names, fitting_grid
 from sever.data.table import ImageTable
 from sever.decide.two_samples import Apart, effective_number, feature_areas, stand_in_weights, tell_apart
 from sever.deliver.shift_sheet import ShiftGallery, shift_sheet
@@ -75,7 +75,8 @@ def compare_sets(
     both = _read(roots, copies)
     grid = fitting_grid(both.sets[0].table.size(0))
     described = _describe(both, grid)
-    features_nf, cells_nrcf = np.stack([each.whole for each in described]), np.stack([each.cells for each in described])
+    features_nf = np.stack([each.features() for each in described])
+    cells_nrcf = np.stack([each.cells for each in described])
     apart = tell_apart(features_nf, both.is_b_n, both.groups_n, draws)
     regions_rc = _regions(cells_nrcf, both) if apart.area.low > 0.5 else np.full(grid, 0.5)
     numbers = _numbers(both, features_nf, apart, regions_rc, num_shown)
@@ -192,7 +193,7 @@ def _numbers(
         "area": asdict(apart.area),
         "differs": apart.area.low > 0.5,
         "verdict": _verdict(apart),
-        "statistics": _statistics(features_nf, is_b_n),
+        "statistics": _statistics(features_nf, feature_names(regions_rc.shape), is_b_n),
         "regions": regions_rc.round(3).tolist(),
         "region_features": list(CELL_FEATURES),
         "effective_images": effective_number(_weights(both, apart)),
@@ -226,14 +227,14 @@ def _verdict(apart: Apart) -> str:
     )
 
 
-def _statistics(features_nf: np.ndarray, is_b_n: np.ndarray) -> list[dict[str, Any]]:
+def _statistics(features_nf: np.ndarray, names: Sequence[str], is_b_n: np.ndarray) -> list[dict[str, Any]]:
     """The numbers that tell most by themselves, best first."""
     areas_f = feature_areas(features_nf, is_b_n)
     medians = [np.median(features_nf[is_b_n == part], axis=0) for part in (0, 1)]
     best = np.argsort(-np.abs(areas_f - 0.5), kind="stable")[:STATISTICS]
     return [
         {
-            "name": DESCRIPTORS[at],
+            "name": names[at],
             "area": round(float(areas_f[at]), 4),
             "median_a": round(float(medians[0][at]), 5),
             "median_b": round(float(medians[1][at]), 5),

@@ -12,7 +12,8 @@ import pytest
 from command_line import sever
 from evidence_maker import make_evidence
 
-from sever.data.stats import DESCRIPTORS, describe, fitting_grid
+from sever.data.stats import DESCRIPTORS, Description, describe, feature_names, fitting_grid
+from sever.data.stats.descriptors import SILENCE
 
 COUNT = 12
 
@@ -68,6 +69,33 @@ def test_the_region_that_differs_is_shown(tmp_path: Path, capsys: pytest.Capture
     regions = np.array(shift(a, b, tmp_path / "out", capsys)["regions"])
     assert regions[:, -1].mean() > 0.95
     assert regions[:, :-1].mean() < 0.7
+
+
+def test_one_darker_edge_is_found_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As bright as before on the whole: only where the light lies has changed."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    for folder, seeds in ((a, range(40)), (b, range(100, 140))):
+        put(folder, seeds)
+        for path in folder.iterdir():
+            # Rolls differ in light far more than an edge changes it.
+            light = np.random.default_rng([int(path.stem), 2]).uniform(0.6, 1.4)
+            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) * light
+            if folder is b:
+                image[:, :24] *= 0.9
+                image[:, 24:] *= 1.033
+            cv2.imwrite(str(path), np.clip(image, 0, 255).astype(np.uint8))
+    numbers = shift(a, b, tmp_path / "out", capsys)
+    assert numbers["differs"]
+    assert "grey_of_column_1_of_5" in {each["name"] for each in numbers["statistics"][:2]}  # type: ignore[index]
+
+
+def test_rows_and_columns_by_hand() -> None:
+    description = Description(np.zeros(1), np.array([[[1.0], [1.0]], [[np.e**2], [1.0]]]) - SILENCE)
+    # Logarithms 0, 0; 2, 0 have the mean 0.5; rows 0 and 1, columns 1 and 0.
+    assert description.features() == pytest.approx([0, -0.5, 0.5, 0.5, -0.5])
+    names = feature_names((2, 1))
+    assert len(names) == len(describe(np.zeros((8, 8), np.uint8), (2, 1)).features())
+    assert names[-3:] == ("grey_of_column_1_of_1", "spread_of_column_1_of_1", "detail_of_column_1_of_1")
 
 
 def test_a_data_set_and_a_folder_and_what_select_takes(

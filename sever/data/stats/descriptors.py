@@ -33,6 +33,27 @@ class Description(NamedTuple):
     whole: np.ndarray
     cells: np.ndarray
 
+    def features(self) -> np.ndarray:
+        """(F,) `whole`, then how each row and each column of the grid stands out; `feature_names` has their names.
+
+        The logarithm of each CELL_FEATURE, less its mean over the image: other light, which changes all cells alike,
+        changes none of these. Single cells would be too many numbers for a few hundred images.
+        """
+        logs = np.log(self.cells + SILENCE)
+        logs -= logs.mean(axis=(0, 1))
+        return np.concatenate([self.whole, logs.mean(axis=1).ravel(), logs.mean(axis=0).ravel()])
+
+
+def feature_names(grid: tuple[int, int]) -> tuple[str, ...]:
+    """Of `Description.features`: rows count from the top, columns from the left."""
+    parts = [
+        f"{feature}_of_{side}_{number}_of_{count}"
+        for side, count in zip(("row", "column"), grid, strict=True)
+        for number in range(1, count + 1)
+        for feature in CELL_FEATURES
+    ]
+    return (*DESCRIPTORS, *parts)
+
 
 def describe(image_hw: np.ndarray, grid: tuple[int, int]) -> Description:
     """Of one grey image (uint8); `grid` has rows and columns."""
