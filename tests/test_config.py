@@ -20,7 +20,7 @@ FAULTS = [
     ({"data": {"root": "d", "laout": "auto"}}, ["data.laout", "did you mean `layout`"]),
     ({"modle": {}}, ["`modle`", "`model`"]),
     ({"train": {"epochs": 0}}, ["train.epochs", "0", "greater than or equal to 1"]),
-    ({"train": {"precision": "fp8"}}, ["train.precision", "'fp8'", "'bf16', 'fp16' or 'no'"]),
+    ({"train": {"precision": "fp8"}}, ["train.precision", "'fp8'", "'auto', 'bf16', 'fp16' or 'no'"]),
     ({"folds": {"scheme": "kfold", "count": 3, "fold": 3}}, ["fold 3 does not exist", "0..2"]),
     ({"predict": {"tile": [64, 64], "tile_overlap": 32}}, ["tile", "more than twice"]),
     ({"name": "a/b"}, ["`name`", "'a/b'"]),

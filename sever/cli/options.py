@@ -20,6 +20,7 @@ class CsvForm(StrEnum):
 
 
 class Precision(StrEnum):
+    auto = "auto"
     bf16 = "bf16"
     fp16 = "fp16"
     no = "no"
@@ -124,7 +125,11 @@ MaxPixels = Annotated[
     typer.Option(help="Largest image in pixels, instead of the run's data.max_pixels; a larger one is a fault.", min=1),
 ]
 PrecisionOption = Annotated[
-    Precision | None, typer.Option(help="Override the configured mixed precision; fp16 needs a GPU.")
+    Precision | None,
+    typer.Option(
+        help="Override the configured mixed precision; auto: bf16 where the device has units for it, else no. fp16 "
+        "needs a GPU."
+    ),
 ]
 
 

@@ -30,14 +30,12 @@ from sever.config.model import (
     LossName,
     LossSettings,
     ModelSettings,
-    OptimSettings,
-    Precision,
     PredictSettings,
-    TrainSettings,
 )
 from sever.config.overrides import known_keys, read_assignments, with_overrides
 from sever.config.rules import GateSettings, RuleSettings
 from sever.config.story import PublishedSettings, StageSettings, StorySettings
+from sever.config.train import OptimSettings, Precision, TrainSettings
 
 __all__ = [
     "LABEL_LOSSES",

@@ -14,17 +14,13 @@ from sever.config.distill import DistillSettings
 from sever.config.log import LogSettings
 from sever.config.model import (
     LABEL_LOSSES,
-    LABEL_MONITORS,
-    MASK_MONITORS,
     SOFTMAX_LOSSES,
     LossSettings,
     ModelSettings,
-    Monitor,
-    OptimSettings,
     PredictSettings,
-    TrainSettings,
 )
 from sever.config.rules import RuleSettings
+from sever.config.train import LABEL_MONITORS, MASK_MONITORS, Monitor, OptimSettings, TrainSettings
 
 # What a classifier has in place of the defaults of a segmenter, where nothing else is said.
 CLASSIFIER_DEFAULTS = {"loss": {"name": "bce"}, "train": {"monitor": "label_ap"}}

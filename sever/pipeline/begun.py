@@ -36,8 +36,10 @@ def is_begun(folder: Path, config: ExperimentConfig, kind: Literal["run", "cross
                 "give another folder"
             )
         return False
-    before = load_config(folder / CONFIG).model_dump(mode="json")
-    different = list(_differences(before, config.model_dump(mode="json")))
+    before, now = load_config(folder / CONFIG).model_dump(mode="json"), config.model_dump(mode="json")
+    if now["train"]["precision"] == "auto":  # a run keeps what that meant where it began
+        now["train"]["precision"] = before["train"]["precision"]
+    different = list(_differences(before, now))
     if different:
         raise InputError(
             f"-o {folder} was begun with other settings ({'; '.join(different[:SHOWN])}); give another folder, or "

@@ -13,7 +13,7 @@ from sever.decide.rules import resolve_rules
 from sever.decide.windows import Windows
 from sever.models.checkpoint import load_weights
 from sever.models.classifier import build_classifier
-from sever.models.device import pick_device
+from sever.models.device import fitting_precision, pick_device
 from sever.models.features import TorchFeatures
 from sever.models.forward import TorchForward
 from sever.models.losses import num_outputs, probabilities
@@ -34,12 +34,11 @@ from sever.store.normality import read_normality
 def load_run(path: Path, options: InferenceOptions) -> Model:
     """The model of a run (its best checkpoint) or of one checkpoint. Raises InputError for what can't be computed."""
     run, checkpoint = find_run(path)
-    config = load_config(run.config_file, options.overrides())
+    config, target = on_device(load_config(run.config_file, options.overrides()), options.device)
     facts = DatasetFacts.read(run.dataset_file)
     checkpoint = checkpoint or run.best()
     network = new_network(config, facts, pretrained=False)
     load_weights(network, load_weights_file(checkpoint))
-    target = pick_device(options.device, config.train.precision)
     detail(f"{checkpoint}: {config.model.architecture}, {config.model.encoder}, on {target}, {config.train.precision}")
     identity = identity_of(config, facts, checkpoint)
     found = as_network(network.to(target), network.size_multiple, config, facts, target, path, identity)
@@ -48,6 +47,13 @@ def load_run(path: Path, options: InferenceOptions) -> Model:
     sight = Sight(TorchFeatures(network, target), facts.channels, network.size_multiple)
     familiar = None if normality is None else Familiar(sight, normality)
     return Model(run.folder, found, rules, config, facts, (checkpoint,), familiar)
+
+
+def on_device(config: ExperimentConfig, device: str) -> tuple[ExperimentConfig, torch.device]:
+    """The configuration with a precision that fits the device, which is no longer `auto`; and the device."""
+    target = pick_device(device, config.train.precision)
+    train = config.train.model_copy(update={"precision": fitting_precision(config.train.precision, target)})
+    return config.model_copy(update={"train": train}), target
 
 
 def model_in_training(

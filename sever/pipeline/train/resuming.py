@@ -11,6 +11,7 @@ from sever.errors import InputError
 from sever.files import write_text
 from sever.locks import one_writer
 from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.trained import on_device
 from sever.pipeline.label_checks import raise_if_relabelled
 from sever.pipeline.train.fitting import build_trainer, fit
 from sever.pipeline.train.normality import learn_after_training
@@ -40,7 +41,7 @@ def resume_run(path: Path, device: str, epochs: int | None = None) -> Run:
 
 
 def _resume(run: Run, checkpoint: Path | None, device: str, epochs: int | None) -> Run:
-    config = load_config(run.config_file)
+    config, _ = on_device(load_config(run.config_file), device)
     if epochs is not None:
         config = _lengthened(run, config, epochs)
     facts = DatasetFacts.read(run.dataset_file)

@@ -24,11 +24,12 @@ from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.locks import one_writer
 from sever.models.architectures import check_settings, find_architecture, find_encoder
-from sever.models.device import from_main, pick_device
+from sever.models.device import from_main
 from sever.output import OutputFolder
 from sever.pipeline import pixel_warnings
 from sever.pipeline.begun import is_begun
 from sever.pipeline.inference.facts import DatasetFacts
+from sever.pipeline.inference.trained import on_device
 from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
 from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
 from sever.pipeline.skipped import report_skipped, warn_of
@@ -78,7 +79,7 @@ def train_run(
         check_settings(find_architecture(config.model.architecture), config.model)
         raise_unless_masks(config.data)
     find_encoder(config.model.encoder)
-    pick_device(device, config.train.precision)
+    config, _ = on_device(config, device)
     if config.pseudo is not None:
         check_there(config.pseudo)
         pseudo_a_batch(config.pseudo, config.train.batch_size)
