@@ -23,7 +23,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sever.errors import InputError
+from sever.models.device import has_bf16_units
 
 from .budget import Budget, Stopwatch
 from .contenders.registry import CONTENDERS
@@ -145,10 +148,11 @@ def score(split: Split, trained: Trained) -> dict[str, str]:
 
 
 def describe_host() -> str:
-    """Kind of processor and number of cores; no machine's name."""
+    """Kind of processor, number of cores, and whether bf16 is slow there; no machine's name."""
     info = CPU_FILE.read_text(encoding="utf-8") if CPU_FILE.is_file() else ""
     model = re.search(r"^model name\s*: (.+)$", info, re.MULTILINE)
-    return f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores"
+    units = "" if has_bf16_units(torch.device("cpu")) else ", no bf16 units"
+    return f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores{units}"
 
 
 def commit() -> str:

@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sever.errors import InputError
 from sever.files import atomic_path, write_json
+from sever.models.device import has_bf16_units
 from sever.models.pretrained import load_and_recycle
 from sever.reading import read_json
 
@@ -172,7 +173,8 @@ class Loop:
     def forward(self, network: nn.Module, pixels: Tensor) -> Tensor:
         mean, deviation = self.statistics
         scaled = ((pixels.float() - mean) / deviation).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        # As its user would have it: without units for it, bf16 is many times slower.
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=has_bf16_units(torch.device("cpu"))):
             logits: Tensor = network(scaled)
         return logits.float()
 
