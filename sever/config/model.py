@@ -59,7 +59,10 @@ class ModelSettings(Settings):
         "as in 2019).",
     )
     decoder_channels: tuple[PositiveInt, ...] | None = Field(
-        None, description="Channels of the decoder's five stages, deepest first (Unet, UnetPlusPlus)."
+        None,
+        description="Channels of the decoder's five stages, deepest first (Unet, UnetPlusPlus, MAnet). A Unet may do "
+        "with the first four or three: its masks are then drawn at half or a quarter of the image's size and enlarged "
+        "(bilinear), which saves the stages that take most of its time.",
     )
     shrink: int = Field(
         1,

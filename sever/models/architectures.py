@@ -15,6 +15,7 @@ from sever.config import ModelSettings
 from sever.errors import InputError
 
 STAGES = 5  # features of stride 2, 4, 8, 16, 32
+FEWEST_STAGES = 3  # of a decoder
 TIMM_PREFIX = "tu-"
 
 # What an architecture asks of its encoder.
@@ -37,6 +38,7 @@ class Architecture:
     dropout_option: str | None = None  # None: it has no dropout of its own, so we drop before the head
     stride_option: str | None = None  # None: its decoder can't follow a dilated encoder
     stage_channels: bool = False  # takes decoder_channels as one number a stage
+    can_stop_early: bool = False  # its decoder works without its last stages
     options: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -47,7 +49,7 @@ class Architecture:
 ARCHITECTURES: dict[str, Architecture] = {
     architecture.name.lower(): architecture
     for architecture in (
-        Architecture(smp.Unet, stride_option="output_stride", stage_channels=True),
+        Architecture(smp.Unet, stride_option="output_stride", stage_channels=True, can_stop_early=True),
         Architecture(smp.UnetPlusPlus, needs="half_scale", stage_channels=True),
         Architecture(smp.MAnet, needs="half_scale", stage_channels=True),
         Architecture(smp.Linknet, needs="half_scale"),
@@ -125,8 +127,10 @@ def _check_decoder_channels(architecture: Architecture, decoder_channels: tuple[
             f"model.decoder_channels is set, but {architecture.name} has no decoder channels a stage; remove it, "
             f"or use {', '.join(able)}"
         )
-    if len(decoder_channels) != STAGES:
+    fewest = FEWEST_STAGES if architecture.can_stop_early else STAGES
+    if not fewest <= len(decoder_channels) <= STAGES:
+        wanted = f"{fewest} to {STAGES}" if fewest < STAGES else f"{STAGES}"
         raise InputError(
-            f"model.decoder_channels is {list(decoder_channels)}; it needs {STAGES} numbers, deepest first, "
-            "e.g. [256, 128, 64, 32, 16]"
+            f"model.decoder_channels is {list(decoder_channels)}; {architecture.name} needs {wanted} numbers, deepest "
+            "first, e.g. [256, 128, 64, 32, 16]"
         )

@@ -12,13 +12,14 @@ from typing import Any, Protocol
 import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
+from segmentation_models_pytorch.base.initialization import initialize_head
 from segmentation_models_pytorch.decoders.fpn.decoder import FPNBlock
 from segmentation_models_pytorch.encoders import get_encoder
 from torch import Tensor, nn
 
 from sever.config import ModelSettings
 from sever.errors import InputError
-from sever.models.architectures import ARCHITECTURES, NEEDS, Architecture
+from sever.models.architectures import ARCHITECTURES, NEEDS, STAGES, Architecture
 from sever.models.layout_2019 import use_layout_2019
 from sever.models.network import LabelHead
 
@@ -103,7 +104,9 @@ def network_options(architecture: Architecture, settings: ModelSettings) -> dict
     """Settings as keyword arguments of the SMP class; those it has no argument for are left to `adapt`."""
     options = dict(architecture.options)
     if settings.decoder_channels is not None:
-        options["decoder_channels"] = settings.decoder_channels
+        # SMP builds all stages; `adapt` takes the last ones away again.
+        missing = STAGES - len(settings.decoder_channels)
+        options["decoder_channels"] = settings.decoder_channels + settings.decoder_channels[-1:] * missing
     if settings.output_stride is not None and architecture.stride_option is not None:
         options[architecture.stride_option] = settings.output_stride
     if architecture.network is smp.FPN:
@@ -125,6 +128,8 @@ def adapt(architecture: Architecture, network: Any, encoder_name: str, settings:
         else:
             network.decoder.dropout = nn.Dropout2d(settings.decoder_dropout)
             network.decoder.register_forward_hook(_drop_output)
+    if settings.decoder_channels is not None and len(settings.decoder_channels) < STAGES:
+        _stop_early(network, settings.decoder_channels)
     if settings.encoder_layout == "2019":
         use_layout_2019(network.encoder, encoder_name)
     if architecture.network is smp.FPN and settings.output_stride is not None:
@@ -142,6 +147,16 @@ def _drop_output(decoder: nn.Module, inputs: Any, features: Tensor) -> Tensor:
 
 def _drop_input(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (convolution.dropout(inputs[0]),)  # type: ignore[operator]
+
+
+def _stop_early(network: Any, decoder_channels: tuple[int, ...]) -> None:
+    """Leave a Unet's decoder the stages that have channels, and let its head enlarge what they draw."""
+    network.decoder.blocks = network.decoder.blocks[: len(decoder_channels)]
+    head = network.segmentation_head
+    head[0] = nn.Conv2d(decoder_channels[-1], head[0].out_channels, head[0].kernel_size, padding=head[0].padding)
+    enlarged = 2 ** (STAGES - len(decoder_channels))
+    head[1] = nn.Upsample(scale_factor=enlarged, mode="bilinear", align_corners=False)
+    initialize_head(head)
 
 
 class _SizedFPNBlock(FPNBlock):

@@ -62,6 +62,10 @@ def test_segmenters(architecture: str) -> None:
     raise_unless_alike(*network_of(architecture=architecture, label_head=True, **encoder), True, True)
 
 
+def test_a_decoder_that_stops_early() -> None:
+    raise_unless_alike(*network_of(decoder_channels=[8, 8, 8, 4], label_head=True), True, True)
+
+
 def test_a_classifier() -> None:
     raise_unless_alike(*network_of(task="classify"), False, True)
 

@@ -9,6 +9,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sever.config import ModelSettings
 from sever.errors import InputError
@@ -331,10 +332,36 @@ def test_decoder_channels_are_refused_elsewhere(architecture: str) -> None:
         build(architecture, decoder_channels=(32, 24, 16, 16, 8))
 
 
-@pytest.mark.parametrize("channels", [(32, 16), (1, 2, 3, 4, 5, 6)])
-def test_decoder_channels_must_be_five(channels: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="needs 5 numbers"):
-        build(decoder_channels=channels)
+@pytest.mark.parametrize("channels", [(32, 24, 16, 12), (32, 24, 16)])
+def test_a_unet_of_fewer_stages_is_the_beginning_of_the_whole_one(channels: tuple[int, ...]) -> None:
+    """The same weights give the whole decoder's features of that stage, whose logits are enlarged."""
+    short = build("Unet", decoder_channels=channels)
+    whole = smp.Unet("resnet18", encoder_weights=None, in_channels=1, classes=3, decoder_channels=(*channels, 8, 8)[:5])
+    taken = {name: value for name, value in short.network.state_dict().items() if not name.startswith("segm")}
+    missing, unexpected = whole.load_state_dict(taken, strict=False)
+    assert not unexpected
+    assert {name.split(".")[0] for name in missing} == {"segmentation_head", "decoder"}
+    stages: list[Tensor] = []
+    for block in whole.decoder.blocks:
+        block.register_forward_hook(lambda _, __, features: stages.append(features))
+    pixels = noise(2, 1, 64, 96)
+    with torch.no_grad():
+        found = mask_logits(short.eval(), pixels)
+        whole.eval()((pixels / 255 - 0.3) / 0.1)
+        logits = short.network.segmentation_head[0](stages[len(channels) - 1])
+    assert logits.shape[-2:] == (64 // 2 ** (5 - len(channels)), 96 // 2 ** (5 - len(channels)))
+    assert torch.equal(found, F.interpolate(logits, size=(64, 96), mode="bilinear", align_corners=False))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "channels", "wanted"),
+    [("Unet", (32, 16), "3 to 5"), ("Unet", (1, 2, 3, 4, 5, 6), "3 to 5"), ("UnetPlusPlus", (8, 8, 8, 8), "5")],
+)
+def test_other_numbers_of_decoder_channels_are_refused(
+    architecture: str, channels: tuple[int, ...], wanted: str
+) -> None:
+    with pytest.raises(InputError, match=f"{architecture} needs {wanted} numbers"):
+        build(architecture, decoder_channels=channels)
 
 
 # --- normalisation, groups, weights -----------------------------------------------------------------------------------

@@ -53,6 +53,8 @@ def test_the_decoder_comes_along_where_it_fits() -> None:
     names = set(load_file(strip_weights.FILE))
     assert any(name.startswith("decoder.") for name in names)
     assert filled(build(**WHOLE)) >= {name for name in names if not name.startswith("classification_head.")}
+    fitting = {name for name in names if name.startswith(("encoder.", *(f"decoder.blocks.{at}." for at in range(4))))}
+    assert filled(build(decoder_channels=(96, 64, 32, 24))) >= fitting, "its last stage is all that it goes without"
     encoder = {name for name in names if name.startswith("encoder.")}
     assert filled(build(architecture="FPN")) >= encoder
 
