@@ -24,6 +24,7 @@ WITH_RATIO = [
     "choose_submissions",
     "damage",
     "depthwise",
+    "step_cost",
     "duplicates",
     "export",
     "familiarity",
