@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -128,6 +129,27 @@ def test_the_library_prints_nothing(models: dict[str, Path], work: Path, tmp_pat
         check=True,
     )
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda: sever.load(None), "path must be a path, as text or pathlib.Path, not None"),  # type: ignore[arg-type]
+        (lambda: sever.load(3), r"path must be .* not int \(3\)"),  # type: ignore[arg-type]
+        (lambda: sever.load(b"saved/mine"), "path must be"),  # type: ignore[arg-type]
+        (lambda: sever.train([1]), "experiment, if it is not a dictionary of settings, must be"),  # type: ignore[arg-type]
+        (lambda: sever.blend("saved/a", "both"), "members must be a list of paths"),
+        (lambda: sever.blend(["saved/a", None], "both"), r"members\[1\] must be"),  # type: ignore[list-item]
+        (lambda: sever.tune(["saved/a"]), "candidate must be"),  # type: ignore[arg-type]
+        (lambda: sever.predict(None, "images"), "model must be"),  # type: ignore[arg-type]
+        (lambda: sever.predict("saved/mine", 7), "images must be"),  # type: ignore[arg-type]
+        (lambda: sever.evaluate("saved/mine", data=1.5), "data must be"),  # type: ignore[arg-type]
+        (lambda: sever.synth(None), "output must be"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_path_is_one_sentence(call: Callable[[], object], named: str) -> None:
+    with pytest.raises(sever.InputError, match=named):
+        call()
 
 
 def test_wrong_words_are_one_sentence(work: Path) -> None:

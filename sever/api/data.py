@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from sever.api.arguments import as_path, as_path_or_none
 from sever.config import MAX_PIXELS
 from sever.data.synthetic import SynthSettings
 from sever.errors import InputError
@@ -40,7 +41,7 @@ def synth(
     'strip'
     """
     settings = SynthSettings(train, test, height, width, seed, frequencies=frequencies, csv_form=form, workers=workers)
-    return synthesize(Path(output), settings)
+    return synthesize(as_path(output, "output"), settings)
 
 
 def predict(
@@ -93,13 +94,15 @@ def predict(
         refused = {"data": data, "include": include, "overwrite": overwrite, "minutes": minutes, "keep_maps": keep_maps}
         raise_if_not_for_ray(refused, images)
         job = Job(str(images), shard_images, workers, worker_cores, skip_bad)
-        return predict_on_ray(Path(model), job, Path(output), form, options)
+        return predict_on_ray(as_path(model, "model"), job, as_path(output, "output"), form, options)
     if engine != "local":
         raise InputError(f"unknown engine {engine!r}; there are local and ray")
     if "://" in str(images):
         raise InputError(f"{images} is in an object store: give --engine ray, or copy it here first")
-    source = ImageSource(_path(images), _path(data), split, tuple(include), skip_bad)
-    return predict_images(Path(model), source, Path(output), form, options, sheet, overwrite, minutes, keep_maps)
+    folder, root = as_path_or_none(images, "images"), as_path_or_none(data, "data")
+    source = ImageSource(folder, root, split, tuple(include), skip_bad)
+    trained, place = as_path(model, "model"), as_path(output, "output")
+    return predict_images(trained, source, place, form, options, sheet, overwrite, minutes, keep_maps)
 
 
 def evaluate(
@@ -133,14 +136,11 @@ def evaluate(
         raise InputError("give either a submission to score, or a model")
     if data is None and (labels is not None or include):
         raise InputError("labels and include are about the images of a data set: give its root as data, too")
-    truth = Truth(Path(data), _path(labels), tuple(include), num_classes) if data is not None else None
+    root, rows, place = (as_path_or_none(*each) for each in ((data, "data"), (labels, "labels"), (output, "output")))
+    truth = None if root is None else Truth(root, rows, tuple(include), num_classes)
     if model is not None:
         options = InferenceOptions(device, precision, max_pixels=max_pixels)
-        return evaluate_run(Path(model), truth, _path(output), options)
+        return evaluate_run(as_path(model, "model"), truth, place, options)
     if truth is None or submission is None:
         raise InputError("a submission is scored against labels: give data, and labels for test images")
-    return evaluate_submission(Path(submission), truth, _path(output), max_pixels or MAX_PIXELS)
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
+    return evaluate_submission(as_path(submission, "submission"), truth, place, max_pixels or MAX_PIXELS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sever.api.arguments import as_path
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
@@ -42,4 +43,4 @@ def load(
     sever.errors.InputError: ...saved/yours does not exist; give a run's folder (saved/NAME/TIMESTAMP) or one of its ...
     """
     chosen = None if flips is None else tuple(flips)
-    return load_model(Path(path), InferenceOptions(device, precision, chosen, batch_size, backend=backend))
+    return load_model(as_path(path, "path"), InferenceOptions(device, precision, chosen, batch_size, backend=backend))

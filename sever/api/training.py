@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from sever.api.arguments import as_path, as_path_or_none, as_paths
 from sever.config import ExperimentConfig, load_config, parse_config
 from sever.pipeline.blend.combine import BlendRequest, as_blend, make_blend
 from sever.pipeline.blend.scores import compare
@@ -36,8 +37,8 @@ def train(
     from sever.pipeline.train.starting import train_experiment, train_into
 
     if output is not None:
-        return train_into(_config(experiment), Path(output), device).folder
-    return train_experiment(_config(experiment), Path(saved), device).folder
+        return train_into(_config(experiment), as_path(output, "output"), device).folder
+    return train_experiment(_config(experiment), as_path(saved, "saved"), device).folder
 
 
 def crossval(
@@ -66,8 +67,8 @@ def crossval(
     """
     from sever.pipeline.crossval import crossvalidate, start
 
-    folder = None if output is None else Path(output)
-    return crossvalidate(start(_config(experiment), Path(saved), folder), device, jobs).as_dict()
+    folder = as_path_or_none(output, "output")
+    return crossvalidate(start(_config(experiment), as_path(saved, "saved"), folder), device, jobs).as_dict()
 
 
 def blend(
@@ -93,8 +94,8 @@ def blend(
     >>> compared["images"], [each["name"] for each in compared["members"]]
     (8, ['a', 'b'])
     """
-    request = BlendRequest(tuple(Path(member) for member in members), as_blend(kind, weights, power), select)
-    return compare(make_blend(request, Path(output), overwrite))
+    request = BlendRequest(as_paths(members, "members"), as_blend(kind, weights, power), select)
+    return compare(make_blend(request, as_path(output, "output"), overwrite))
 
 
 def tune(
@@ -112,8 +113,8 @@ def tune(
     >>> report["images"], report["applied"]
     (8, False)
     """
-    options = TuneOptions(None if output is None else Path(output), draws, seed, apply=apply)
-    return tune_candidate(Path(candidate), options)
+    options = TuneOptions(as_path_or_none(output, "output"), draws, seed, apply=apply)
+    return tune_candidate(as_path(candidate, "candidate"), options)
 
 
 def _config(experiment: Experiment) -> ExperimentConfig:
@@ -121,4 +122,4 @@ def _config(experiment: Experiment) -> ExperimentConfig:
         return experiment
     if isinstance(experiment, Mapping):
         return parse_config(dict(experiment), "the settings")
-    return load_config(Path(experiment))
+    return load_config(as_path(experiment, "experiment, if it is not a dictionary of settings,"))
