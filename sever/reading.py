@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from sever.errors import InputError
+from sever.near_names import unreadable
 
 MIB = 1 << 20
 # Settings are a few kilobytes; a list of all images of the 2019 competition is a quarter of a mebibyte.
@@ -40,7 +41,7 @@ def read_text(path: Path, most_bytes: int) -> str:
         with path.open("rb") as file:  # never more than that: a pipe or a device has no end
             content = file.read(most_bytes + 1)
     except OSError as error:
-        raise InputError(f"cannot read {path.absolute()}: {error.strerror or error}") from error
+        raise InputError(unreadable(path, error)) from error
     if len(content) > most_bytes:
         raise InputError(f"{path} is too large: more than {most_bytes >> 10:,} KiB; is it the right file?")
     try:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from sever.errors import InputError
 from sever.files import atomic_path, is_temporary
+from sever.near_names import unreadable
 from sever.records import Count, Part, Record, Sha256
 
 NOTES = ".sever-tables.json"
@@ -134,4 +135,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(unreadable(path, error)) from error

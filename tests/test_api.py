@@ -153,7 +153,7 @@ def test_what_is_no_path_is_one_sentence(call: Callable[[], object], named: str)
 
 
 def test_wrong_words_are_one_sentence(work: Path) -> None:
-    with pytest.raises(sever.InputError, match="does not exist"):
+    with pytest.raises(sever.InputError, match="there is no file or folder"):
         sever.load(work / "nowhere")
     with pytest.raises(sever.InputError, match="give either a submission"):
         sever.evaluate()

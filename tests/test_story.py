@@ -171,8 +171,8 @@ BAD_COMMANDS = [
     # arguments, what the message must say
     (["train"], "-c CONFIG"),
     (["train", "-c", "nowhere.yml"], "nowhere.yml"),
-    (["train", "-r", "nowhere"], "nowhere does not exist"),
-    (["predict", "-r", "nowhere", "-o", "x", "--images", "y"], "nowhere does not exist"),
+    (["train", "-r", "nowhere"], "/nowhere; give a run's folder"),
+    (["predict", "-r", "nowhere", "-o", "x", "--images", "y"], "/nowhere; give a run's folder"),
     (["evaluate"], "-s SUBMISSION or -r RUN"),
     (["evaluate", "-s", "x.csv"], "--data ROOT"),
     (["synth", "-o", "x", "--height", 8], "8"),

@@ -17,8 +17,9 @@ import typer
 
 from sever import __version__
 from sever.cli.logs import VARIABLES, logs
-from sever.cli.paths import Application
+from sever.cli.paths import Application, PathGroup
 from sever.errors import InputError
+from sever.near_names import near_entry
 
 LOGGER = logging.getLogger("sever")
 
@@ -47,6 +48,7 @@ class Level(StrEnum):
 
 app = Application(
     name="sever",
+    cls=PathGroup,
     help="Find surface defects on steel strip: train, predict, score and deliver segmentation models.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -69,7 +71,7 @@ def main() -> None:
             if not _lies_with_the_disk(error):
                 _confess()
             path = error.filename2 or error.filename  # a rename that fails does so because of its target
-            _refuse(f"{Path(os.fsdecode(path)).absolute()}: {error.strerror}" if path else str(error.strerror))
+            _refuse(_of_path(Path(os.fsdecode(path)), error) if path else str(error.strerror))
         except MemoryError:
             _refuse("memory ran out; work on less at a time: a lower batch size, smaller tiles, fewer workers")
         except ModuleNotFoundError as error:
@@ -78,6 +80,11 @@ def main() -> None:
             _refuse(f"this needs {error.name}, which is not installed here: pip install 'sever[train]'")
         except Exception:
             _confess()
+
+
+def _of_path(path: Path, error: OSError) -> str:
+    near = near_entry(path) if isinstance(error, FileNotFoundError) else ""
+    return f"{path.absolute()}: {error.strerror}{near}"
 
 
 def _refuse(message: str) -> NoReturn:

@@ -6,13 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from sever.names import expand_home
 
 
 class PathCommand(TyperCommand):
     """A command whose paths, in options and arguments, have `~` expanded."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        ctx.params = {name: _expanded(value) for name, value in ctx.params.items()}
+        return rest
+
+
+class PathGroup(TyperGroup):
+    """A group of commands whose own options, such as `--log-file`, are read in the same way."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
 
 from sever.names import expand_home
+
+_SQLITE = "sqlite:///"
+
+
+def _expand_text(text: str) -> str:
+    prefix = _SQLITE if text.startswith(_SQLITE) else ""
+    path = text.removeprefix(prefix)
+    return prefix + str(expand_home(path)) if path.startswith("~") else text
+
+
+# Text that may be a path, beside other things: a word, an address.
+PathText = Annotated[str, AfterValidator(_expand_text)]
 
 
 class Settings(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from sever.config.base import Settings
+from sever.config.base import PathText, Settings
 
 Flip = Literal["width", "height", "both"]
 InChannels = Literal["r", "g", "b", "rgb", "sum", "mean"]
@@ -35,7 +35,7 @@ class ModelSettings(Settings):
         description="`rgb` feeds three channels; the others feed one grey channel into a first convolution "
         "recycled from the pretrained red, green or blue filters, their sum or their mean.",
     )
-    weights: str = Field(
+    weights: PathText = Field(
         "hub",
         description="Pretrained encoder weights: `hub`, `offline` (packages of sever[offline]), `none`, or a file; or "
         "`strip`: tf_efficientnet_lite0, and a Unet's decoder with decoder_channels [96, 64, 32, 24, 16], trained on "

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from sever.config.base import Settings
+from sever.config.base import PathText, Settings
 from sever.config.data import MAX_PIXELS
 
 MIB = 1 << 20
@@ -199,12 +199,12 @@ class ServeSettings(Settings):
         description="Folder whose bundles (*.sever) can be put in service, also those that are laid there meanwhile.",
     )
     store: Path = Field(Path("serve"), description="Folder of the images and of the embedded database.")
-    images: str | None = Field(
+    images: PathText | None = Field(
         None,
         description="Where the original images are kept: a folder, or an address of fsspec as s3://BUCKET/sever (needs "
         "sever[stores] and the package of that kind of store); null: in the store's folder.",
     )
-    database: str | None = Field(
+    database: PathText | None = Field(
         None, description="sqlite:///FILE or postgresql://USER@HOST/NAME; null: SQLite in the store's folder."
     )
     durable: bool = Field(

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pandas as pd
 
 from sever.data.faults import Skipped, images_of
-from sever.data.near_names import NearNames
 from sever.data.run_table import faults_at
 from sever.data.text_table import ROW
+from sever.near_names import NearNames
 
 
 def missing_images(labels: pd.DataFrame, near: NearNames, folder: object) -> list[Skipped]:

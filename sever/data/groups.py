@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from sever.data.faults import Skipped
-from sever.data.near_names import NearNames
 from sever.data.table import ImageTable
 from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
+from sever.near_names import NearNames
 
 FORM = ("image", "group")
 SPLIT = "split"

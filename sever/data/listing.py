@@ -15,11 +15,11 @@ from sever.config import MAX_PIXELS
 from sever.data.codecs import Header
 from sever.data.faults import Skipped, images_of
 from sever.data.images import IMAGE_SUFFIXES, damage_of, list_images, read_header
-from sever.data.near_names import near_entry
 from sever.data.passed_over import find_passed_over
 from sever.data.table import IGNORED_COLUMN, ImageTable
 from sever.errors import InputError
 from sever.names import fault_of
+from sever.near_names import missing
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -30,7 +30,7 @@ _LUMP = 64
 def list_table(folder: Path) -> ImageTable:
     """Ids (paths below the folder, in posix form) and paths of all images. Raises InputError where there is none."""
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}{near_entry(folder)}")
+        raise InputError(missing(folder, "file or folder"))
     paths = list_images(folder)
     if not paths:
         found = find_passed_over(folder, IMAGE_SUFFIXES)

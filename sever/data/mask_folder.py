@@ -20,11 +20,11 @@ from sever.data.formats.pairing import pair, stem_of
 from sever.data.images import list_images
 from sever.data.listing import list_table
 from sever.data.mask_pixels import MASK_SUFFIXES
-from sever.data.near_names import near_entry
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import atomic_path
 from sever.names import inside
+from sever.near_names import missing
 
 IMAGE_FOLDER = "images"
 MASK_FOLDER = "masks"
@@ -54,8 +54,7 @@ def read_mask_folder(settings: DataSettings, split: str = "train") -> tuple[Imag
 def _list_masks(folder: Path) -> dict[str, Path]:
     """Masks by their path below the folder."""
     if not folder.is_dir():
-        hint = near_entry(folder)
-        raise InputError(f"there is no folder {folder}{hint}; images without masks can be predicted, not trained on")
+        raise InputError(f"{missing(folder, 'folder')}; images without masks can be predicted, not trained on")
     return {
         path.relative_to(folder).as_posix(): path
         for path in list_images(folder)

@@ -13,7 +13,6 @@ import pandas as pd
 from sever.config import MAX_PIXELS, PseudoSettings
 from sever.data.faults import Skipped
 from sever.data.listing import list_table, measure, with_runs
-from sever.data.near_names import NearNames
 from sever.data.run_table import (
     COMBINED_FORM,
     SEPARATE_FORM,
@@ -24,6 +23,7 @@ from sever.data.run_table import (
 from sever.data.table import IGNORED_COLUMN, ImageTable
 from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
+from sever.near_names import NearNames, missing
 
 CONFIDENCE = "Confidence"
 # Of many images at fault, so many are named.
@@ -33,9 +33,9 @@ SHOWN = 3
 def check_there(settings: PseudoSettings) -> None:
     """Raises InputError where the labels or the images are not there: told before a large data set is read."""
     if not settings.labels.is_file():
-        raise InputError(f"pseudo.labels: there is no file {settings.labels}; `sever pseudo` writes it (pseudo.csv)")
+        raise InputError(f"pseudo.labels: {missing(settings.labels, 'file')}; `sever pseudo` writes it (pseudo.csv)")
     if not settings.images.is_dir():
-        raise InputError(f"pseudo.images: there is no folder {settings.images}")
+        raise InputError(f"pseudo.images: {missing(settings.images, 'folder')}")
 
 
 def read_pseudo_labelled(

@@ -15,7 +15,6 @@ from sever.data.faults import Skipped, raise_unless, without_images
 from sever.data.formats.export import Exported, Wish
 from sever.data.label_rows import read_label_rows
 from sever.data.listing import leave_out, list_table, measure, with_runs, without_labels
-from sever.data.near_names import NearNames
 from sever.data.run_table import (
     find_class_faults,
     find_run_faults,
@@ -27,6 +26,7 @@ from sever.data.run_table import (
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import atomic_path
+from sever.near_names import NearNames
 
 LABELS_FILE = "train.csv"
 SAMPLE_FILE = "sample_submission.csv"

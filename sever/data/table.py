@@ -17,8 +17,8 @@ import pandas as pd
 
 from sever.config.mask_values import IGNORED
 from sever.data import rle
-from sever.data.near_names import NearNames
 from sever.errors import InputError
+from sever.near_names import NearNames
 
 DIGEST_LETTERS = 16
 BASE_COLUMNS = ("image_id", "path", "height", "width", "orientation", "pages", "group")

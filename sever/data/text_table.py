@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from sever.data.near_names import near_entry
 from sever.errors import InputError
+from sever.near_names import NearNames, missing
 from sever.seals import raise_if_short
 
 ROW = "row"
 # What some programs and countries write in place of commas.
 SEPARATORS = {"semicolons": ";", "tabs": "\t", "vertical bars": "|"}
 LONGEST_HEADER = 10_000
+_SHOWN = 3  # of many forms
 
 
 def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -32,8 +33,10 @@ def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.Da
         raise InputError(f"{path} has a column twice: {','.join(frame.columns)}")
     form = next((form for form in forms if set(form) <= set(frame.columns)), None)
     if form is None:
-        wanted = " or ".join(",".join(form) for form in forms)
-        raise InputError(f"{path} lacks a column: it has {','.join(frame.columns)}, but {wanted} is needed")
+        wanted = " or ".join(",".join(form) for form in forms[:_SHOWN])
+        near = NearNames(frame.columns)
+        hint = next(filter(None, (near.hint(name) for form in forms for name in set(form) - set(near.names))), "")
+        raise InputError(f"{path} lacks a column: it has {','.join(frame.columns)}, but {wanted} is needed{hint}")
     table = pd.DataFrame({name: [text.strip() for text in frame[name].fillna("")] for name in frame.columns})
     table[ROW] = range(2, len(frame) + 2)
     filled = (table.drop(columns=ROW) != "").any(axis=1)
@@ -52,14 +55,14 @@ def _raise_if_parted_otherwise(path: Path, forms: Sequence[tuple[str, ...]]) -> 
         # Where any columns will do, they are told by there being several, and no commas.
         if len(columns) > 1 and any(set(form) <= columns if form else "," not in header for form in forms):
             raise InputError(
-                f"{path} lacks a column: its columns are parted by {name} ({header}), but must be parted by commas; "
-                "save it as CSV with commas"
+                f"{path} lacks a column: its columns are separated by {name} ({header}), not by commas; save it as "
+                "CSV with commas"
             )
 
 
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
-        raise InputError(f"there is no file {path.absolute()}{near_entry(path.absolute())}")
+        raise InputError(missing(path, "file"))
     try:
         with warnings.catch_warnings():
             # pandas drops surplus cells with a mere warning.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sever.data.near_names import NearNames
 from sever.data.run_table import (
     ImageRuns,
     find_class_faults,
@@ -19,6 +18,7 @@ from sever.data.run_table import (
     write_run_table,
 )
 from sever.errors import InputError
+from sever.near_names import NearNames
 from sever.seals import sealed_path
 
 SHOWN = 3  # how many of many faults an error spells out

@@ -18,6 +18,7 @@ from sever.models.architectures import STAGES, TIMM_PREFIX
 from sever.models.pickled import read_pickled
 from sever.models.stem import find_stem, recycle_stem
 from sever.names import expand_home
+from sever.near_names import missing
 
 Weights = dict[str, Tensor]
 
@@ -59,7 +60,7 @@ def read_weights(path: Path) -> Weights:
             f"{', '.join(FILE_ENDINGS)}"
         )
     if not path.is_file():
-        raise InputError(f"model.weights names the file {path}, which does not exist")
+        raise InputError(f"model.weights: {missing(path, 'file')}")
     try:
         weights = load_file(path) if path.suffix == ".safetensors" else _find_tensors(read_pickled(path), path)
     except (SafetensorError, OSError) as error:

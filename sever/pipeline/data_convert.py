@@ -31,6 +31,7 @@ from sever.errors import InputError
 from sever.files import atomic_folder, write_text
 from sever.locks import writes_to
 from sever.names import inside
+from sever.near_names import missing
 from sever.output import OutputFolder
 from sever.pipeline.skipped import report_skipped
 from sever.pipeline.tables import as_text
@@ -107,14 +108,14 @@ def _predicted(settings: DataSettings, predicted: Predicted) -> tuple[ImageTable
     """The images of a folder with the masks that submission.csv has for them."""
     path = predicted.folder / "submission.csv"
     if not path.is_file():
-        raise InputError(f"{predicted.folder} has no submission.csv; give the folder that `sever predict` wrote to")
+        raise InputError(f"{missing(path, 'file')}; give the folder that `sever predict` wrote to")
     class_names = _class_names(settings, predicted, path)
     named = set(read_run_table(path)["image_id"])
     table, skipped = read_images(settings.root, class_names, settings.skip_bad)
     known = table.take([row for row, image_id in enumerate(table.image_ids) if image_id in named])
-    if missing := sorted(named - set(known.image_ids) - images_of(skipped)):
+    if strange := sorted(named - set(known.image_ids) - images_of(skipped)):
         raise InputError(
-            f"{len(missing)} images of {path} are not in {settings.root} ({', '.join(missing[:3])}); give the very "
+            f"{len(strange)} images of {path} are not in {settings.root} ({', '.join(strange[:3])}); give the very "
             "folder that was predicted, such as DATA/test_images or DATA/images"
         )
     runs = read_submission(path, known.image_ids, known.num_classes, known.pixels())

@@ -19,6 +19,7 @@ from sever.locks import one_writer
 from sever.models.layout_2019 import fit_weights
 from sever.models.pickled import read_pickled
 from sever.models.reports import Position
+from sever.near_names import missing
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.trained import new_network
 from sever.pipeline.settings_2019 import MEAN, STD, Translated, translate
@@ -82,6 +83,8 @@ def find_checkpoint(path: Path) -> Path:
         best = [folder / BEST] if (folder / BEST).is_file() else found[-1:]
         if best:
             return best[0]
+    if not path.exists():
+        raise InputError(f"{missing(path, 'file or folder')}; give a run of the 2019 solution")
     raise InputError(f"{path} is neither a .pth nor a folder with {BEST} or {EPOCHS}; give a run of the 2019 solution")
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from sever.errors import InputError
 from sever.files import sha256_of
+from sever.near_names import unreadable
 from sever.pipeline.tables import as_text
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger
@@ -240,7 +241,7 @@ def _hash_file(path: Path) -> str:
     try:
         return sha256_of(path)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(unreadable(path, error)) from error
 
 
 def _git_state() -> tuple[str | None, bool | None]:

@@ -15,6 +15,7 @@ from sever.decide.rules import resolve_rules, settings_of
 from sever.deliver.serve.model import ServedModel
 from sever.deliver.serve.server import serve
 from sever.errors import InputError
+from sever.near_names import missing
 from sever.pipeline.inference.inspection import Inspection
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
@@ -116,6 +117,8 @@ def serve_models(
     """Serve the first of these models; the others, and the bundles of `settings.models`, can be put in service while
     it runs, each under its path. Raises InputError for a folder of models that is none."""
     if settings.models is not None and not settings.models.is_dir():
-        raise InputError(f"--models {settings.models} is no folder; name the one where new bundles will lie")
+        raise InputError(
+            f"--models: {missing(settings.models, 'folder')}; name the one that new bundles will be put into"
+        )
     offered = Offered(paths, settings.models, lambda path: load_served(path, device, backend))
     serve(settings, load_served(paths[0], device, backend), offered, say)

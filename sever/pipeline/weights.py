@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sever.errors import InputError
+from sever.near_names import unreadable
 from sever.store.tables import parse_csv
 
 
@@ -33,7 +34,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     try:
         frame = parse_csv(path.read_bytes(), path)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(unreadable(path, error)) from error
     missing = [column for column in columns if column not in frame]
     if missing:
         raise InputError(f"{path} lacks the column {', '.join(missing)}; it needs {', '.join(columns)}")

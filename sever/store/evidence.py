@@ -26,6 +26,7 @@ import pandas as pd
 from sever.config import RuleSettings
 from sever.errors import InputError
 from sever.names import beside, inside
+from sever.near_names import missing
 from sever.output import OutputFolder
 from sever.store.bundle.container import is_bundle
 from sever.store.labels import Label, LabelStore
@@ -58,6 +59,10 @@ class Evidence:
                 raise InputError(
                     f"{path.absolute()} is a bundle, which holds no out-of-fold evidence; give the folder of the "
                     "cross-validation or blend that it was made of"
+                )
+            if not path.exists():
+                raise InputError(
+                    f"{missing(path, 'file or folder')}; give the folder that `sever crossval` or `sever blend` wrote"
                 )
             raise InputError(
                 f"{path.absolute()} holds no out-of-fold evidence (no evidence.json); give the folder that "

@@ -16,6 +16,7 @@ from typing import Any
 from sever.errors import InputError
 from sever.files import naming
 from sever.locks import taking_turns
+from sever.near_names import unreadable
 from sever.reading import MOST_JSON_BYTES, parse_json
 from sever.seals import NOTES, note_rows, rows_of
 
@@ -89,7 +90,7 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(MOST_JSON_BYTES + 1)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        raise InputError(unreadable(path, error)) from error
     if len(content) > MOST_JSON_BYTES:
         raise InputError(f"{path} is too large: more than {MOST_JSON_BYTES >> 20} MiB; is it the right file?")
     return content

@@ -21,6 +21,7 @@ import pandas as pd
 
 from sever.errors import InputError
 from sever.files import sha256_of
+from sever.near_names import missing
 from sever.store.bundle.container import is_bundle
 from sever.store.order import in_order, make_numbered
 from sever.store.records import CheckpointRecord, PositionRecord
@@ -132,7 +133,7 @@ def find_run(path: Path) -> tuple[Run, Path | None]:
     """
     if not path.exists():
         raise InputError(
-            f"{path.absolute()} does not exist; give a run's folder (saved/NAME/TIMESTAMP) or one of its checkpoints"
+            f"{missing(path, 'file or folder')}; give a run's folder (saved/NAME/TIMESTAMP) or one of its checkpoints"
         )
     folder = path if path.is_dir() else path.parent
     if (folder / "state.json").is_file():

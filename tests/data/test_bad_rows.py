@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from sever.config import DataSettings
 from sever.data.faults import Skipped, images_of
-from sever.data.near_names import NearNames, difference
 from sever.data.severstal import read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.near_names import NearNames, difference
 from sever.output import OutputFolder
 from sever.pipeline.skipped import report_skipped
 
@@ -244,7 +244,7 @@ class TestImagesWithoutLabelsThatCountAsClean:
         save_text(tmp_path / "classes.txt", "pit\n")
         return tmp_path
 
-    @pytest.mark.parametrize("orphan", ["A.png", "a_MASK.png", "mask-a.png", "x/a.png"])
+    @pytest.mark.parametrize("orphan", ["A.png", "A_mask.png", "mask-a.png", "x/a.png"])
     def test_a_mask_of_a_near_name(self, masks: Path, orphan: str) -> None:
         save(masks / "masks" / orphan, np.ones((HEIGHT, WIDTH)))
         table, skipped = read_any(masks, skip_bad=True, missing_mask="clean")

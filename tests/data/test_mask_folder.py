@@ -311,7 +311,7 @@ def test_magnetic_tile() -> None:
         ("a.jpg", "a.jpg is there, but JPEG changes the numbers of a mask: save it as PNG"),
         ("a-mask.png", "a-mask.png is there: give it"),
         ("mask_a.png", "mask_a.png is there: give it"),
-        ("a_MASK.png", "a_MASK.png is there: give it"),
+        ("A_MASK.png", "A_MASK.png is there: give it"),
         ("a_Ground-Truth.bmp", "a_Ground-Truth.bmp is there: give it"),
         ("other/a.png", "other/a.png is there: give it"),
         ("b2.png", None),

@@ -68,5 +68,5 @@ def test_a_single_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (tmp_path / "labels.csv").write_text("ImageId\n")
     with pytest.raises(InputError, match=r"labels\.csv is no image"):
         read_images(Path("labels.csv"), ("pit",))
-    with pytest.raises(InputError, match=f"there is no folder {tmp_path}/One.PNG; one.png is there, which differs in"):
+    with pytest.raises(InputError, match=f"{tmp_path}/One.PNG; one.png is there, which differs in"):
         read_images(Path("One.PNG"), ("pit",))

@@ -110,7 +110,7 @@ def test_a_name_is_used_once_and_must_be_known_to_get_scores(submission: Path, l
     for score in (91.0, -0.1, float("nan")):
         with pytest.raises(InputError, match="between 0 and 1"):
             record_scores("a", public=score, ledger=ledger)
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="there is no file"):
         record("c", submission.parent / "absent.csv", ledger=ledger)
     assert ledger.read_bytes() == before
 

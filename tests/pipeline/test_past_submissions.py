@@ -87,7 +87,7 @@ WRONG = [
     ("name,public\na,0.5\n", {"name": "nmae"}, "has no column nmae; it has name, public"),
     ("name,public\na,0.5\n", {"nmae": "name"}, "there is no nmae; there are name, version, time"),
     ("name,public\na,0.5,3\n", {}, "more cells than its header"),
-    ("name;public\na;0.5\n", {}, "its columns are parted by semicolons"),
+    ("name;public\na;0.5\n", {}, "its columns are separated by semicolons"),
 ]
 
 

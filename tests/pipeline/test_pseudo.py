@@ -305,7 +305,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_with_the_same_batches(
     ("change", "said"),
     [
         ({"labels": "nowhere.csv"}, "pseudo.labels: there is no file nowhere.csv"),
-        ({"images": "nowhere"}, "pseudo.images: there is no folder nowhere"),
+        ({"images": "nowhere"}, "pseudo.images: there is no folder"),
         ({"share": 0.01}, "pseudo.share 0.01 of a batch of 4 is 0 images"),
         ({"share": 1.5}, "`pseudo.share` is 1.5"),
         ({"keep": 0}, "`pseudo.keep` is 0"),

@@ -326,7 +326,7 @@ def _damaged_older(folder: Path) -> list[object]:
 
 FAULTS = {
     # what is done to a copy of the evidence and asked for: what the message must say
-    "nowhere": (lambda folder: [folder / "nowhere"], "does not exist"),
+    "nowhere": (lambda folder: [folder / "nowhere"], "there is no file or folder"),
     "no evidence": (lambda folder: [folder / "probs"], "neither a run"),
     "no maps": (_no_maps, "has no probability maps"),
     "a page without .html": (lambda folder: [folder, "-o", folder / "x.txt"], "ends in .html"),

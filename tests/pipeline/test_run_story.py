@@ -667,7 +667,7 @@ def test_exit_codes_are_passed_on(
     path = write_story(tmp_path, **story)
     assert sever("run", path) == 2
     shown = capsys.readouterr().err
-    assert f"{tmp_path}/nowhere does not exist" in shown
+    assert f"there is no file or folder {tmp_path}/nowhere" in shown
     assert "stage 1 of 1, s stopped at: sever train -r" in shown
     assert "Traceback" not in shown
 

@@ -220,7 +220,7 @@ def test_public_scores_that_make_no_sense_are_told(
         (["--public-share", "0.3", "--public-images", "5", "--private-images", "5"], "not both"),
         (["--drift", "-1"], "--drift"),
         (["--weights", "w.csv", "--test-images", "t"], "not both"),
-        (["--weights", "absent.csv"], "cannot read absent.csv"),
+        (["--weights", "absent.csv"], "absent.csv"),
     ],
 )
 def test_options_that_cannot_be_used_end_with_2(

@@ -115,8 +115,8 @@ def test_without_its_libraries_it_says_what_to_install(
         (["x", "--host", "0.0.0.0"], "x"),
         (["x", "--set", "limits.max_waitin=3"], "limits.max_waiting"),
         (["x", "--set", "watch=[{path: a, name_pattern: '('}]"], "regular expression"),
-        (["backup", "--store", "nowhere", "-o", "b.tar"], "nowhere is no store"),
-        (["export", "--store", "nowhere", "-o", "d"], "nowhere is no store"),
+        (["backup", "--store", "nowhere", "-o", "b.tar"], "nowhere/sever.db; give the store"),
+        (["export", "--store", "nowhere", "-o", "d"], "nowhere/sever.db; give the store"),
         (["restore", "nothing.tar", "--store", "new"], "nothing.tar"),
     ],
 )

@@ -20,9 +20,9 @@ from sever.data.bad_rows import unlabelled_in_doubt
 from sever.data.faults import Skipped, raise_unless, without_images
 from sever.data.formats.classes import Classes
 from sever.data.listing import in_threads, leave_out, list_table, measure, with_runs, without_labels
-from sever.data.near_names import NearNames
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.near_names import NearNames
 
 IMAGE_FOLDER = "images"
 

@@ -21,7 +21,7 @@ from sever.data.formats.annotations import Annotated, Shape, field_of, ids_besid
 from sever.data.formats.classes import classes_of
 from sever.data.formats.counts import counts_of_letters, counts_of_mask, letters_of_counts, mask_of_counts
 from sever.data.formats.export import Exported, Region, Wish
-from sever.data.formats.files import label_files, read_big_json
+from sever.data.formats.files import files_ending, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box, fill_polygon
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -42,7 +42,7 @@ def looks_like_coco(root: Path) -> bool:
 
 def read_coco(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
     """The images that the files list, with their annotations; no annotation: clean."""
-    paths = label_files(settings, [path for path in _json_files(settings.root) if _begins_like_coco(path)], "*.json")
+    paths = label_files(settings, [path for path in _json_files(settings.root) if _begins_like_coco(path)], ".json")
     names, supers = dict[int, str](), dict[str, str]()
     annotated: list[Annotated] = []
     for path in paths:
@@ -76,7 +76,7 @@ def _without_super(names: Sequence[str], supers: Mapping[str, str], used: set[st
 
 def _json_files(root: Path) -> list[Path]:
     folders = [root, root / "annotations", *sorted(path for path in root.iterdir() if path.is_dir())]
-    lists = [sorted(folder.glob("*.json")) for folder in dict.fromkeys(folders) if folder.is_dir()]
+    lists = [files_ending(folder, ".json") for folder in dict.fromkeys(folders) if folder.is_dir()]
     return [path for paths in lists if len(paths) <= _MOST_FILES for path in paths]
 
 

@@ -16,7 +16,7 @@ from sever.data.formats.annotations import Annotated, Shape, labels_of, table_of
 from sever.data.formats.classes import classes_of
 from sever.data.formats.counts import counts_of_mask, mask_of_counts
 from sever.data.formats.export import Exported, Region, Wish
-from sever.data.formats.files import label_files, read_xml
+from sever.data.formats.files import files_ending, label_files, read_xml
 from sever.data.formats.geometry import as_points, fill_box, fill_ellipse, fill_polygon, turn_about
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -33,7 +33,7 @@ def looks_like_cvat(root: Path) -> bool:
 
 def read_cvat(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
     """The images that the XML lists, with their shapes; without any: clean. Classes in the order of the task."""
-    paths = label_files(settings, _files(settings.root), "*.xml")
+    paths = label_files(settings, _files(settings.root), ".xml")
     names, annotated, tags = list[str](), list[Annotated](), 0
     for path in paths:
         document = read_xml(path)
@@ -51,7 +51,7 @@ def read_cvat(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skip
 
 
 def _files(root: Path) -> list[Path]:
-    found = sorted([*root.glob("*.xml"), *root.glob("annotations/*.xml")])
+    found = files_ending(root, ".xml") + files_ending(root / "annotations", ".xml")
     return [path for path in found if b"<annotations" in _start(path)]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sever.config import DataSettings
 from sever.errors import InputError
+from sever.near_names import missing
 from sever.reading import MIB, MOST_DEPTH, parse_json, read_text
 
 # COCO's own largest file has 450 MiB.
@@ -16,17 +17,25 @@ MOST_BYTES = 1024 * MIB
 MOST_LISTS = 50_000_000
 
 
-def label_files(settings: DataSettings, found: Sequence[Path], pattern: str) -> list[Path]:
+def label_files(settings: DataSettings, found: Sequence[Path], suffix: str) -> list[Path]:
     """The file, or the files of the folder, that data.labels names; else those found. Raises InputError for none."""
     labels = settings.labels
     if labels is None:
         if not found:
             raise InputError(f"no label file of the layout was found in {settings.root}; name it in data.labels")
         return list(found)
-    paths = sorted(labels.rglob(pattern)) if labels.is_dir() else [labels]
-    if not paths or not all(path.is_file() for path in paths):
-        raise InputError(f"data.labels {labels} is neither a file nor a folder that holds {pattern}")
+    paths = files_ending(labels, suffix, deep=True) if labels.is_dir() else [labels]
+    if not labels.exists():
+        raise InputError(f"data.labels: {missing(labels, 'file or folder')}")
+    if not paths:
+        raise InputError(f"data.labels {labels} is a folder without any file that ends in {suffix}")
     return paths
+
+
+def files_ending(folder: Path, suffix: str, deep: bool = False) -> list[Path]:
+    """The files of a folder, or also of those below it, with a suffix in capital or small letters; sorted."""
+    found = folder.rglob("*") if deep else folder.glob("*")
+    return sorted(path for path in found if path.suffix.lower() == suffix and path.is_file())
 
 
 def read_big_json(path: Path) -> Any:

@@ -6,7 +6,7 @@ segmenter can learn from that, nor be scored by it: FORMATS says so, and the pip
 
 from __future__ import annotations
 
-import csv
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from sever.data.formats.annotations import Annotated, Shape, table_of
 from sever.data.formats.classes import classes_of
 from sever.data.formats.files import label_files
 from sever.data.table import ImageTable
-from sever.data.text_table import ROW, read_text_table
+from sever.data.text_table import LONGEST_HEADER, ROW, SEPARATORS, read_text_table
 from sever.errors import InputError
 
 NAME_COLUMNS = ("image", "image_id", "ImageId", "filename", "file_name")
+_NAMES = {name.lower() for name in NAME_COLUMNS}
 LABEL_COLUMNS = ("classes", "class", "labels", "label")
 FILES = ("labels.csv", "image_labels.csv", "classes.csv")
 # What parts several classes of an image; names may hold spaces and commas.
@@ -37,7 +38,7 @@ def looks_like_image_labels(root: Path) -> bool:
 
 def read_image_labels(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
     """The images with the classes of their rows; several rows of an image add up, an empty one: clean."""
-    paths = label_files(settings, _files(settings.root), "*.csv")
+    paths = label_files(settings, _files(settings.root), ".csv")
     annotated, names = list[Annotated](), list[str]()
     for path in paths:
         rows, form = read_text_table(path, _FORMS)
@@ -50,15 +51,17 @@ def read_image_labels(settings: DataSettings, split: str) -> tuple[ImageTable, l
 
 def _files(root: Path) -> list[Path]:
     found = [root / name for name in FILES if (root / name).is_file()]
-    return [path for path in found if set(NAME_COLUMNS) & set(_header(path))]
+    return [path for path in found if _NAMES & _header(path)]
 
 
-def _header(path: Path) -> list[str]:
+def _header(path: Path) -> set[str]:
+    """The columns in small letters, whatever separates them: `read_text_table` says what is wrong with them."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return [name.strip() for name in next(csv.reader(file), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return []
+        with path.open(encoding="utf-8-sig") as file:
+            header = file.readline(LONGEST_HEADER)
+    except (OSError, UnicodeDecodeError):
+        return set()
+    return {name.strip(' "').lower() for name in re.split(f"[,{''.join(SEPARATORS.values())}]", header.strip())}
 
 
 def _by_class_column(rows: pd.DataFrame, name: str, label: str) -> tuple[dict[str, list[str]], list[str]]:

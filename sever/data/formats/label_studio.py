@@ -18,7 +18,7 @@ from sever.data.formats.annotations import Annotated, Shape, field_of, labels_or
 from sever.data.formats.brush import decode_brush, encode_brush
 from sever.data.formats.classes import classes_of
 from sever.data.formats.export import Exported, Region, Wish
-from sever.data.formats.files import label_files, read_big_json
+from sever.data.formats.files import files_ending, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_ellipse, fill_polygon, turn_about
 from sever.data.images import IMAGE_SUFFIXES
 from sever.data.table import ImageTable
@@ -43,7 +43,7 @@ def read_label_studio(
 
     `part` "predictions" reads what a model said in place of what people did.
     """
-    paths = label_files(settings, task_files(settings.root), "*.json")
+    paths = label_files(settings, task_files(settings.root), ".json")
     annotated = [entry for path in paths for entry in _entries(path, part)]
     labels = labels_or_fault(annotated)
     classes = classes_of(settings, sorted(labels), "the labels of the tasks, sorted,", labels)
@@ -52,7 +52,7 @@ def read_label_studio(
 
 def task_files(root: Path) -> list[Path]:
     """JSON files of the root that begin as lists of tasks do."""
-    return [path for path in sorted(root.glob("*.json")) if _begins_like_tasks(path)]
+    return [path for path in files_ending(root, ".json") if _begins_like_tasks(path)]
 
 
 def _begins_like_tasks(path: Path) -> bool:

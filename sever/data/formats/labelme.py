@@ -18,7 +18,7 @@ from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, ids_beside, image_base, labels_or_fault, table_of
 from sever.data.formats.classes import classes_of
 from sever.data.formats.export import Exported, Region, Wish
-from sever.data.formats.files import label_files, read_big_json
+from sever.data.formats.files import files_ending, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box, fill_ellipse, fill_polygon
 from sever.data.images import IMAGE_SUFFIXES
 from sever.data.mask_pixels import decode_picture
@@ -40,7 +40,7 @@ def looks_like_labelme(root: Path) -> bool:
 
 def read_labelme(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
     """Each image with the shapes of its JSON file; without any shape: clean. Classes in the order of the alphabet."""
-    paths = label_files(settings, _json_files(settings.root), "*.json")
+    paths = label_files(settings, _json_files(settings.root), ".json")
     annotated = [_annotated(path, settings.root) for path in paths]
     labels = labels_or_fault(annotated)
     classes = classes_of(settings, sorted(labels), "the labels of the JSON files, sorted,", labels)
@@ -48,8 +48,8 @@ def read_labelme(settings: DataSettings, split: str) -> tuple[ImageTable, list[S
 
 
 def _json_files(root: Path) -> list[Path]:
-    found = root.rglob("*.json")
-    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    found = files_ending(root, ".json", deep=True)
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
 
 
 def _start(path: Path) -> bytes:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sever.data.faults import Skipped
-from sever.data.near_names import NearNames
+from sever.near_names import NearNames
 
 _WORDS = "masks?|gt|ground[-_ ]?truth|labels?|labelids|seg|segmentation|annotations?|defects?"
 _DECORATION = re.compile(rf"^(?:{_WORDS})[-_ .]+|[-_ .]*(?:{_WORDS})$", re.IGNORECASE)

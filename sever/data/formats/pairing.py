@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from sever.errors import InputError
 
 # As KolektorSDD (_label), KolektorSDD2 (_GT), DAGM (_label), MVTec AD (_mask) and many a script write them.
-ENDINGS = ("_mask", "_GT", "_gt", "_label", "_labels", "_seg")
+ENDINGS = ("_mask", "_gt", "_label", "_labels", "_seg")
 
 
 def stem_of(image_id: str) -> str:
@@ -18,8 +18,9 @@ def stem_of(image_id: str) -> str:
 
 
 def without_ending(stem: str) -> str | None:
-    """x of x_mask; None where the name has no such ending."""
-    return next((stem[: -len(ending)] for ending in ENDINGS if stem.endswith(ending) and len(stem) > len(ending)), None)
+    """x of x_mask or x_Mask; None where the name has no such ending."""
+    lower = stem.lower()
+    return next((stem[: -len(each)] for each in ENDINGS if lower.endswith(each) and len(stem) > len(each)), None)
 
 
 def pair(image_ids: Iterable[str], masks: Mapping[str, Path]) -> tuple[dict[str, Path], dict[str, str], list[str]]:

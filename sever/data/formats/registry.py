@@ -20,10 +20,10 @@ from sever.data.formats.supervisely import looks_like_supervisely, read_supervis
 from sever.data.formats.voc import looks_like_voc, read_voc
 from sever.data.formats.yolo import looks_like_yolo, read_yolo
 from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
-from sever.data.near_names import near_entry
 from sever.data.severstal import looks_like_severstal, read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
+from sever.near_names import NearNames, missing
 
 Read = Callable[[DataSettings, str], tuple[ImageTable, list[Skipped]]]
 
@@ -84,6 +84,9 @@ FORMATS: dict[str, Format] = {
     ),
     "labelme": Format(looks_like_labelme, read_labelme, "x.jpg and x.json", "labelme's JSON beside each image"),
 }
+# Names in the root that one of them is recognised by.
+_SIGNS: tuple[str, ...] = ("train.csv", "train_images", "images", "masks", "annotations", "annotations.xml")
+_SIGNS += ("labels", "labels.csv", "data.yaml", "meta.json", "JPEGImages", "SegmentationClass", "ground_truth")
 # Where a class covers the whole image that shows it.
 WITHOUT_MASKS = ("image_labels",)
 # Told by folder names alone, so that a faint one beside them is doubt and not noise.
@@ -108,7 +111,7 @@ def find_format(settings: DataSettings) -> str:
     """Name of the format that the folder has. Raises InputError where it has none, or looks like several."""
     root = settings.root
     if not root.is_dir():
-        raise InputError(f"data.root {root.absolute()} is no folder{near_entry(root.absolute())}")
+        raise InputError(f"data.root: {missing(root, 'folder')}")
     if settings.layout != "auto":
         return settings.layout
     found = [name for name, each in FORMATS.items() if each.looks_like(root)]
@@ -120,4 +123,11 @@ def find_format(settings: DataSettings) -> str:
         raise InputError(f"{root} looks like several layouts; set data.layout to {' or '.join(found)}")
     wanted = "; ".join(f"{name}: {each.parts}" for name, each in FORMATS.items())
     there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
-    raise InputError(f"{root} has no layout known here ({wanted}); it holds {there}")
+    raise InputError(f"{root} has no layout known here ({wanted}); it holds {there}{_near_signs(root)}")
+
+
+def _near_signs(root: Path) -> str:
+    """Files and folders that a layout would be known by if they were named a little differently."""
+    entries = {path.name for path in root.iterdir()}
+    hints = [f"{sign}{hint}" for sign in _SIGNS if sign not in entries and (hint := NearNames(entries).hint(sign))]
+    return "".join(f"; for {hint.replace('; ', ', ', 1)}" for hint in hints[:3])

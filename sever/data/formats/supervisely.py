@@ -20,7 +20,7 @@ from sever.config import DataSettings
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, image_base, labels_or_fault, table_of
 from sever.data.formats.classes import Classes, classes_of
-from sever.data.formats.files import label_files, read_big_json
+from sever.data.formats.files import files_ending, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box
 from sever.data.images import decode_stored
 from sever.data.table import ImageTable
@@ -38,8 +38,8 @@ def looks_like_supervisely(root: Path) -> bool:
 
 def read_supervisely(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
     """Each image with the objects of its JSON file; without any: clean. Classes in the order of meta.json."""
-    found = sorted(path for folder in _label_folders(settings.root) for path in folder.glob("*.json"))
-    annotated = [_annotated(path, settings.root) for path in label_files(settings, found, "*.json")]
+    found = sorted(path for folder in _label_folders(settings.root) for path in files_ending(folder, ".json"))
+    annotated = [_annotated(path, settings.root) for path in label_files(settings, found, ".json")]
     labels_or_fault(annotated)
     return table_of(settings, split, _classes(settings, annotated), annotated)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,6 +15,7 @@ from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, labels_of, table_of
 from sever.data.formats.classes import Classes, classes_of
 from sever.data.formats.export import Exported, Wish
+from sever.data.formats.files import files_ending
 from sever.data.formats.geometry import as_points, fill_polygon
 from sever.data.images import list_images
 from sever.data.listing import table_of_paths
@@ -27,12 +28,14 @@ from sever.reading import MIB, read_text, read_yaml
 YAML_FILES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _IMAGES, _LABELS = "images", "labels"
 _MOST_BYTES = 64 * MIB
+# Text that labelling tools leave among the labels.
+_NO_LABELS = (CLASSES_FILE, "obj.names", "train.txt", "val.txt", "test.txt")
 
 
 def looks_like_yolo(root: Path) -> bool:
     """Whether there is a data.yaml, or a folder of labels as text."""
     folders = [root / _LABELS, *root.glob(f"*/{_LABELS}"), *root.glob(f"{_LABELS}/*")]
-    return _yaml_file(root) is not None or any(next(folder.glob("*.txt"), None) for folder in folders)
+    return _yaml_file(root) is not None or any(files_ending(folder, ".txt") for folder in folders)
 
 
 def read_yolo(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
@@ -40,11 +43,15 @@ def read_yolo(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skip
     root = settings.root
     numbered = _classes(settings)
     images = _images(root)
-    annotated = []
+    annotated, used = list[Annotated](), set[Path]()
     for image_id in images.image_ids:
         path = _label_path(settings, image_id)
         if path.is_file():
             annotated.append(_annotated(image_id, path, numbered, settings))
+            used.add(path)
+    annotated += [
+        _annotated(name, path, numbered, settings) for path, name in _label_files(settings) if path not in used
+    ]
     classes = classes_of(settings, numbered.names, numbered.source, labels_of(annotated))
     return table_of(settings, split, classes, annotated, images)
 
@@ -102,6 +109,19 @@ def _label_path(settings: DataSettings, image_id: str) -> Path:
         return settings.labels / name
     roots = (settings.root / _LABELS / name, settings.root.joinpath(*name.parts[:-1], _LABELS, name.name))
     return next((path for path in roots if path.is_file()), roots[0])
+
+
+def _label_files(settings: DataSettings) -> Iterator[tuple[Path, str]]:
+    """Every text file of labels, and the name that its image should have, but for the suffix."""
+    if settings.labels is not None:
+        roots = [settings.labels]
+    else:
+        roots = [path for path in settings.root.rglob(_LABELS) if path.is_dir()]
+    for root in roots:
+        above = root.parent.relative_to(settings.root) if settings.labels is None else Path()
+        for path in files_ending(root, ".txt", deep=True):
+            if path.name.lower() not in _NO_LABELS:
+                yield path, (above / path.relative_to(root)).with_suffix("").as_posix()
 
 
 def _annotated(image_id: str, path: Path, classes: Classes, settings: DataSettings) -> Annotated:

@@ -23,6 +23,7 @@ from sever.deliver.serve.service import Service
 from sever.deliver.serve.storage.store import Store, open_existing
 from sever.errors import InputError
 from sever.locks import one_writer
+from sever.near_names import missing
 
 LOGGER = logging.getLogger("sever.serve")
 FIRST_ADMIN = "admin"
@@ -94,7 +95,7 @@ def raise_unless_guarded(settings: ServeSettings) -> None:
         raise InputError("security.tls_certificate and tls_key go together; give both, or neither")
     for path in filter(None, (security.tls_certificate, security.tls_key)):
         if not path.is_file():
-            raise InputError(f"{path} (security.tls_certificate, tls_key) is no file")
+            raise InputError(f"security.tls_certificate, tls_key: {missing(path, 'file')}")
     if not (_is_loopback(settings.host) or security.tls_certificate or security.behind_proxy):
         raise InputError(
             f"--host {settings.host} is reached from other machines, and passwords would cross the network in plain "

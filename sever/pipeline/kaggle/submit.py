@@ -16,6 +16,7 @@ from sever.deliver.kaggle.client import Kaggle, sign_in
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion, Score, ask_score, send_file, send_kernel, wait_for_score
 from sever.errors import InputError
+from sever.near_names import missing
 from sever.pipeline.kaggle.sending import announce, kernels_by_name, one_sender, settle
 from sever.pipeline.leaderboard import (
     LEDGER,
@@ -88,7 +89,7 @@ def check_file(
     root = data or Path("data") / "raw" / competition
     sample = sample or root / SAMPLE
     if not sample.is_file():
-        raise InputError(f"there is no sample to compare {file} with ({sample}); give --sample, or `sever download` it")
+        raise InputError(f"{missing(sample, 'sample')} to compare {file} with; give --sample, or `sever download` it")
     images = _test_images(root)
     if images is None:
         tell(f"{root} has no test images, so run lengths are not checked against the image size")

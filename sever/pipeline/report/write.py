@@ -35,6 +35,7 @@ from sever.deliver.report import (
 )
 from sever.errors import InputError
 from sever.locks import one_writer_of
+from sever.near_names import missing
 from sever.output import OutputFolder
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inference.load import load_model
@@ -140,7 +141,9 @@ def summary(numbers: Numbers) -> Numbers:
 def open_source(path: Path, how: InferenceOptions) -> ReportSource:
     """Evidence, or a run with its validation images. Raises InputError for anything else."""
     if not path.exists():
-        raise InputError(f"{path} does not exist; give a run, or the folder of a cross-validation or a blend")
+        raise InputError(
+            f"{missing(path, 'file or folder')}; give a run, or the folder of a cross-validation or a blend"
+        )
     return _from_evidence(path) if Evidence.is_at(path) else _from_run(path, how)
 
 

@@ -16,6 +16,7 @@ from sever.config import StageSettings, StorySettings, load_story
 from sever.config.loading import shorten
 from sever.config.story import BEGUN, SAVED
 from sever.errors import InputError
+from sever.names import expand_home
 from sever.pipeline.story.state import StoryState
 from sever.store.outcomes import read_outcome
 from sever.store.records import StageRecord
@@ -52,7 +53,7 @@ class Plan:
 
     @property
     def ledger(self) -> Path | None:
-        return None if self.story.ledger is None else Path(_fill(self.story.ledger, self.values))
+        return None if self.story.ledger is None else self._path(self.story.ledger)
 
     def names(self) -> list[str]:
         return [stage.name for stage in self.story.stages]
@@ -82,7 +83,7 @@ class Plan:
         for name, value in stage.only_when.items():
             if self.values[name] != value:
                 return f"left out: {name} is {self.values[name]}; it runs with --set {name}={value}"
-        if stage.unless is not None and Path(path := _fill(stage.unless, self.values)).exists():
+        if stage.unless is not None and (path := self._path(stage.unless)).exists():
             return f"left out: {path} exists"
         return None
 
@@ -99,9 +100,12 @@ class Plan:
             )
         return record.is_done
 
+    def _path(self, text: str) -> Path:
+        return expand_home(_fill(text, self.values))
+
     def _read(self, name: str) -> str:
         read = self.story.reads[name]
-        file = Path(_fill(read.file, self.values))
+        file = self._path(read.file)
         value: Any = read_outcome(file)
         for key in read.key.split("."):
             try:

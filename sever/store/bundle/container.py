@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol
 from sever.errors import InputError
 from sever.files import atomic_path
 from sever.names import fault_of, inside
+from sever.near_names import unreadable
 
 MANIFEST = "manifest.json"
 # A zip without its extension for large files ends at 4 GiB.
@@ -93,7 +94,7 @@ class ZipParts:
         except InputError:
             raise
         except OSError as error:
-            raise InputError(f"cannot read {place.absolute()}: {error.strerror or error}") from error
+            raise InputError(unreadable(place, error)) from error
         except _BAD_ZIP as error:
             raise InputError(f"{place} is no bundle: its directory of parts is damaged ({error}); {_AGAIN}") from error
         self._check_entries()
@@ -149,7 +150,7 @@ class FolderParts:
         try:
             return path.read_bytes()
         except OSError as error:
-            raise InputError(f"cannot read {path.absolute()}: {error.strerror or error}") from error
+            raise InputError(unreadable(path, error)) from error
 
 
 def is_bundle(place: Path) -> bool:

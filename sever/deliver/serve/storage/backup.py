@@ -24,6 +24,7 @@ from sever.deliver.serve.storage.tables import METADATA, audit, sessions
 from sever.errors import InputError
 from sever.files import atomic_path
 from sever.locks import one_writer
+from sever.near_names import missing
 
 ABOUT, END, VERSION = "backup.json", "end.json", 1
 MOST_LINE_BYTES = 256 << 20
@@ -37,7 +38,7 @@ def back_up(folder: Path, url: str | None, output: Path, images: str | None = No
     if output.exists():
         raise InputError(f"{output} exists; name a new file, or remove this one first")
     if url is None and not (folder / DATABASE).is_file():
-        raise InputError(f"{folder} is no store of `sever serve`: it has no {DATABASE}")
+        raise InputError(f"{missing(folder / DATABASE, 'file')}; give the store of a `sever serve`")
     engine = open_database(url_of(folder, url))
     with atomic_path(output) as temporary, tarfile.open(temporary, "w") as tar:
         counts = _write_tables(engine, tar)
@@ -51,6 +52,8 @@ def restore(source: Path, folder: Path, url: str | None, images: str | None = No
     """Fill a new store from a backup. Raises InputError for a store that holds something, and for a damaged file."""
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; a backup is restored into a new store")
+    if not source.exists():
+        raise InputError(missing(source, "file"))
     try:
         with one_writer(folder), tarfile.open(source, "r:") as tar:
             about = _read_about(tar, source)

@@ -13,6 +13,7 @@ from sever.deliver.serve.storage.database import open_database
 from sever.deliver.serve.storage.remote_pictures import open_pictures
 from sever.deliver.serve.storage.writer import Writer
 from sever.errors import InputError
+from sever.near_names import missing
 
 T = TypeVar("T")
 DATABASE = "sever.db"
@@ -27,7 +28,7 @@ def url_of(folder: Path, url: str | None) -> str:
 def open_existing(folder: Path, url: str | None, images: str | None = None) -> Iterator[Store]:
     """Raises InputError where there is none: a mistyped folder is not made into a store."""
     if url is None and not (folder / DATABASE).is_file():
-        raise InputError(f"{folder} is no store of `sever serve`: it has no {DATABASE}")
+        raise InputError(f"{missing(folder / DATABASE, 'file')}; give the store of a `sever serve`")
     store = Store(folder, url, images=images)
     try:
         yield store

@@ -81,11 +81,29 @@ class NearNames:
 
 
 def near_entry(path: Path) -> str:
-    """As `NearNames.hint`, about a file or folder that is missing, from what else its folder holds."""
+    """As `NearNames.hint`, about a file or folder that is missing: the first part of its path that does not exist,
+    from what else lies there."""
+    path = path.absolute()
     try:
+        while not path.parent.exists():
+            path = path.parent
         return NearNames(entry.name for entry in path.parent.iterdir()).hint(path.name)
-    except OSError:
+    except (OSError, ValueError):  # a path with a zero byte is no path
         return ""
+
+
+def missing(path: Path, what: str) -> str:
+    """The fault of a file or folder, as `what` calls it, that does not exist: its whole path, and any near name."""
+    if path.exists():
+        return f"{path.absolute()} is no {what}"
+    return f"there is no {what} {path.absolute()}{near_entry(path)}"
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """Why a file could not be opened, in words for whoever named it."""
+    if isinstance(error, FileNotFoundError):
+        return missing(path, "file")
+    return f"cannot read {path.absolute()}: {error.strerror or error}"
 
 
 def difference(name: str, other: str) -> str:
