@@ -95,7 +95,6 @@ def run(options: argparse.Namespace) -> None:
         spent = stopwatch.spent()
     row = {
         "date": time.strftime("%Y-%m-%d"),
-        "host": describe_host(),
         **key,
         "wall_seconds": round(spent.wall),
         "cpu_seconds": round(spent.cpu),
@@ -110,6 +109,7 @@ def run(options: argparse.Namespace) -> None:
 def key_of(options: argparse.Namespace) -> dict[str, Any]:
     variant = parse_variant(options.variant)
     return {
+        "host": describe_host(),
         "protocol": options.protocol,
         "fold": options.fold,
         "contender": options.contender,

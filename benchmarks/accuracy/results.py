@@ -12,9 +12,9 @@ from sever.files import write_text
 
 from .scoring import SCORES
 
-# What tells one run from another.
-KEY = ("protocol", "fold", "contender", "variant", "seed", "clock", "budget")
-COLUMNS = ("date", "host", *KEY, "wall_seconds", "cpu_seconds", "images_seen", *SCORES, "commit")
+# What tells one run from another: the same minutes hold other trainings on another kind of machine.
+KEY = ("host", "protocol", "fold", "contender", "variant", "seed", "clock", "budget")
+COLUMNS = ("date", *KEY, "wall_seconds", "cpu_seconds", "images_seen", *SCORES, "commit")
 
 
 def read_rows(file: Path) -> list[dict[str, str]]:

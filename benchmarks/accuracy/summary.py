@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 # What may differ between the runs of one row.
-GROUPED_BY = ("contender", "variant", "clock", "budget")
+GROUPED_BY = ("host", "contender", "variant", "clock", "budget")
 SHOWN = ("mean_iou", "mean_iou_background", "dice", "dice_present", "ap_any", "cpu_seconds", "images_seen")
 
 

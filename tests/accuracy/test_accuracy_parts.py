@@ -176,6 +176,7 @@ def test_rows_are_added_and_a_run_is_found_again(tmp_path: Path) -> None:
     assert [row["seed"] for row in rows] == ["0", "1"]
     assert find_row(rows, make_row(seed=0, variant="a=1, b")) == rows[0]
     assert find_row(rows, make_row(seed=2)) is None
+    assert find_row(rows, make_row(seed=1, host="another kind of machine")) is None
 
 
 def test_a_table_of_other_columns_is_not_added_to(tmp_path: Path) -> None:
