@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sever.errors import InputError
+
 # Error numbers of a disk that takes no more: full, over its quota, or with a limit on the size of a file.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Above so many files, asking for the whole disk at once is quicker than for each.
@@ -46,6 +48,39 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
             _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def raise_unless_new(path: Path, what: str = "") -> None:
+    """Raises InputError unless a folder can be made at `path` without touching anything: it is absent, or empty."""
+    if path.is_symlink():
+        raise InputError(
+            f"{what}{path} is a link, which would be replaced; name the folder that it leads to, or another"
+        )
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(f"{what}{path} exists and is not empty; name a new folder, or remove this one first")
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """As `atomic_path`, of a file that nothing may be replaced by, not even what came while the block ran."""
+
+    def raise_if_there() -> None:
+        if path.exists() or path.is_symlink():
+            raise InputError(f"{path} exists already; name a new file, or remove this one first")
+
+    raise_if_there()
+    with atomic_path(path) as temporary:
+        yield temporary
+        raise_if_there()
+
+
+@contextmanager
+def new_folder(path: Path, what: str = "") -> Iterator[Path]:
+    """As `atomic_folder`, of a folder that nothing may be replaced by, not even what came while the block ran."""
+    raise_unless_new(path, what)
+    with atomic_folder(path) as temporary:
+        yield temporary
+        raise_unless_new(path, what)
 
 
 @contextmanager

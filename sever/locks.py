@@ -52,13 +52,20 @@ def one_writer(folder: Path, refusal: str | None = None, once: bool = False) -> 
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder")
     with _locked(folder / LOCK, refusal, 0.0):
+        _raise_if_locked(_beside(folder.resolve()) if folder.resolve().name else None, refusal)
         yield
 
 
 @contextmanager
 def one_writer_of(place: Path) -> Iterator[None]:
-    """The same of a file, or of a folder that is put there whole by a rename: the lock lies beside it."""
-    with _locked(_beside(place), f"{place} is being written by another sever", 0.0):
+    """The same of a file, or of a folder that is put there whole by a rename: the lock lies beside it.
+
+    Who fills a folder and who would put one in its place keep each other out, too: either looks for the other's lock
+    when it has its own.
+    """
+    refusal = f"{place} is being written by another sever"
+    with _locked(_beside(place), refusal, 0.0):
+        _raise_if_locked(place / LOCK if place.is_dir() else None, refusal)
         yield
 
 
@@ -136,11 +143,24 @@ def _acquire(lock: Path, refusal: str, wait_seconds: float) -> int:
                 return handle
             os.close(handle)  # who held it took the file away: the next one is another file
             continue
-        who = _read_signature(handle)
+        refused = _refused(refusal, handle)
         os.close(handle)
         if time.monotonic() >= give_up:
-            raise InputError(f"{refusal} ({who}); wait for it, or end it, and type the command again")
+            raise InputError(refused)
         time.sleep(POLL_SECONDS)
+
+
+def _raise_if_locked(lock: Path | None, refusal: str) -> None:
+    """Raises InputError where another process holds this lock; it is not taken."""
+    lock = None if lock is None else lock.parent.resolve() / lock.name
+    if lock is None or lock in _held or os.environ.get("RANK", "0") != "0" or not lock.exists():
+        return
+    handle = os.open(lock, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        if not _try_to_lock(handle, shared=True):
+            raise InputError(_refused(refusal, handle))
+    finally:
+        os.close(handle)
 
 
 def _release(handle: int, lock: Path) -> None:
@@ -149,7 +169,8 @@ def _release(handle: int, lock: Path) -> None:
     os.close(handle)
 
 
-def _try_to_lock(handle: int) -> bool:
+def _try_to_lock(handle: int, shared: bool = False) -> bool:
+    """`shared`: with others that only look; such a lock can be had of a file that may not be written."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -159,7 +180,7 @@ def _try_to_lock(handle: int) -> bool:
         else:
             import fcntl
 
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:
@@ -183,6 +204,10 @@ def _sign(handle: int) -> None:
     os.ftruncate(handle, 0)
     os.lseek(handle, 0, os.SEEK_SET)
     os.write(handle, json.dumps(signature).encode())
+
+
+def _refused(refusal: str, handle: int) -> str:
+    return f"{refusal} ({_read_signature(handle)}); wait for it, or end it, and type the command again"
 
 
 def _read_signature(handle: int) -> str:

@@ -12,7 +12,8 @@ import pytest
 import torch
 from command_line import sever
 
-from sever.files import atomic_folder, atomic_path, write_json, write_text
+from sever.errors import InputError
+from sever.files import atomic_folder, atomic_path, new_file, new_folder, write_json, write_text
 from sever.names import one_line, visible
 from sever.store import ProbabilityStore
 from sever.store.checkpoints import save_weights
@@ -142,3 +143,39 @@ def test_text_and_folders_replace_what_was_there(tmp_path: Path) -> None:
             (folder / word).touch()
     assert (tmp_path / "t").read_text() == "new"
     assert [path.name for path in (tmp_path / "f").iterdir()] == ["new"]
+
+
+def test_what_is_new_replaces_nothing_not_even_what_came_meanwhile(tmp_path: Path) -> None:
+    def make_folder(mine: str) -> None:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "result").touch()
+            (tmp_path / "out").mkdir(exist_ok=True)
+            if mine:
+                (tmp_path / "out" / mine).touch()
+
+    def make_file(mine: str) -> None:
+        with new_file(tmp_path / "plan.yml") as file:
+            file.write_text("planned")
+            if mine:
+                (tmp_path / "plan.yml").write_text(mine)
+
+    make_folder("")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["result"]
+    (tmp_path / "out" / "result").unlink()
+    with pytest.raises(InputError, match="out exists and is not empty"):
+        make_folder("mine")
+    with pytest.raises(InputError, match=r"plan\.yml exists already"):
+        make_file("edited")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+    assert (tmp_path / "plan.yml").read_text() == "edited"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "plan.yml"]
+
+
+def test_a_link_is_no_new_folder_and_no_new_file(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name, target in (("link", "empty"), ("dangling", "nowhere")):
+        (tmp_path / name).symlink_to(tmp_path / target)
+        for made in (new_folder, new_file):
+            with pytest.raises(InputError, match=name):
+                made(tmp_path / name).__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "empty", "link"]

@@ -41,6 +41,21 @@ def test_the_lock_of_a_file_and_of_a_folder_to_come_lies_beside_it(tmp_path: Pat
             one_writer_of(tmp_path / "v1.2").__enter__()
 
 
+def test_who_fills_a_folder_and_who_would_replace_it_keep_each_other_out(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with another(tmp_path / "out", "file") as (process, _):
+        with pytest.raises(InputError, match=f"out is being written by another sever .process {process.pid}"):
+            one_writer(tmp_path / "out").__enter__()
+        assert list((tmp_path / "out").iterdir()) == []
+    with another(tmp_path / "out", "folder") as (process, _):
+        with pytest.raises(InputError, match=f"out is being written by another sever .process {process.pid}"):
+            one_writer_of(tmp_path / "out").__enter__()
+        with one_writer_of(tmp_path / "another"):
+            pass
+    with one_writer_of(tmp_path / "out"), one_writer(tmp_path / "out"):  # what killed processes left holds nothing
+        pass
+
+
 def test_a_place_without_a_name_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with one_writer_of(Path()):

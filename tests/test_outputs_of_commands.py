@@ -15,6 +15,7 @@ import typer
 import yaml
 from command_line import sever
 from evidence_maker import make_evidence
+from lock_holder import another
 from run_maker import make_run
 
 from sever.cli.application import app
@@ -32,6 +33,8 @@ class Inputs:
         self.run = make_run(root / "tiny" / "20260101-000000", strip_root, epochs=(1, 2))
         self.evidence = [make_evidence(root / name, strip_root, seed) for seed, name in enumerate("ab")]
         self.ledger = root / "ledger.jsonl"
+        table = ("-s", strip_root / "test_labels.csv")
+        assert sever("leaderboard", "add", "--name", "one", *table, "--public", 0.9, "--ledger", self.ledger) == 0
         self.store = root / "served"
         Store(self.store, durable=False).close()
         self.experiment = root / "tiny.yml"
@@ -172,15 +175,39 @@ def test_a_file_in_the_place_of_the_result_stays(
     command: str, given: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words, name = FILES[command]
-    if command == "leaderboard draw":
-        table = given.data / "test_labels.csv"
-        add = ["leaderboard", "add", "--name", "one", "-s", table, "--public", 0.9, "--ledger", given.ledger]
-        assert sever(*add) == 0
     mine = tmp_path / name
     mine.write_bytes(MINE)
     assert sever(*words(given, mine)) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert mine.read_bytes() == MINE
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+@pytest.mark.parametrize("command", [name for name in FOLDERS if "--overwrite" not in name])
+def test_a_folder_that_another_process_writes_is_left_to_it(
+    command: str, kind: str, given: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether that process fills the folder, or will put it there whole by a rename."""
+    out = tmp_path / "out"
+    with another(out, kind) as (process, _):
+        there = sorted(tmp_path.rglob("*"))
+        assert sever(*FOLDERS[command][0](given, out)) == 2
+        said = capsys.readouterr().err
+        assert f"is being written by another sever (process {process.pid}," in said
+        assert sorted(tmp_path.rglob("*")) == there
+
+
+@pytest.mark.parametrize("command", FILES)
+def test_a_file_that_another_process_writes_is_left_to_it(
+    command: str, given: Inputs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, name = FILES[command]
+    with another(tmp_path / name, "file") as (process, _):
+        there = sorted(tmp_path.rglob("*"))
+        assert sever(*words(given, tmp_path / name)) == 2
+        said = capsys.readouterr().err
+        assert f"is being written by another sever (process {process.pid}," in said
+        assert sorted(tmp_path.rglob("*")) == there
 
 
 def test_average_keeps_what_lies_in_its_folder(given: Inputs) -> None:

@@ -40,15 +40,10 @@ def plan(
 
     Example: `sever plan data/mine --hours 2 -o mine.yml`, then `sever train -c mine.yml`
     """
-    from sever.files import write_text
-    from sever.pipeline.plan.make import PlanWish, make_plan, raise_if_there
+    from sever.pipeline.plan.make import PlanWish, make_plan, write_plan
 
-    if output is not None:
-        raise_if_there(output)
     wish = PlanWish(data, hours, name, groups, tuple(train_only or ()), device, machine, strip)
-    page, told = make_plan(wish)
-    if output is not None:
-        write_text(output, page)
+    page, told = make_plan(wish) if output is None else ("", write_plan(wish, output))
     if explain:
         say("\n".join(told))
     elif output is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sever.errors import InputError
+from sever.locks import one_writer_of
 from sever.output import OutputFolder
 
 Area = Callable[[int, np.ndarray, float], np.ndarray]
@@ -189,5 +190,6 @@ def _save(figure: Figure, path: Path) -> None:
     kind = path.suffix.lower().removeprefix(".")
     metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     home = OutputFolder(path.parent)
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sever"}), home.new(path.name) as temporary:
+    drawing = rc_context({"svg.fonttype": "none", "svg.hashsalt": "sever"})
+    with drawing, one_writer_of(path), home.new(path.name) as temporary:
         figure.savefig(temporary, format=kind, metadata=metadata)

@@ -17,7 +17,7 @@ from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
-from sever.locks import one_writer
+from sever.locks import one_writer, writes_to
 from sever.pipeline.begun import is_begun
 from sever.pipeline.evaluate_labels import render_labels
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
@@ -56,6 +56,7 @@ class CrossValidation:
         return {"folder": str(self.folder)} | (self.scores or {}) | ({"labels": self.labels} if self.labels else {})
 
 
+@writes_to("folder")
 def start(config: ExperimentConfig, saved: Path, folder: Path | None = None) -> Evidence:
     """Split the images into folds.count folds and make the folder of a new cross-validation; nothing is trained yet.
 

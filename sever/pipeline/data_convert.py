@@ -28,7 +28,7 @@ from sever.data.run_table import read_run_table
 from sever.data.table import ImageTable
 from sever.deliver.submission import read_submission
 from sever.errors import InputError
-from sever.files import atomic_folder, write_text
+from sever.files import new_folder, raise_unless_new, write_text
 from sever.locks import writes_to
 from sever.names import inside
 from sever.near_names import missing
@@ -75,8 +75,7 @@ def convert(
     images only, so that the most urgent ones come first in the tool.
     """
     writer = _writer(to)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"-o {output} exists and is not empty; name a new folder, or remove this one first")
+    raise_unless_new(output, "-o ")
     table, skipped = _labelled(settings, split) if predicted is None else _predicted(settings, predicted)
     if listed is not None:
         table = select_listed(table, listed.file, listed.first)
@@ -84,7 +83,7 @@ def convert(
     if maps is not None:
         _raise_unless_of_these(maps, table)
     wish = Wish(tolerance, predicted=predicted is not None)
-    with atomic_folder(output) as folder:
+    with new_folder(output, "-o ") as folder:
         _place_images(table, folder / writer.images, link)
         write_text(folder / CLASSES_FILE, "".join(f"{name}\n" for name in table.class_names))
         writer.write(folder, _exported(table, maps if writer.has_scores else None), table.class_names, wish)

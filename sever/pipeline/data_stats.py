@@ -16,6 +16,7 @@ from sever.config import DataSettings
 from sever.data.layouts import read_table
 from sever.data.stats import QUANTILES, PixelStats, label_stats, pixel_stats, propose
 from sever.deliver.stats_page import render_stats_page
+from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.progress import meter, warn
 
@@ -38,15 +39,14 @@ def describe_data(sets: Sequence[DataSettings], most_images: int) -> dict[str, A
     }
 
 
-def claim_page(path: Path) -> OutputFolder:
-    """The folder of the page. Raises InputError where something else has its name."""
-    home = OutputFolder(path.parent)
-    home.claim([path.name])
-    return home
-
-
-def write_page(path: Path, numbers: dict[str, Any]) -> None:
-    claim_page(path).write_text(path.name, render_stats_page(numbers))
+@writes_to("page", whole=True)
+def write_stats(sets: Sequence[DataSettings], most_images: int, page: Path) -> dict[str, Any]:
+    """The same, as a page. Raises InputError where something else has its name."""
+    home = OutputFolder(page.parent)
+    home.claim([page.name])
+    numbers = describe_data(sets, most_images)
+    home.write_text(page.name, render_stats_page(numbers))
+    return numbers
 
 
 def _names(sets: Sequence[DataSettings]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -179,3 +180,20 @@ def test_the_loop_closes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     again = cv2.imread(str(table.path(found[digests[5]])), cv2.IMREAD_UNCHANGED)
     assert again.dtype == np.uint16
     assert (again == raw).all()
+
+
+def test_the_last_judgement_counts_though_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two answers to one image: what was judged last goes into the data set, whatever its time says."""
+    with running(tmp_path / "s") as served, served.client() as client:
+        first, second = new_answer(served), new_answer(served)
+        assert first != second
+        client.post(f"/v1/answers/{first}/corrections", json={"base": 0, "verdict": "accepted"})
+        monkeypatch.setattr(time, "time", lambda: 1e9)
+        client.post(f"/v1/answers/{second}/corrections", json={"base": 0, "verdict": "rejected"})
+        monkeypatch.undo()
+    assert sever("serve", "export", "--store", tmp_path / "s", "-o", tmp_path / "data") == 0
+    table, _ = read_table(DataSettings(root=tmp_path / "data"))
+    assert len(table) == 1
+    assert not table.mask(0).any()

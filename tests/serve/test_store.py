@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
 import subprocess
+import sys
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +27,7 @@ from sever.config.serve import RetentionSettings
 from sever.deliver.serve.security.audit import first_broken, note
 from sever.deliver.serve.storage import tables
 from sever.deliver.serve.storage.backup import back_up, restore
+from sever.deliver.serve.storage.database import one_service
 from sever.deliver.serve.storage.retention import DAY, sweep
 from sever.deliver.serve.storage.store import Store
 from sever.errors import InputError
@@ -283,6 +287,113 @@ def test_a_backup_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
         (tmp_path / "half.tar").write_bytes(data[:cut])
         with pytest.raises(InputError, match=r"half\.tar is no"):
             restore(tmp_path / "half.tar", tmp_path / f"new-{cut}", None)
+
+
+def _members(folder: Path) -> dict[str, bytes]:
+    with running(folder / "a") as served, served.client() as client:
+        client.post("/v1/inspect", content=png(spots()))
+        back_up(folder / "a", None, folder / "b.tar")
+    with tarfile.open(folder / "b.tar") as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+
+
+def _repack(file: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(file, "w") as tar:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def test_a_backup_that_says_nonsense_is_refused_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    members = _members(tmp_path)
+    row = members["tables/answers.jsonl"]
+    picture = next(name for name in members if name.startswith("images/"))
+    damages: list[dict[str, bytes]] = [
+        {"backup.json": b"[]"},
+        {"backup.json": b"[" * 200_000},
+        {"backup.json": b'{"version": 1}'},
+        {"backup.json": b'{"version": 1, "revision": "no such"}'},
+        {"backup.json": b'{"version": 1, "revision": 7}'},
+        {"backup.json": b"\xff"},
+        {"end.json": b"null"},
+        {"tables/answers.jsonl": b"[1, 2]"},
+        {"tables/answers.jsonl": b"{}"},
+        {"tables/answers.jsonl": b'{"no such column": 1}'},
+        {"tables/answers.jsonl": row + b"\n" + row},
+        {"tables/answers.jsonl": row.replace(b'"id": 1', b'"id": 99999999999999999999', 1)},
+        {"tables/answers.jsonl": row.replace(b'"id": 1', b'"id": {"a": [1]}', 1)},
+        {"tables/answers.jsonl": b'{"id": ' * 100_000},
+        {"tables/no_such.jsonl": b"{}"},
+        {"../../outside": b"{}"},
+        {"images/../../outside": b"x"},
+        {picture: members[picture][:-1]},
+    ]
+    for number, damage in enumerate(damages):
+        assert all(members.get(name) != content for name, content in damage.items())
+        _repack(tmp_path / "bad.tar", members | damage)
+        assert sever("serve", "restore", tmp_path / "bad.tar", "--store", tmp_path / "new") == 2, damage
+        said = capsys.readouterr().err
+        assert "Traceback" not in said, (number, said)
+        assert not (tmp_path / "new").exists(), damage
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b.tar", "bad.tar"]
+    _repack(tmp_path / "good.tar", members)
+    assert sever("serve", "restore", tmp_path / "good.tar", "--store", tmp_path / "new") == 0
+
+
+def test_a_sparse_member_of_a_backup_is_refused(tmp_path: Path) -> None:
+    """A few bytes of file that stand for gigabytes of zeros."""
+    about = _members(tmp_path)["backup.json"]
+    _repack(tmp_path / "bad.tar", {"backup.json": about})
+    with tarfile.open(tmp_path / "bad.tar", "a") as tar:
+        hole = tarfile.TarInfo("tables/answers.jsonl")
+        hole.pax_headers = {"GNU.sparse.map": "0,0", "GNU.sparse.size": str(8 << 30)}
+        tar.addfile(hole)
+    with tarfile.open(tmp_path / "bad.tar") as tar:
+        assert tar.getmembers()[1].size == 8 << 30
+    with pytest.raises(InputError, match="is no plain file"):
+        restore(tmp_path / "bad.tar", tmp_path / "new", None)
+
+
+@pytest.mark.parametrize("damage", [b"no database at all", None])
+@pytest.mark.parametrize("command", ["export", "backup", "password"])
+def test_a_damaged_store_is_named(
+    command: str, damage: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _members(tmp_path)
+    database = tmp_path / "a" / "sever.db"
+    data = database.read_bytes()
+    database.write_bytes(damage or data[:4096] + bytes(len(data) - 4096))
+    words = {"password": ["admin"]}.get(command, ["-o", tmp_path / "out"])
+    assert sever("serve", command, "--store", tmp_path / "a", *words) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "sever.db can't be used" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_image_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = next(name for name in _members(tmp_path) if name.startswith("images/")).rpartition("/")[2]
+    (found,) = (tmp_path / "a").rglob(picture)
+    found.write_bytes(b"another")
+    assert sever("serve", "backup", "--store", tmp_path / "a", "-o", tmp_path / "c.tar") == 2
+    said = capsys.readouterr().err.replace("\n", "")
+    assert "Traceback" not in said
+    assert str(found) in said
+    assert not (tmp_path / "c.tar").exists()
+
+
+def test_two_services_on_one_database_though_in_two_folders(database: str, tmp_path: Path) -> None:
+    with running(tmp_path / "a", database=database) as served, one_service(served.service.store.engine):
+        code = "import sys\nfrom sever.deliver.serve.storage.database import one_service, open_database\n"
+        code += "with one_service(open_database(sys.argv[1])): pass"
+        other = [sys.executable, "-c", code, database or f"sqlite:///{tmp_path / 'a' / 'sever.db'}"]
+        said = subprocess.run(other, check=False, capture_output=True, text=True).stderr
+        assert "InputError" in said
+        assert "in use by another service" in said or f"process {os.getpid()}" in said
+    assert subprocess.run(other, check=False).returncode == 0
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:

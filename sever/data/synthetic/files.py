@@ -23,7 +23,7 @@ from sever.data.synthetic import statistics
 from sever.data.synthetic.noise import Array
 from sever.data.synthetic.strip import HEIGHT, WIDTH, check_size, make_strip
 from sever.errors import InputError, worker_died
-from sever.files import atomic_folder, naming
+from sever.files import naming, new_folder
 from sever.locks import one_writer_of
 
 
@@ -68,9 +68,7 @@ def write_dataset(root: Path, settings: SynthSettings, progress: Callable[[int],
     which takes the name at the end; an interrupted call leaves nothing. Raises InputError for a folder that is in use.
     """
     root = Path(root)
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"{root} exists and is not empty; name a new folder, or remove this one first")
-    with one_writer_of(root), atomic_folder(root) as partial_root:
+    with one_writer_of(root), new_folder(root) as partial_root:
         _fill(partial_root, settings, progress or (lambda _: None))
     return root
 

@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
@@ -20,6 +20,7 @@ from sever.deliver.serve.models import Models
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.security import people
 from sever.deliver.serve.service import Service
+from sever.deliver.serve.storage.database import one_service
 from sever.deliver.serve.storage.store import Store, open_existing
 from sever.errors import InputError
 from sever.locks import one_writer
@@ -41,8 +42,9 @@ def serve(
     Raises InputError for an address, certificate or store that can't be used.
     """
     raise_unless_guarded(settings)
-    with one_writer(settings.store, f"{settings.store} is in use by another service"):
+    with one_writer(settings.store, f"{settings.store} is in use by another service"), ExitStack() as held:
         store = Store(settings.store, settings.database, settings.durable, settings.images)
+        held.enter_context(one_service(store.engine))
         first_admin(store, say)
         service = Service(settings, store, Models(model, available))
         server = uvicorn.Server(configure(settings, service))

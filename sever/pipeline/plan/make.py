@@ -18,7 +18,8 @@ from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.errors import InputError
-from sever.files import write_json
+from sever.files import new_file, write_json, write_text
+from sever.locks import writes_to
 from sever.models.pretrained import OFFLINE_PACKAGES
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.plan import choices as plan
@@ -74,10 +75,13 @@ def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
     return page, told
 
 
-def raise_if_there(output: Path) -> None:
-    """A plan that someone has edited is never lost. Raises InputError."""
-    if output.exists():
-        raise InputError(f"{output} exists already; give another -o, or delete it")
+@writes_to("output", whole=True)
+def write_plan(wish: PlanWish, output: Path) -> list[str]:
+    """The same, written to a new file: a plan that someone has edited is never lost. Returns the fingerprint."""
+    with new_file(output) as temporary:
+        page, told = make_plan(wish)
+        write_text(temporary, page)
+    return told
 
 
 def _data(wish: PlanWish) -> tuple[DataSettings, list[plan.PlannedSetting]]:

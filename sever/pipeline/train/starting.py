@@ -22,7 +22,7 @@ from sever.data.samplers import mix_in_words, plan_mix, pseudo_a_batch
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
-from sever.locks import one_writer
+from sever.locks import one_writer, writes_to
 from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.device import from_main
 from sever.output import OutputFolder
@@ -52,6 +52,7 @@ def train_experiment(config: ExperimentConfig, saved: Path, device: str) -> Run:
     return _finished(train_run(config, lambda: Run.create(saved, config.name), device), device)
 
 
+@writes_to("folder")
 def train_into(config: ExperimentConfig, folder: Path, device: str) -> Run:
     """Train an experiment in this very folder; what was begun there with the same settings resumes, and ends where it
     has ended. Raises InputError where the folder holds anything else."""

@@ -6,6 +6,7 @@ runs: the tables in one snapshot first, then the images that they name.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -14,33 +15,32 @@ from pathlib import Path
 from typing import IO, Any
 
 from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy.exc import StatementError
 
 from sever import __version__
-from sever.deliver.serve.storage.database import current_revision, open_database
+from sever.deliver.serve.storage.database import current_revision, open_database, usable
 from sever.deliver.serve.storage.pictures import Pictures
 from sever.deliver.serve.storage.remote_pictures import RemotePictures, open_pictures
 from sever.deliver.serve.storage.store import DATABASE, url_of
 from sever.deliver.serve.storage.tables import METADATA, audit, sessions
 from sever.errors import InputError
-from sever.files import atomic_path
-from sever.locks import one_writer
+from sever.files import new_file, new_folder
+from sever.locks import writes_to
 from sever.near_names import missing
 
 ABOUT, END, VERSION = "backup.json", "end.json", 1
-MOST_LINE_BYTES = 256 << 20
 ROWS_TOGETHER = 500
 # Who is signed in stays out of it.
 TABLES = [table for table in METADATA.sorted_tables if table is not sessions]
 
 
+@writes_to("output", whole=True)
 def back_up(folder: Path, url: str | None, output: Path, images: str | None = None) -> dict[str, int]:
     """Write the backup; returns the number of rows and images. Raises InputError where there is no store."""
-    if output.exists():
-        raise InputError(f"{output} exists; name a new file, or remove this one first")
     if url is None and not (folder / DATABASE).is_file():
         raise InputError(f"{missing(folder / DATABASE, 'file')}; give the store of a `sever serve`")
     engine = open_database(url_of(folder, url))
-    with atomic_path(output) as temporary, tarfile.open(temporary, "w") as tar:
+    with usable(url_of(folder, url)), new_file(output) as temporary, tarfile.open(temporary, "w") as tar:
         counts = _write_tables(engine, tar)
         counts["image files"] = _write_images(open_pictures(folder, images), tar)
         _add(tar, END, json.dumps(counts).encode())  # a tar that was cut short between two members looks whole
@@ -48,25 +48,32 @@ def back_up(folder: Path, url: str | None, output: Path, images: str | None = No
     return counts
 
 
+@writes_to("folder", whole=True)
 def restore(source: Path, folder: Path, url: str | None, images: str | None = None) -> dict[str, int]:
     """Fill a new store from a backup. Raises InputError for a store that holds something, and for a damaged file."""
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty; a backup is restored into a new store")
     if not source.exists():
         raise InputError(missing(source, "file"))
+    with new_folder(folder) as made:
+        try:
+            with tarfile.open(source, "r:") as tar:
+                return _restore(tar, source, made, url, images)
+        except (tarfile.TarError, ValueError, OverflowError, StatementError) as error:
+            if isinstance(error, InputError):
+                raise
+            why = error.orig if isinstance(error, StatementError) and error.orig else error
+            raise InputError(f"{source} is no whole backup of `sever serve backup`: {why}") from error
+
+
+def _restore(tar: tarfile.TarFile, source: Path, folder: Path, url: str | None, images: str | None) -> dict[str, int]:
+    about = _read_about(tar, source)
+    engine = open_database(url_of(folder, url), revision=about["revision"])
     try:
-        with one_writer(folder), tarfile.open(source, "r:") as tar:
-            about = _read_about(tar, source)
-            engine = open_database(url_of(folder, url), revision=about["revision"])
-            with engine.begin() as connection:
-                _raise_unless_empty(connection)
-                counts = _read_members(connection, open_pictures(folder, images), tar)
-            engine.dispose()
-            open_database(url_of(folder, url)).dispose()  # on to this release's tables
-    except (tarfile.TarError, OSError, ValueError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{source} is no whole backup of `sever serve backup`: {error}") from error
+        with engine.begin() as connection:
+            _raise_unless_empty(connection)
+            counts = _read_members(connection, open_pictures(folder, images), tar)
+    finally:
+        engine.dispose()
+    open_database(url_of(folder, url)).dispose()  # on to this release's tables
     return counts
 
 
@@ -98,9 +105,12 @@ def _read_about(tar: tarfile.TarFile, source: Path) -> dict[str, Any]:
     member = tar.next()
     if member is None or member.name != ABOUT:
         raise InputError(f"{source} is no backup of `sever serve backup`: it does not begin with {ABOUT}")
-    about: dict[str, Any] = json.loads(_content(tar, member))
-    if about.get("version") != VERSION:
-        raise InputError(f"{source} is a backup of another release of sever ({about.get('sever')}): take that one")
+    about = _parse(_content(tar, member), ABOUT)
+    if not isinstance(about, dict) or about.get("version") != VERSION:
+        other = about.get("sever") if isinstance(about, dict) else None
+        raise InputError(f"{source} is a backup of another release of sever ({other}): take that one")
+    if not isinstance(about.get("revision"), str):
+        raise ValueError(f"{ABOUT} names no revision of the tables")
     return about
 
 
@@ -110,12 +120,13 @@ def _read_members(connection: Connection, pictures: Pictures | RemotePictures, t
         content = _content(tar, member)
         kind, _, name = member.name.partition("/")
         if member.name == END:
-            told = json.loads(content)
+            told = _parse(content, END)
         elif kind == "tables":
             counts[name.removesuffix(".jsonl")] = _read_table(connection, name.removesuffix(".jsonl"), content)
-        elif pictures.keep(content) != name:
-            raise InputError(f"the image {name} is damaged: its content is not what its name says")
+        elif kind != "images" or hashlib.sha256(content).hexdigest() != name:
+            raise ValueError(f"{member.name} is damaged: its content is not what its name says")
         else:
+            pictures.keep(content)
             counts["image files"] += 1
     if counts != told:
         raise ValueError(f"it holds {counts}, and should hold {told}")
@@ -123,8 +134,10 @@ def _read_members(connection: Connection, pictures: Pictures | RemotePictures, t
 
 
 def _read_table(connection: Connection, name: str, content: bytes) -> int:
-    table, count = METADATA.tables[name], 0
-    for rows in _in_parts(content.splitlines()):
+    table, count = METADATA.tables.get(name), 0
+    if table is None:
+        raise ValueError(f"there is no table {name!r}")
+    for rows in _in_parts(content.splitlines(), name, set(table.c.keys())):
         connection.execute(insert(table), rows)
         count += len(rows)
     if count and connection.dialect.name == "postgresql" and "id" in table.c:
@@ -134,9 +147,19 @@ def _read_table(connection: Connection, name: str, content: bytes) -> int:
     return count
 
 
-def _in_parts(lines: list[bytes]) -> Iterator[list[dict[str, Any]]]:
+def _in_parts(lines: list[bytes], name: str, columns: set[str]) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(lines), ROWS_TOGETHER):
-        yield [json.loads(line) for line in lines[start : start + ROWS_TOGETHER]]
+        rows = [_parse(line, f"a row of {name}") for line in lines[start : start + ROWS_TOGETHER]]
+        if not all(isinstance(row, dict) and row.keys() <= columns and row.keys() == rows[0].keys() for row in rows):
+            raise ValueError(f"a row of {name} has other columns than the table")
+        yield rows
+
+
+def _parse(content: bytes, what: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{what} is no JSON: {error}") from error
 
 
 def _raise_unless_empty(connection: Connection) -> None:
@@ -145,9 +168,9 @@ def _raise_unless_empty(connection: Connection) -> None:
 
 
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file: IO[bytes] | None = tar.extractfile(member)
-    if file is None or member.size > MOST_LINE_BYTES * 16:
-        raise ValueError(f"{member.name} is no file")
+    file: IO[bytes] | None = None if member.issparse() or not member.isfile() else tar.extractfile(member)
+    if file is None:  # of a sparse one a few bytes may stand for gigabytes
+        raise ValueError(f"{member.name} is no plain file")
     content = file.read()
     if len(content) != member.size:
         raise ValueError(f"{member.name} is cut short")

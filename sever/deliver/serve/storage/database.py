@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from sever.errors import InputError
+from sever.locks import one_writer_of
 
 WRITES = "writes"
+_ONE_SERVICE = 0x5E7E5
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 
@@ -24,11 +29,19 @@ def open_database(url: str, durable: bool = True, revision: str = "head") -> Eng
     """An engine on a database whose tables are of this release, or of an older one's `revision`. Raises InputError
     where that can't be had."""
     engine = _engine(url, durable)
-    try:
+    with usable(url):
         _migrate(engine, revision)
-    except OperationalError as error:
-        raise InputError(f"the database {_shown(url)} can't be used: {error.orig}") from error
     return engine
+
+
+@contextmanager
+def usable(url: str) -> Iterator[None]:
+    """Raises InputError where the database is at fault: not there, in other hands, damaged."""
+    try:
+        yield
+    except (DBAPIError, CommandError) as error:
+        why = error.orig if isinstance(error, DBAPIError) else error
+        raise InputError(f"the database {_shown(url)} can't be used: {why}") from error
 
 
 def _engine(url: str, durable: bool) -> Engine:
@@ -65,6 +78,24 @@ def _set_up_sqlite(engine: Engine, durable: bool) -> None:
         # A transaction that reads first and writes then would fail where another process wrote in between.
         writes = connection.get_execution_options().get(WRITES)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def one_service(engine: Engine) -> Iterator[None]:
+    """Hold a database for as long as a service runs on it: of two, each would send what is in the outbox.
+
+    SQLite: the lock beside its file; PostgreSQL: an advisory lock of a connection. Raises InputError where another has
+    it.
+    """
+    if engine.dialect.name == "sqlite":
+        with one_writer_of(Path(str(engine.url.database))):
+            yield
+        return
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ONE_SERVICE}).scalar_one():
+            shown = engine.url.render_as_string(hide_password=True)
+            raise InputError(f"the database {shown} is in use by another service; end that one, or give another --db")
+        yield
 
 
 def current_revision(connection: Connection) -> str | None:

@@ -22,8 +22,8 @@ from sever.deliver.serve.storage import tables
 from sever.deliver.serve.storage.store import Store
 from sever.deliver.serve.uploads import decode, raw_shape_of
 from sever.errors import InputError
-from sever.files import atomic_folder
-from sever.locks import one_writer_of
+from sever.files import new_folder, raise_unless_new
+from sever.locks import writes_to
 
 GROUPS_FILE, CLASSES_FILE = "groups.csv", "classes.txt"
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/tiff": ".tif", "image/bmp": ".bmp", "image/webp": ".webp"}
@@ -41,18 +41,18 @@ class Judged:
     masks: list[dict[str, str]]
 
 
+@writes_to("output", whole=True)
 def export(store: Store, output: Path) -> tuple[int, int]:
     """Write the data set into a new folder; returns the number of images, and of those whose image is kept no longer.
 
     Raises InputError for a folder that is in use, and where nobody judged anything yet.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InputError(f"{output} exists and is not empty; name a new folder, or remove this one first")
+    raise_unless_new(output)
     judged = store.read(lambda connection: list(read_judged(connection)))
     if not judged:
         raise InputError("nobody accepted, rejected or corrected an answer yet, so there is nothing to train on")
     names = _class_names(judged)
-    with one_writer_of(output), atomic_folder(output) as folder:
+    with new_folder(output) as folder:
         (folder / TRAIN_FOLDER).mkdir()
         written = {name: each for each in judged if (name := _write_image(store, each, folder)) is not None}
         rows = [(name, [mask["runs"] for mask in each.masks]) for name, each in sorted(written.items())]
@@ -71,7 +71,7 @@ def read_judged(connection: Connection) -> Iterator[Judged]:
     rows = (
         select(answers.c.uid, answers.c.image, images.c.kind, answers.c.coil, corrections.c.masks)
         .select_from(answers.join(images).join(corrections, newest))
-        .order_by(corrections.c.created, corrections.c.id)
+        .order_by(corrections.c.id)
     )
     last: dict[str, Any] = {}
     for row in connection.execute(rows).mappings():

@@ -5,6 +5,7 @@ A name is always a digest that was computed here, so that nothing a client sends
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -44,7 +45,7 @@ class Pictures:
             return None
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise OSError(f"the image {path} is damaged: its content is not what its name says")
+            raise OSError(errno.EIO, "this image is damaged: its content is not what its name says", str(path))
         return data
 
     def drop(self, digest: str) -> None:

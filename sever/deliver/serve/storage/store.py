@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from sever.deliver.serve.storage.database import open_database
+from sever.deliver.serve.storage.database import open_database, usable
 from sever.deliver.serve.storage.remote_pictures import open_pictures
 from sever.deliver.serve.storage.writer import Writer
 from sever.errors import InputError
@@ -31,7 +31,8 @@ def open_existing(folder: Path, url: str | None, images: str | None = None) -> I
         raise InputError(f"{missing(folder / DATABASE, 'file')}; give the store of a `sever serve`")
     store = Store(folder, url, images=images)
     try:
-        yield store
+        with usable(store.url):
+            yield store
     finally:
         store.close()
 
