@@ -9,8 +9,10 @@ from sever.errors import InputError
 
 CLASSES_FILE = "classes.txt"
 # How lists of classes call what is no defect, in letters alone.
+_UNKNOWN = frozenset({"ignore", "ignored", "unlabeled", "unlabelled", "nolabel"})
 _NO_DEFECT = frozenset(
-    {"background", "bg", "ignore", "ignored", "unlabeled", "unlabelled", "nolabel", "none", "clean", "good", "ok"}
+    _UNKNOWN
+    | {"background", "bg", "none", "clean", "good", "ok"}
     | {"nodefect", "nodefects", "defectfree", "nondefect", "nondefective"}
 )
 _NUMBER = re.compile(r"[0-9]{1,4}(?=[\s:=_)-]|$)")
@@ -55,6 +57,11 @@ def _read_names(path: Path) -> tuple[str, ...]:
 def is_no_defect(name: str) -> bool:
     """Whether a name is one of those by which lists of classes call background, clean images and what is ignored."""
     return _letters(name) in _NO_DEFECT
+
+
+def is_unknown(name: str) -> bool:
+    """Whether a name says that nobody knows, or looked: neither a defect, nor that there is none."""
+    return _letters(name) in _UNKNOWN
 
 
 def _refuse_background(path: Path, names: list[str]) -> None:

@@ -37,9 +37,9 @@ def read_codes(path: Path, as_colours: bool = False, max_pixels: int = MAX_PIXEL
     return _codes(read_label_map(path, max_pixels), as_colours)
 
 
-def decode_picture(data: bytes) -> np.ndarray:
+def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
     """(H, W) numbers of a small picture within another file, its first channel. Raises InputError where it is none."""
-    pixels = decode_stored(data, "the picture")
+    pixels = decode_stored(data, "the picture", max_pixels)
     return pixels if pixels.ndim == 2 else pixels[..., 0]
 
 

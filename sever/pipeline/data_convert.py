@@ -76,6 +76,8 @@ def convert(
     """
     writer = _writer(to)
     raise_unless_new(output, "-o ")
+    if output.resolve().is_relative_to(settings.root.resolve()):
+        raise InputError(f"-o {output} lies in {settings.root}, whose images would be doubled; name a folder elsewhere")
     table, skipped = _labelled(settings, split) if predicted is None else _predicted(settings, predicted)
     if listed is not None:
         table = select_listed(table, listed.file, listed.first)

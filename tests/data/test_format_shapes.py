@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from format_files import areas, fault_of, read, save_images, save_json, save_text
 
+from sever.data import mask_pixels
+
 
 def labelme(name: str, *shapes: dict[str, Any], **values: Any) -> dict[str, Any]:
     size = {"imageHeight": 8, "imageWidth": 10}
@@ -45,6 +47,25 @@ def test_labelme_by_hand(beside: Path) -> None:
     assert table.class_names == ("pit", "scratch")
     assert areas(table) == {"coil/a.png": [9, 18], "coil/b.png": [0, 0]}
     assert table.mask(0)[0, 6:, :2].tolist() == [[1, 0], [1, 1]]
+
+
+def test_a_picture_larger_than_its_image_is_not_unpacked(beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few kilobytes may claim 200 million pixels, and a file may hold a thousand of them."""
+    large = base64.b64encode(cv2.imencode(".png", np.zeros((2_000, 3_000), np.uint8))[1].tobytes()).decode()
+    decoded, decode = list[np.ndarray](), mask_pixels.decode_stored
+    monkeypatch.setattr(mask_pixels, "decode_stored", lambda *given: decoded.append(decode(*given)) or decoded[-1])
+    shapes = [shape("pit", [[0, 0], [1, 1]], "mask", mask=large)] * 3
+    save_json(beside / "coil" / "a.json", labelme("a.png", *shapes))
+    fault = fault_of(beside)
+    assert "coil/a.png" in fault
+    assert "too large" in fault
+    assert decoded == []
+
+
+def test_labels_that_differ_in_their_spelling_are_told(beside: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_json(beside / "coil" / "b.json", labelme("b.png", SHAPES[0] | {"label": "Scratch "}))
+    assert read(beside)[0].class_names == ("Scratch ", "pit", "scratch")
+    assert "'Scratch ' and 'scratch' are two classes here" in caplog.text
 
 
 def test_an_image_without_labelme_file(beside: Path) -> None:
@@ -109,6 +130,7 @@ def test_yolo_names_by_number_and_other_folders(yolo: Path, tmp_path_factory: py
 YOLO_FAULTS = {
     "a box": ("0 0.5 0.5 0.2 0.5", ["row 1", "data.boxes: fill"]),
     "no class": ("2 0 0 0.3 0 0.3 0.25", ["row 1", "'2' is no class", "0..1"]),
+    "a long number": ("0000000009 0 0 0.3 0 0.3 0.25", ["row 1", "'0000000009' is no class"]),
     "a name": ("pit 0 0 0.3 0 0.3 0.25", ["row 1", "'pit' is no class"]),
     "odd": ("0 0 0 0.3 0 0.3", ["row 1", "pairs"]),
     "pixels": ("0 0 0 3 0 3 2 0 2", ["row 1", "from 0 to 1"]),
@@ -139,7 +161,15 @@ def test_yolo_without_text_is_told(yolo: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["names: 3\n", "names: {0: pit, 2: scratch}\n", "names: [pit, pit]\n", "nc: 2\n", "names: []\n"]
+    "text",
+    [
+        "names: 3\n",
+        "names: {0: pit, 2: scratch}\n",
+        "names: [pit, pit]\n",
+        "nc: 2\n",
+        "nc: 3\nnames: [pit, scratch]\n",
+        "names: []\n",
+    ],
 )
 def test_yolo_names_that_are_none(yolo: Path, text: str) -> None:
     save_text(yolo / "data.yaml", text)

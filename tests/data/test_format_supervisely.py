@@ -91,6 +91,10 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
         ["object 1", "cut off"],
     ),
     "no picture": (bitmap("pit", [0, 0], base64.b64encode(zlib.compress(b"no PNG")).decode()), ["object 1", "bitmap"]),
+    "larger than its image": (
+        bitmap("pit", [0, 0], packed(np.zeros((2000, 3000), np.uint8))),
+        ["object 1", "too large"],
+    ),
     "outside": (bitmap("pit", [9, 7], packed(PART)), ["object 1", "within the image"]),
     "origin": (bitmap("pit", [9], packed(PART)), ["object 1", "`origin`"]),
     "no number": (polygon("pit", [[0, 0], [3, None], [3, 3]]), ["object 1", "not finite"]),

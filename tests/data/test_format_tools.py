@@ -261,6 +261,27 @@ def test_labels_of_whole_images(tmp_path: Path, text: str, expected: list[list[i
         raise_unless_masks(DataSettings(root=tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("image,class\na.png,unlabelled\nb.png,pit\n", "labelled 'unlabelled'"),
+        ("image,class\na.png,Ignore\nb.png,pit\n", "labelled 'Ignore'"),
+        ("image,pit,unlabeled\na.png,0,1\nb.png,1,0\n", "labelled 'unlabeled'"),
+        ("image,class\na.png,pit;good\nb.png,pit\n", "labelled both 'good' and 'pit'"),
+        ("image,class\na.png,pit\na.png,OK\nb.png,pit\n", "labelled both 'OK' and 'pit'"),
+        ("image,pit,good\na.png,1,1\nb.png,1,0\n", "labelled both 'good' and 'pit'"),
+    ],
+)
+def test_an_image_that_nobody_judged_or_that_is_judged_twice_is_never_clean(
+    text: str, fault: str, tmp_path: Path
+) -> None:
+    save_images(tmp_path / "images", "a.png", "b.png")
+    save_text(tmp_path / "labels.csv", text)
+    assert fault in fault_of(tmp_path)
+    table = read(tmp_path, skip_bad=True)[0]
+    assert (table.image_ids, table.class_names) == (["b.png"], ("pit",))
+
+
 def test_labels_of_whole_images_that_are_none(tmp_path: Path) -> None:
     save_images(tmp_path / "images", "a.png", "b.png")
     save_text(tmp_path / "labels.csv", "image,pit\na.png,yes\n")

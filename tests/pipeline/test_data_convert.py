@@ -190,3 +190,18 @@ def test_the_command(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert sever("data", "convert", root, "-o", tmp_path / "four", "--to", "masks") == 2
     assert "classes.txt" in capsys.readouterr().err
     assert not (tmp_path / "four").exists()
+
+
+@pytest.mark.parametrize("to", ["coco", "labelme"])
+def test_no_output_among_the_images_of_the_data_set(
+    to: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """labelme's files may lie anywhere below a folder: each image would be there twice, and train beside its copy."""
+    save(tmp_path / "data" / "images" / "a.png", np.zeros((24, 32)))
+    save(tmp_path / "data" / "masks" / "a.png", ragged())
+    (tmp_path / "data" / "classes.txt").write_text("pit\nscratch\n")
+    assert sever("data", "convert", tmp_path / "data", "--to", "labelme", "-o", tmp_path / "labelme") == 0
+    for root in (tmp_path / "data", tmp_path / "labelme"):
+        assert sever("data", "convert", root, "--to", to, "-o", root / "out") == 2
+        assert "name a folder elsewhere" in capsys.readouterr().err
+        assert not (root / "out").exists()

@@ -171,6 +171,20 @@ def test_a_list_a_folder_and_a_store_name_the_same_images(images: Path, tmp_path
     assert len({each.stamp for each in of_folder}) > 1, "size and time"
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_an_image_of_a_list_that_was_replaced_is_another_one(suffix: str, images: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"one")
+    frame = pd.DataFrame({"path": ["a.png", "missing.png"]})
+    file = tmp_path / f"list{suffix}"
+    frame.to_csv(file, index=False) if suffix == ".csv" else frame.to_parquet(file)
+    before = list_job(str(file))
+    (tmp_path / "a.png").write_bytes(b"another")
+    after = list_job(str(file))
+    assert [each.image_id for each in before] == ["a.png", "missing.png"]
+    assert before[0].stamp != after[0].stamp
+    assert before[1] == after[1]
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [("image_id\na\n", "it needs `path`"), ("path\na.png\na.png\n", "twice"), ("path\n", "holds no images")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from sever.config import DataSettings
 from sever.data.class_names import CLASSES_FILE, is_no_defect, stated_class_names
 from sever.errors import InputError
 
+_SPACING = str.maketrans("", "", " \t_-")
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +48,7 @@ def classes_of(settings: DataSettings, found: Iterable[str], source: str, used: 
         names = tuple(name for name in names if not is_no_defect(name))
     if stated is not None:
         names, source = stated
+    _warn_of_spellings(names, source)
     if not names:
         raise InputError(f"{source} names no class; write classes.txt into {settings.root} with a name a line")
     if settings.num_classes not in (None, len(names)):
@@ -54,3 +57,13 @@ def classes_of(settings: DataSettings, found: Iterable[str], source: str, used: 
             f"({', '.join(names[:8])}); leave it out, or write classes.txt"
         )
     return Classes(names, source)
+
+
+def _warn_of_spellings(names: Iterable[str], source: str) -> None:
+    """People type labels by hand: `Scratch` and `scratch ` would be learnt as two classes."""
+    spelt = dict[str, str]()
+    for name in names:
+        plain = unicodedata.normalize("NFKC", name).casefold().translate(_SPACING)
+        first = spelt.setdefault(plain, name)
+        if first != name:
+            _log.warning("%s: %r and %r are two classes here; if they mean one, mend the labels", source, first, name)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sever.config import DataSettings
-from sever.data.class_names import is_no_defect
+from sever.data.class_names import is_no_defect, is_unknown
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, table_of
 from sever.data.formats.classes import classes_of
@@ -69,8 +69,7 @@ def _by_class_column(rows: pd.DataFrame, name: str, label: str) -> tuple[dict[st
     shown = defaultdict[str, list[str]](list)
     for image, text in zip(rows[name], rows[label], strict=True):
         shown[image] += [part.strip() for part in text.translate(_SIGNS).split(";") if part.strip()]
-    shown_defects = {image: [part for part in parts if not is_no_defect(part)] for image, parts in shown.items()}
-    return shown_defects, sorted({part for parts in shown_defects.values() for part in parts})
+    return shown, sorted({part for parts in shown.values() for part in parts if not is_no_defect(part)})
 
 
 def _by_columns(rows: pd.DataFrame, name: str, path: Path) -> tuple[dict[str, list[str]], list[str]]:
@@ -83,13 +82,23 @@ def _by_columns(rows: pd.DataFrame, name: str, path: Path) -> tuple[dict[str, li
         if strange is not None or record[name] in shown:
             said = f"{strange} is {record[strange]!r}, not 0 or 1" if strange else f"image {record[name]} stands twice"
             raise InputError(f"{where}: {said}; give a column {' or '.join(LABEL_COLUMNS)}, or one of 0 and 1 a class")
-        shown[record[name]] = [column for column in classes if record[column] == "1" and not is_no_defect(column)]
+        shown[record[name]] = [column for column in classes if record[column] == "1"]
     return shown, classes
 
 
 def _annotated(image: str, classes: list[str], path: Path) -> Annotated:
-    shapes = tuple(Shape(label, f"image {image}", _everywhere) for label in dict.fromkeys(classes))
-    return Annotated((image,), path, shapes)
+    """Without a class it is clean; what nobody knows, or what contradicts itself, never is."""
+    defects = [name for name in dict.fromkeys(classes) if not is_no_defect(name)]
+    unknown, without = next(filter(is_unknown, classes), None), next(filter(is_no_defect, classes), None)
+    if unknown is not None:
+        fault = (
+            f"image {image} is labelled {unknown!r}, which says neither a defect nor that there is none; leave it out"
+        )
+        return Annotated((image,), path, faults=(fault,))
+    if defects and without is not None:
+        fault = f"image {image} is labelled both {without!r} and {defects[0]!r}; take one away"
+        return Annotated((image,), path, faults=(fault,))
+    return Annotated((image,), path, tuple(Shape(label, f"image {image}", _everywhere) for label in defects))
 
 
 def _everywhere(height: int, width: int) -> np.ndarray:

@@ -127,12 +127,13 @@ def _mask(points: list[Any], record: dict[str, Any]) -> Draw:
     if not isinstance(text, str):
         raise InputError("a mask needs its picture in `mask`")
     try:
-        part = decode_picture(base64.b64decode(text, validate=True)) != 0
+        picture = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InputError(f"the picture in `mask` can't be read: {error}") from error
     row, column = round(top), round(left)
 
     def draw(height: int, width: int) -> np.ndarray:
+        part = decode_picture(picture, height * width) != 0  # here: a few bytes may claim what no memory holds
         if row < 0 or column < 0 or row + part.shape[0] > height or column + part.shape[1] > width:
             raise InputError("the picture in `mask` does not lie within the image")
         mask_hw = np.zeros((height, width), np.uint8)

@@ -125,9 +125,10 @@ def _bitmap(record: dict[str, Any]) -> Draw:
     if len(origin) != 2:
         raise InputError(f"`origin` of a bitmap should be x and y, but has {len(origin)} numbers")
     left, top = _pixels([origin] * 3)[0].tolist()
-    part = _unpack(field_of(bitmap, "data", str, "`bitmap`"))
+    text = field_of(bitmap, "data", str, "`bitmap`")
 
     def draw(height: int, width: int) -> np.ndarray:
+        part = _unpack(text, height * width)  # here: a few bytes may claim what no memory holds
         if top < 0 or left < 0 or top + part.shape[0] > height or left + part.shape[1] > width:
             raise InputError("its bitmap does not lie within the image")
         mask_hw = np.zeros((height, width), np.uint8)
@@ -137,7 +138,7 @@ def _bitmap(record: dict[str, Any]) -> Draw:
     return draw
 
 
-def _unpack(text: str) -> np.ndarray:
+def _unpack(text: str, max_pixels: int) -> np.ndarray:
     """(H, W) of what is not transparent, or not 0 where nothing can be transparent."""
     try:
         inflater = zlib.decompressobj()
@@ -146,7 +147,7 @@ def _unpack(text: str) -> np.ndarray:
         raise InputError(f"the data of its bitmap can't be read: {error}") from error
     if not inflater.eof:
         raise InputError("the data of its bitmap is cut off, or larger than any mask")
-    pixels = decode_stored(picture, "the bitmap")
+    pixels = decode_stored(picture, "the bitmap", max_pixels)
     if pixels.ndim == 3:
         pixels = pixels[..., -1 if pixels.shape[2] in (2, 4) else 0]
     return pixels != 0

@@ -81,6 +81,8 @@ def _names(content: dict[str, Any], path: Path) -> tuple[str, ...]:
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names or not all(isinstance(name, (str, int)) for name in names):
         raise InputError(f"{path}: `names` should list the classes, or number them from 0 without a gap")
+    if content.get("nc") not in (None, len(names)):
+        raise InputError(f"{path}: `nc` is {content['nc']}, but `names` has {len(names)}; mend one of them")
     texts = tuple(map(str, names))
     if len(set(texts)) < len(texts):
         raise InputError(f"{path}: `names` has a name twice; each class needs its own")
@@ -140,7 +142,7 @@ def _annotated(image_id: str, path: Path, classes: Classes, settings: DataSettin
 
 
 def _shape(words: Sequence[str], row: int, classes: Classes, settings: DataSettings) -> Shape:
-    if not words[0].isascii() or not words[0].isdigit() or int(words[0][:9]) >= len(classes.names):
+    if not words[0].isascii() or not words[0].isdigit() or len(words[0]) > 9 or int(words[0]) >= len(classes.names):
         raise InputError(f"{words[0]!r} is no class; by {classes.source} the classes are 0..{len(classes.names) - 1}")
     try:
         shares = [float(word) for word in words[1:]]

@@ -76,10 +76,9 @@ def _of_folder(images: str) -> list[ListedImage]:
     if not folder.is_dir():
         raise InputError(f"--images {images} is neither a folder, nor a list (.csv, .parquet), nor a URL such as s3://")
     table = list_table(folder)
-    stats = [path.stat() for path in table.paths]
+    places = list(map(str, table.paths))
     return [
-        ListedImage(image_id, str(path), f"{stat.st_size} {stat.st_mtime_ns}")
-        for image_id, path, stat in zip(table.image_ids, table.paths, stats, strict=True)
+        ListedImage(name, place, _stamp_of_file(place)) for name, place in zip(table.image_ids, places, strict=True)
     ]
 
 
@@ -94,10 +93,8 @@ def _of_table(images: str) -> list[ListedImage]:
     paths = frame["path"].astype(str).tolist()
     ids = frame["image_id"].astype(str).tolist() if "image_id" in frame else [Path(path).name for path in paths]
     base = Path(images).absolute().parent
-    return [
-        ListedImage(image_id, path if URL in path else str(base / path))
-        for image_id, path in zip(ids, paths, strict=True)
-    ]
+    places = [path if URL in path else str(base / path) for path in paths]
+    return [ListedImage(image_id, place, _stamp_of_file(place)) for image_id, place in zip(ids, places, strict=True)]
 
 
 def _of_store(images: str) -> list[ListedImage]:
@@ -112,6 +109,15 @@ def _of_store(images: str) -> list[ListedImage]:
         for path, about in found.items()
         if path.lower().endswith(IMAGE_SUFFIXES)
     ]
+
+
+def _stamp_of_file(place: str) -> str:
+    """Of a URL in a list, and of what is not there, nothing is known."""
+    try:
+        stat = Path(place).stat()
+    except (OSError, ValueError):
+        return ""
+    return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
 def _stamp(about: dict[str, Any]) -> str:
