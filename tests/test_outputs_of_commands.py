@@ -210,12 +210,19 @@ def test_a_file_that_another_process_writes_is_left_to_it(
         assert sorted(tmp_path.rglob("*")) == there
 
 
-def test_average_keeps_what_lies_in_its_folder(given: Inputs) -> None:
-    """It has no -o; its folder is checkpoints/average-N, which is replaced whole."""
+def test_average_keeps_what_lies_in_its_folder(given: Inputs, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has no -o; its folder is checkpoints/average-N, which is replaced whole. Without scores it has nothing to go
+    by, and says what is damaged."""
     history = [{"epoch": epoch, "dice": 0.5} for epoch in (1, 2)]
     state = given.run / "checkpoints" / "epoch-0002" / "state.json"
-    state.write_text(json.dumps(json.loads(state.read_text()) | {"history": history}))
+    lacking = {name: value for name, value in json.loads(state.read_text()).items() if name != "history"}
+    state.write_text(json.dumps(lacking))
     command = ["average", "-r", given.run, "--best", 2]
+    assert sever(*command) == 2
+    said = capsys.readouterr().err.replace("\n", "")
+    assert "state.json is damaged: it lacks `history`; delete this checkpoint's folder" in said
+    assert not (given.run / "checkpoints" / "average-2").exists()
+    state.write_text(json.dumps(lacking | {"history": history}))
     assert [sever(*command), sever(*command)] == [0, 0], "its own is replaced"
     mine = given.run / "checkpoints" / "average-2" / "notes.txt"
     mine.write_bytes(MINE)

@@ -133,6 +133,7 @@ EXAMPLES: list[Record] = [
         notes=("a note",),
     ),
     SUBMISSION,
+    outcomes.ShardedRecord(engine="ray", images="strips", model="m", shard_images=256),
     submissions.ScoredRecord(name="a", time="2026-01-01T00:00:00+00:00", private=0.5),
     submissions.SendingRecord(
         record="sending",
@@ -320,3 +321,19 @@ def test_a_key_that_is_missing_or_unknown(record: Record, tmp_path: Path) -> Non
     for name in needed:
         path.write_text(json.dumps({key: value for key, value in values.items() if key != name}))
         assert f"it lacks `{name}`" in raises(record, path)
+
+
+def test_a_prediction_is_of_one_machine_or_of_a_cluster(tmp_path: Path) -> None:
+    """Both are called predict.json; each is read as what it is, and another one's is not damaged."""
+    file = tmp_path / outcomes.PREDICTION
+    for record in EXAMPLES:
+        if isinstance(record, outcomes.PredictionRecord | outcomes.ShardedRecord):
+            record.write(file)
+            assert outcomes.kind_of_prediction(file).read(file) == record
+            assert outcomes.read_outcome(file) == record.as_json()
+            file.write_text(file.read_text().replace("version", "vision"))
+            with pytest.raises(InputError, match="`vision` is unknown here; predict into another folder"):
+                outcomes.read_outcome(file)
+    file.write_text("{")
+    with pytest.raises(InputError, match="it is no JSON"):
+        outcomes.read_outcome(file)

@@ -35,7 +35,7 @@ from sever.store import LabelStore, ProbabilityStore, fingerprint
 from sever.store.found import FOUND, FoundStore
 from sever.store.labels import LABELS
 from sever.store.origin import Origin, digest_of, image_digests
-from sever.store.outcomes import PREDICTION, PredictionRecord
+from sever.store.outcomes import PREDICTION, PredictionRecord, kind_of_prediction
 
 RESULTS = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
 NEEDS_MAPS = (
@@ -142,7 +142,7 @@ def claim(
         home.remove([*home.below("probs"), *home.below("members")])
         LabelStore(home.folder).clear()
         FoundStore(home).clear()
-    elif file.exists() and PredictionRecord.read(file) != asked:
+    elif file.exists() and kind_of_prediction(file).read(file) != asked:
         raise InputError(
             f"{home.folder} holds the maps of another checkpoint or other settings, or of other images ({file}); "
             "give another -o, or --overwrite to replace them"

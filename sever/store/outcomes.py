@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from sever.errors import InputError
 from sever.reading import read_json
 from sever.records import Count, Part, Probability, Record, Sha256
 from sever.store.records import BlendValues, IntervalRecord, Plain
@@ -32,6 +33,17 @@ class PredictionRecord(Record):
     within_minutes: bool = False
     # The only one, before there were several.
     checkpoint_sha256: Sha256 | None = None
+
+
+class ShardedRecord(Record):
+    """predict.json of a prediction on a cluster, by the shard (`--engine ray`); `model` says which, with its rules."""
+
+    what_to_do: ClassVar[str] = "predict into another folder, or delete this one"
+
+    engine: Literal["ray"]
+    images: str
+    model: str
+    shard_images: Annotated[int, Field(ge=1)]
 
 
 class TunedValues(Part):
@@ -150,10 +162,19 @@ KINDS: dict[str, type[Record]] = {
 }
 
 
+def kind_of_prediction(path: Path) -> type[PredictionRecord] | type[ShardedRecord]:
+    """Which of the two a predict.json is, so that whoever reads it names its own faults."""
+    try:
+        held = read_json(path)
+    except InputError:
+        return PredictionRecord
+    return ShardedRecord if isinstance(held, dict) and "engine" in held else PredictionRecord
+
+
 def read_outcome(path: Path) -> Any:
     """The values of a file that a command noted: checked where its name is one of ours, else any JSON.
 
     Raises InputError.
     """
-    kind = KINDS.get(path.name)
+    kind = kind_of_prediction(path) if path.name == PREDICTION else KINDS.get(path.name)
     return read_json(path) if kind is None else kind.read(path).as_json()

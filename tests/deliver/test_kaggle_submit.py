@@ -327,6 +327,28 @@ def test_late_and_private_scores_are_fetched(
         fetch_scores(["typed in"], ledger, patience)
 
 
+@pytest.mark.parametrize("names", [[], ["gated"]])
+def test_what_was_sent_and_never_recorded_is_fetched(
+    names: list[str], world: World, patience: Patience, good: Path, ledger: Path
+) -> None:
+    stopped_before_it_was_recorded(SubmissionEntry(good, "steel", "gated", "m"), ledger, patience)
+    assert course(ledger) == []
+    (made,) = fetch_scores(names, ledger, patience)
+    assert (made.name, made.reference, made.public) == ("gated", "steel/1001", 0.91817)
+    assert len(world.submissions) == 1
+    asked = world.count("ListSubmissions")
+    fetch_scores(names, ledger, patience)
+    assert world.count("ListSubmissions") == asked, "nothing is open any more"
+
+
+def test_what_never_arrived_is_not_fetched(world: World, patience: Patience, good: Path, ledger: Path) -> None:
+    stopped_before_it_was_recorded(SubmissionEntry(good, "steel", "gated", "m"), ledger, patience)
+    world.submissions.clear()
+    with pytest.raises(InputError, match="no submission gated that `sever submit` sent; it has none"):
+        fetch_scores(["gated"], ledger, patience)
+    assert [line["record"] for line in read_ledger(ledger)] == ["sending", "unsent"]
+
+
 def test_a_score_of_another_kind_is_told_and_not_kept(
     world: World, patience: Patience, good: Path, ledger: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

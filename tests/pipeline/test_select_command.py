@@ -119,6 +119,25 @@ def test_without_the_images_only_what_looks_at_them_is_left_out(folders: list[Pa
         select_submissions(folders, SelectSettings(**vars(by_features) | {"scenarios": ("none", "clusters")}))
 
 
+@pytest.mark.parametrize(
+    ("name", "keep"), [("folds.csv", 0.5), ("rules.json", 0.5), ("folds.csv", 0), ("rules.json", 0)]
+)
+@pytest.mark.parametrize("images", ["there", "gone"])
+def test_a_damaged_file_is_no_image_that_is_gone(
+    images: str, name: str, keep: float, folders: list[Path], tmp_path: Path
+) -> None:
+    """The scenario of clusters is left out where images are not there, and for no other reason."""
+    file = folders[0] / name
+    file.write_bytes(file.read_bytes()[: int(keep * file.stat().st_size)])
+    if images == "gone":
+        for folder in folders:
+            about = json.loads((folder / "evidence.json").read_text())
+            about["data"]["root"] = str(tmp_path / "gone")
+            (folder / "evidence.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match=name):
+        select_submissions(folders, SelectSettings(**vars(SMALL) | {"clusters": "features"}))
+
+
 def test_tuned_candidates_are_named(folders: list[Path]) -> None:
     shutil.copy(folders[1] / "rules.json", folders[1] / "rules-before.json")
     assert any("slightly too good: beta." in note for note in select_submissions(folders, SMALL).notes)

@@ -16,7 +16,7 @@ from sever.deliver.kaggle.submit import newer_submissions, newest_submission
 from sever.locks import taking_turns
 from sever.pipeline.leaderboard import Submission, now, record_submission, submissions_by_name
 from sever.progress import tell
-from sever.store.ledger import Record, append_record, read_ledger
+from sever.store.ledger import append_record, read_ledger
 from sever.store.submissions import SendingRecord, SubmissionRecord, parse_lines
 
 # Kaggle may need a moment until its list has what it took.
@@ -48,17 +48,18 @@ def announce(
     append_record(ledger, lambda before: line.as_json())
 
 
-def settle(kaggle: Kaggle, competition: str, ledger: Path) -> None:
-    """Look for everything that was announced and never recorded; what Kaggle has is recorded now."""
-    for line in _pending(read_ledger(ledger), ledger):
-        if line.competition != competition:
+def settle(kaggle: Kaggle, ledger: Path, competition: str | None = None) -> None:
+    """Look for everything that was announced and never recorded, in this competition or in all; what Kaggle has is
+    recorded now."""
+    for line in pending(ledger):
+        if competition not in (None, line.competition):
             continue
         number = _find(kaggle, line, ledger)
         if number is None:
             append_record(ledger, lambda before, line=line: line.model_copy(update={"record": "unsent"}).as_json())  # type: ignore[misc]
             tell(f"{line.name} was about to be sent when `sever submit` was stopped; Kaggle does not have it")
         else:
-            made = replace(Submission.of(line.submission), reference=f"{competition}/{number}")
+            made = replace(Submission.of(line.submission), reference=f"{line.competition}/{number}")
             record_submission(made, ledger)
             tell(f"{line.name} had reached Kaggle when `sever submit` was stopped ({made.reference}); recorded now")
 
@@ -69,9 +70,10 @@ def kernels_by_name(ledger: Path) -> dict[str, str | None]:
     return {line.name: line.kernel for line in lines if isinstance(line, SendingRecord)}
 
 
-def _pending(records: list[Record], ledger: Path) -> list[SendingRecord]:
+def pending(ledger: Path) -> list[SendingRecord]:
+    """What was announced, and of which nobody knows whether it arrived."""
     found: dict[str, SendingRecord] = {}
-    for line in parse_lines(records, ledger):
+    for line in parse_lines(read_ledger(ledger), ledger):
         if isinstance(line, SendingRecord) and line.record == "sending":
             found[line.name] = line
         elif isinstance(line, SendingRecord | SubmissionRecord):

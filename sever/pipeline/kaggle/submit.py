@@ -17,7 +17,7 @@ from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.submit import KernelVersion, Score, ask_score, send_file, send_kernel, wait_for_score
 from sever.errors import InputError
 from sever.near_names import missing
-from sever.pipeline.kaggle.sending import announce, kernels_by_name, one_sender, settle
+from sever.pipeline.kaggle.sending import announce, kernels_by_name, one_sender, pending, settle
 from sever.pipeline.leaderboard import (
     LEDGER,
     Submission,
@@ -117,7 +117,7 @@ def submit(
     _earlier(entry, draft, ledger)  # what can't be recorded needs no signing in
     with sign_in(patience) as kaggle:
         with one_sender(ledger):
-            settle(kaggle, entry.competition, ledger)
+            settle(kaggle, ledger, entry.competition)
             made = _earlier(entry, draft, ledger) or _send(kaggle, entry, draft, ledger)
         score = wait_for_score(kaggle, Reference.parse(str(made.reference)).number, 60 * wait_minutes, tell)
     if score.status == "error":
@@ -169,23 +169,32 @@ def fetch_scores(
 ) -> list[Submission]:
     """Ask Kaggle for the scores of these submissions, or of all that lack one, and record them; returns the course.
 
-    Raises InputError for a name that the ledger lacks, or that was not sent by `sever submit`.
+    What was announced, and never recorded since `sever submit` was stopped, is looked for first. Raises InputError for
+    a name that the ledger lacks, or that was not sent by `sever submit`.
     """
-    made = {found.name: found for found in course(ledger)}
-    for name in names:
-        if name not in made or made[name].reference is None:
-            sent = ", ".join(found.name for found in made.values() if found.reference is not None)
-            raise InputError(f"{ledger} has no submission {name} that `sever submit` sent; it has {sent or 'none'}")
-    lacking = [found for found in made.values() if found.reference is not None and found.private is None]
-    wanted = [made[name] for name in names] or lacking
+    if not pending(ledger):
+        _wanted(names, ledger)  # what can't be asked for needs no signing in
     with sign_in(patience) as kaggle:
-        for found in wanted:
+        with one_sender(ledger):
+            settle(kaggle, ledger)
+        for found in _wanted(names, ledger):
             score = ask_score(kaggle, Reference.parse(str(found.reference)).number)
             if score.status == "error":
                 tell(f"{found.name}: Kaggle could not score it: {score.error or 'it does not say why'}")
             elif not _record(found.name, score, ledger):
                 tell(f"{found.name}: no score yet")
     return course(ledger)
+
+
+def _wanted(names: Sequence[str], ledger: Path) -> list[Submission]:
+    """These submissions, or all that Kaggle has and that lack a score. Raises InputError."""
+    made = {found.name: found for found in course(ledger)}
+    for name in names:
+        if name not in made or made[name].reference is None:
+            sent = ", ".join(found.name for found in made.values() if found.reference is not None)
+            raise InputError(f"{ledger} has no submission {name} that `sever submit` sent; it has {sent or 'none'}")
+    lacking = [found for found in made.values() if found.reference is not None and found.private is None]
+    return [made[name] for name in names] or lacking
 
 
 def _record(name: str, score: Score, ledger: Path) -> bool:

@@ -26,11 +26,10 @@ from sever.pipeline.shards.listing import list_job
 from sever.pipeline.shards.store import FAILED, RESULTS, Shards
 from sever.pipeline.shards.work import Worker
 from sever.progress import meter, tell, warn
-from sever.reading import read_json
 from sever.store.bundle.bundle import Bundle
 from sever.store.bundle.container import is_bundle
+from sever.store.outcomes import PREDICTION, ShardedRecord, kind_of_prediction
 
-MANIFEST = "predict.json"
 # How often Ray may start a worker again, and give it its shard again: beyond that it is no accident.
 MOST_RESTARTS = 10
 STARTS = 3
@@ -84,13 +83,13 @@ def _settled(path: Path, how: InferenceOptions, cores: int) -> InferenceOptions:
 
 def _claim(home: OutputFolder, model: Model, job: Job) -> None:
     """Raises InputError where the folder holds another job's results."""
-    home.claim([MANIFEST, RESULTS, FAILED, "submission.csv"])
-    manifest = {"engine": "ray", "images": job.images, "model": row_identity(model), "shard_images": job.shard_images}
-    file = home.path(MANIFEST)
-    if file.exists() and read_json(file) != manifest:
+    home.claim([PREDICTION, RESULTS, FAILED, "submission.csv"])
+    asked = ShardedRecord(engine="ray", images=job.images, model=row_identity(model), shard_images=job.shard_images)
+    file = home.path(PREDICTION)
+    if file.exists() and kind_of_prediction(file).read(file) != asked:
         raise InputError(f"{home.folder} holds another job ({file}): give another -o, or delete the folder")
     home.remove([RESULTS, FAILED, "submission.csv"])
-    home.write_json(MANIFEST, manifest)
+    home.write_json(PREDICTION, asked.as_json())
 
 
 def _run(ray: Any, shards: Shards, path: Path, how: InferenceOptions, job: Job) -> None:
