@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from sever.counted import counted
 from sever.data.faults import Skipped, images_of
 from sever.data.run_table import faults_at
 from sever.data.text_table import ROW
@@ -42,7 +43,8 @@ def unlabelled_in_doubt(faults: Sequence[Skipped], unlabelled: Sequence[str]) ->
     if not nobodys:
         return []
     reason = (
-        f"nothing labels it, and {len(nobodys)} labels are of no image that is there (first: {nobodys[0].image_id}): "
+        f"nothing labels it, and {counted(len(nobodys), 'label is', 'labels are')} of no "
+        f"image that is there (first: {nobodys[0].image_id}): "
         "whether it is clean can't be known; mend their names, or delete them if their images are truly gone"
     )
     named = images_of(faults)
@@ -61,7 +63,8 @@ def in_doubt(rows: pd.DataFrame, faults: Sequence[Skipped], image_ids: Sequence[
         return []
     first = f"row {lost[ROW].tolist()[0]} names {lost['image_id'].tolist()[0] or 'no image'}"
     reason = (
-        f"it has no row, and {len(lost)} rows with defects are of no image that is there ({first}): whether it is "
+        f"it has no row, and {counted(len(lost), 'row with defects is', 'rows with defects are')} of no image that is "
+        f"there ({first}): whether it is "
         "clean can't be known; mend those rows, or delete them if their images are truly gone"
     )
     named = set(rows["image_id"])

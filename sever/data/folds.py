@@ -7,6 +7,7 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from sever.config import FoldSettings
+from sever.counted import counted
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
@@ -33,11 +34,11 @@ def assign_folds(table: ImageTable, settings: FoldSettings) -> np.ndarray:
 def split(table: ImageTable, folds: np.ndarray, settings: FoldSettings) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the table that train and rows that validate. Raises InputError where either is empty."""
     if len(folds) != len(table):
-        raise InputError(f"there are folds for {len(folds)} images, but the data set has {len(table)}")
+        raise InputError(f"there are folds for {counted(len(folds), 'image')}, but the data set has {len(table)}")
     held_out = VALIDATION if settings.scheme == "share" else settings.fold
     train, validation = np.flatnonzero(folds != held_out), np.flatnonzero(folds == held_out)
     if not len(train) or not len(validation):
-        raise InputError(f"the split leaves {len(train)} images to train and {len(validation)} to validate")
+        raise InputError(f"the split leaves {counted(len(train), 'image')} to train and {len(validation)} to validate")
     return train, validation
 
 

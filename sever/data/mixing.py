@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sever.config import MAX_PIXELS, PseudoSettings
+from sever.counted import counted
 from sever.data.faults import Skipped
 from sever.data.listing import list_table, measure, with_runs
 from sever.data.run_table import (
@@ -98,7 +99,9 @@ def _sure_enough(rows: pd.DataFrame, path: Path, least: float) -> np.ndarray:
     confidences = pd.to_numeric(cells[CONFIDENCE], errors="coerce").set_axis(cells[ROW])
     bad = confidences.index[~confidences.between(0, 1)].tolist()
     if bad:
-        raise InputError(f"{path}, row {bad[0]}: {CONFIDENCE} must be a number from 0 to 1; mend {len(bad)} rows")
+        raise InputError(
+            f"{path}, row {bad[0]}: {CONFIDENCE} must be a number from 0 to 1; mend {counted(len(bad), 'row')}"
+        )
     own = rows[ROW].map(confidences)
     return np.asarray(own.groupby(rows["image_id"]).transform("min") >= least)
 
@@ -110,7 +113,8 @@ def _measured(rows: pd.DataFrame, folder: Path, path: Path, max_pixels: int) -> 
     missing = sorted(wanted - set(everything.image_ids))
     if missing:
         raise InputError(
-            f"{path} names {len(missing)} images that are missing in pseudo.images {folder}: "
+            f"{path} names {counted(len(missing), 'image that is', 'images that are')} "
+            f"missing in pseudo.images {folder}: "
             f"{', '.join(missing[:SHOWN])}; ids there look like {everything.image_id(0)}"
             f"{NearNames(everything.image_ids).hint(missing[0])}"
         )
@@ -124,7 +128,9 @@ def _refuse(faults: list[Skipped], source: Path) -> None:
     """Nothing of the pseudo-labels is left out silently or on demand: they can be made anew."""
     if faults:
         first = "; ".join(map(str, faults[:SHOWN]))
-        raise InputError(f"{source} has {len(faults)} faults: {first}; mend them, or run `sever pseudo` again")
+        raise InputError(
+            f"{source} has {counted(len(faults), 'fault')}: {first}; mend them, or run `sever pseudo` again"
+        )
 
 
 def _runs_by_class(rows: pd.DataFrame, table: ImageTable, num_classes: int) -> list[list[str]]:
@@ -144,6 +150,6 @@ def _raise_if_shared(pseudo: ImageTable, labelled: ImageTable, path: Path) -> No
     ]
     if shared:
         raise InputError(
-            f"{path} has {len(shared)} images that the labelled data set has too (by id or by file): "
+            f"{path} has {counted(len(shared), 'image')} that the labelled data set has too (by id or by file): "
             f"{', '.join(shared[:SHOWN])}; take them out of one of the two, or rename other images of the same name"
         )

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sever.config.mask_values import IGNORED
+from sever.counted import counted
 from sever.data import rle
 from sever.errors import InputError
 from sever.near_names import NearNames
@@ -135,7 +136,9 @@ class ImageTable:
         missing = [image_id for image_id in wanted if image_id not in position]
         if missing:
             hint = NearNames(self.image_ids).hint(missing[0])
-            gone = f"{len(missing)} images are not in the data set: {', '.join(missing[:5])}{hint}"
+            gone = (
+                f"{counted(len(missing), 'image is', 'images are')} not in the data set: {', '.join(missing[:5])}{hint}"
+            )
             if needed_by is None:
                 raise InputError(gone)
             raise InputError(

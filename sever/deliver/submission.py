@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from sever.counted import counted
 from sever.data.run_table import (
     ImageRuns,
     find_class_faults,
@@ -47,10 +48,10 @@ def read_submission(
     rows = read_run_table(path)
     known = set(image_ids)
     unknown, near = dict.fromkeys(name for name in rows["image_id"] if name not in known), NearNames(image_ids)
-    refuse(path, "images that are not among the images to score", [f"{name}{near.hint(name)}" for name in unknown])
-    refuse(path, "rows of a class that does not exist", find_class_faults(rows, num_classes, "the labels"))
+    refuse(path, "image", "not among the images to score", [f"{name}{near.hint(name)}" for name in unknown])
+    refuse(path, "row", "of a class that does not exist", find_class_faults(rows, num_classes, "the labels"))
     sizes = pixels if pixels is not None else dict.fromkeys(known, ANY_SIZE)
-    refuse(path, "rows with wrong run lengths", find_run_faults(rows, sizes))
+    refuse(path, "row", "with wrong run lengths", find_run_faults(rows, sizes))
 
     runs = {image_id: [""] * num_classes for image_id in image_ids}
     missing = {(image_id, index) for image_id in image_ids for index in range(num_classes)}
@@ -59,13 +60,13 @@ def read_submission(
         missing.discard((image_id, index))
     if names_every_pair(path):
         absent = [f"{image_id}_{index + 1}" for image_id, index in sorted(missing)]
-        refuse(path, "rows missing (empty ones too are needed in this form)", absent)
+        refuse(path, "row", "missing (empty ones too are needed in this form)", absent)
     return runs
 
 
-def refuse(path: Path, what: str, faults: Sequence[object]) -> None:
+def refuse(path: Path, noun: str, what: str, faults: Sequence[object]) -> None:
     """Raise InputError with the number of faults and the first few, if there are any."""
     if faults:
         first = "; ".join(str(fault) for fault in faults[:SHOWN])
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise InputError(f"{path} has {len(faults)} {what}: {first}{more}")
+        raise InputError(f"{path} has {counted(len(faults), noun)} {what}: {first}{more}")

@@ -12,7 +12,9 @@ import pandas as pd
 
 from sever.config import DataSettings
 from sever.config.mask_values import IGNORED
+from sever.counted import counted
 from sever.data.duplicates import Duplicate, find_duplicates, group_numbers, lay_on
+from sever.data.faults import images_of
 from sever.data.images import read_image
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
@@ -106,7 +108,7 @@ def _read(settings: DataSettings) -> Checked:
     """The labelled images and, in the Severstal layout, those of test_images/ with them."""
     table, skipped = read_table(settings)
     if skipped:
-        tell(f"left out {len(skipped)} images")
+        tell(f"left out {counted(len(images_of(skipped)), 'image')}")
     parts = [_part(image_id) for image_id in table.image_ids]
     labelled = np.ones(len(table), bool)
     if not (settings.root / TEST).is_dir():

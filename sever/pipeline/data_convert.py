@@ -15,6 +15,7 @@ from rich.table import Table
 
 from sever.config import DataSettings
 from sever.config.mask_values import IGNORED
+from sever.counted import counted
 from sever.data.class_names import CLASSES_FILE, numbered, stated_class_names
 from sever.data.faults import Skipped, images_of
 from sever.data.formats.export import Exported, Wish
@@ -116,7 +117,8 @@ def _predicted(settings: DataSettings, predicted: Predicted) -> tuple[ImageTable
     known = table.take([row for row, image_id in enumerate(table.image_ids) if image_id in named])
     if strange := sorted(named - set(known.image_ids) - images_of(skipped)):
         raise InputError(
-            f"{len(strange)} images of {path} are not in {settings.root} ({', '.join(strange[:3])}); give the very "
+            f"{counted(len(strange), 'image')} of {path} can't be found in {settings.root} "
+            f"({', '.join(strange[:3])}); give the very "
             "folder that was predicted, such as DATA/test_images or DATA/images"
         )
     runs = read_submission(path, known.image_ids, known.num_classes, known.pixels())
@@ -199,7 +201,7 @@ def measure_losses(before: ImageTable, after: ImageTable) -> dict[str, Any]:
 
 def render(numbers: dict[str, Any]) -> str:
     """What was written, and what it lost, as a person reads it."""
-    table = Table(title=f"{numbers['images']} images as {numbers['to']}, read back")
+    table = Table(title=f"{counted(numbers['images'], 'image')} as {numbers['to']}, read back")
     for heading in ("class", "pixels", "after", "differ", "IoU"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
     for name, each in numbers["classes"].items():

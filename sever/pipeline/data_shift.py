@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from sever.config import DataSettings
+from sever.counted import counted
 from sever.data.duplicates import find_duplicates, group_numbers
+from sever.data.faults import images_of
 from sever.data.layouts import has_format, read_images, read_table
 from sever.data.reader import ImageReader
 from sever.data.stats import CELL_FEATURES, Description, describe, feature_names, fitting_grid
@@ -130,7 +132,7 @@ def _read_one(settings: DataSettings) -> _Set:
             settings.root, NO_CLASSES, settings.skip_bad, settings.include, settings.max_pixels
         )
     if skipped:
-        tell(f"{settings.root}: left out {len(skipped)} images")
+        tell(f"{settings.root}: left out {counted(len(images_of(skipped)), 'image')}")
     return _Set(settings.root, table, ImageReader.of(settings, 1))
 
 

@@ -13,6 +13,8 @@ import yaml
 
 from sever import __version__
 from sever.config import DataSettings
+from sever.counted import counted
+from sever.data.faults import images_of
 from sever.data.layouts import read_table
 from sever.data.stats import QUANTILES, PixelStats, label_stats, pixel_stats, propose
 from sever.deliver.stats_page import render_stats_page
@@ -58,7 +60,7 @@ def _names(sets: Sequence[DataSettings]) -> list[str]:
 def _describe(settings: DataSettings, most_images: int) -> dict[str, Any]:
     table, skipped = read_table(settings)
     if skipped:
-        warn(f"{settings.root}: left out {len(skipped)} faults (--skip-bad)")
+        warn(f"{settings.root}: left out {counted(len(images_of(skipped)), 'image')} (--skip-bad)")
     with meter(f"{settings.root}: labels", len(table)) as progress:
         labels = label_stats(table, progress.advance)
     with meter(f"{settings.root}: pixels", min(most_images, len(table))) as progress:

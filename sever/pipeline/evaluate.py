@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sever.config import MAX_PIXELS, DataSettings
+from sever.counted import counted
 from sever.data import rle
 from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.reader import ImageReader
@@ -207,7 +208,9 @@ def render(evaluation: dict[str, Any]) -> str:
     """The scores as a table that a person reads; of a classifier those of its labels."""
     if "dice" not in evaluation:
         return render_labels(evaluation["classes"], evaluation)
-    table = Table(title=f"{evaluation['images']} images, {len(evaluation['classes'])} classes")
+    table = Table(
+        title=f"{counted(evaluation['images'], 'image')}, {counted(len(evaluation['classes']), 'class', 'classes')}"
+    )
     headings = (
         "class",
         "Dice",

@@ -9,6 +9,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from sever.counted import counted
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LABEL_THRESHOLD, LabelSheet
 from sever.output import OutputFolder
@@ -50,7 +51,9 @@ def _images(sheet: LabelSheet, class_names: tuple[str, ...]) -> pd.DataFrame:
 
 def render_labels(classes: list[str], scores: dict[str, Any], about: str = "") -> str:
     """The scores of image labels (LabelSheet.as_dict) as a table that a person reads; `about` heads its title."""
-    table = Table(title=f"{about}labels of {scores['images']} images, {len(classes)} classes")
+    table = Table(
+        title=f"{about}labels of {counted(scores['images'], 'image')}, {counted(len(classes), 'class', 'classes')}"
+    )
     headings = ("class", "AP", "AUC", "F1", "images with it", "found", "missed", "false alarms")
     for heading in headings:
         table.add_column(heading, justify="left" if heading == "class" else "right")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sever.config import DataSettings
+from sever.counted import counted
 from sever.data.layouts import Skipped, passed_over, read_images, read_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -62,4 +63,4 @@ class PredictedImages:
     def __str__(self) -> str:
         found = ", ".join(f"{name}: {count}" for name, count in self.found_per_class.items())
         left_out = f"left out to end in time: {', '.join(self.left_out)}\n" if self.left_out else ""
-        return f"{self.images} images; images with class {found}\n{left_out}{self.result.absolute()}"
+        return f"{counted(self.images, 'image')}; images with class {found}\n{left_out}{self.result.absolute()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sever.config import SOFTMAX_LOSSES, ExperimentConfig
+from sever.counted import counted
 from sever.data.label_doubts import like_background, overlapping_images
 from sever.data.layouts import WITHOUT_MASKS, find_format
 from sever.data.table import ImageTable
@@ -50,6 +51,7 @@ def raise_if_relabelled(began_with: Mapping[str, str], table: ImageTable, work: 
     if changed:
         first = ", ".join(changed[:SHOWN]) + (" ..." if len(changed) > SHOWN else "")
         raise InputError(
-            f"the labels of {len(changed)} images have changed since {work} began: {first}; put the old labels back "
+            f"the labels of {counted(len(changed), 'image')} have changed since {work} "
+            f"began: {first}; put the old labels back "
             "to resume it, or start a new run to learn the new ones"
         )

@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
+from sever.counted import counted
 from sever.errors import InputError
 from sever.files import sha256_of
 from sever.near_names import unreadable
@@ -180,7 +181,7 @@ def render(made: list[Submission]) -> str:
         kind: max((score for found in made if (score := getattr(found, kind)) is not None), default=None)
         for kind in SCORE_KINDS
     }
-    table = Table(title=f"{len(made)} submissions")
+    table = Table(title=f"{counted(len(made), 'submission')}")
     for heading in ("name", "when", *SCORE_KINDS, "blend", "commit", "Kaggle's", "message"):
         table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
     for found in made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sever.counted import counted
 from sever.data.codecs import UPRIGHT
 from sever.data.reader import CLIPPED_SHARE, ImageReader
 from sever.data.table import ImageTable
@@ -25,14 +26,16 @@ def warn_of_headers(table: ImageTable) -> None:
     if turned:
         _once(
             "turned",
-            f"{_images(len(turned))} with an orientation tag other than 1 (such as {turned[0]}, or its mask): pixels "
+            f"{counted(len(turned), 'image')} with an orientation tag other than 1 (such "
+            f"as {turned[0]}, or its mask): pixels "
             "are used as they are stored, unturned; where labels were drawn on turned pictures, save the images turned",
         )
     paged = _where(table, "pages", above=1)
     if paged:
         _once(
             "pages",
-            f"{_images(len(paged))} with more than one page (such as {paged[0]}, or its mask): the first is used",
+            f"{counted(len(paged), 'image')} with more than one page (such as {paged[0]}, "
+            f"or its mask): the first is used",
         )
 
 
@@ -41,7 +44,8 @@ def warn_of_clipping(read: ImageReader) -> None:
     if read.clipped_images:
         _once(
             "clipped",
-            f"{_images(read.clipped_images)} of {read.images} with over {CLIPPED_SHARE:.0%} of the pixels clipped to "
+            f"{counted(read.clipped_images, 'image')} of {read.images} with over "
+            f"{CLIPPED_SHARE:.0%} of the pixels clipped to "
             f"white (up to {read.worst_share:.0%}): they are brighter than data.significant_bits "
             f"{read.significant_bits} can say, which is a setting of the run",
         )
@@ -62,10 +66,6 @@ def warn_of_mean(mean: Sequence[float]) -> None:
 def _where(table: ImageTable, column: str, above: int) -> list[str]:
     ids = table.frame.loc[table.frame[column] > above, "image_id"]
     return [str(image_id) for image_id in ids]
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
 
 
 def _once(kind: str, message: str) -> None:

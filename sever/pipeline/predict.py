@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from sever.counted import counted
 from sever.data import rle
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LABEL_THRESHOLD
@@ -172,7 +173,7 @@ def _in_order(
 
 def _left_out(budget: Budget | None, unreached: int) -> list[str]:
     """What was not computed for want of time; the rest of the images is called clean."""
-    unseen = [f"{unreached} images, called clean"] if unreached else []
+    unseen = [f"{counted(unreached, 'image')}, called clean"] if unreached else []
     return [] if budget is None else budget.effort.describe() + unseen
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from sever.counted import counted
 from sever.data.faults import images_of
 from sever.data.layouts import Skipped
 from sever.data.passed_over import PassedOver
@@ -30,12 +31,13 @@ def report_skipped(
     with home.new(name) as temporary:
         pd.DataFrame(_lines(skipped)).to_csv(temporary, index=False)
     images, idle = images_of(skipped), [fault for fault in skipped if not fault.images]
+    faults = counted(len(skipped), "fault")
     nobodys = f", {len(idle)} of them for images that do not exist" if idle else ""
-    warn(f"left out {len(images)} images ({len(skipped)} faults{nobodys}), listed in {home.path(name).absolute()}")
+    warn(f"left out {counted(len(images), 'image')} ({faults}{nobodys}), listed in {home.path(name).absolute()}")
     for line in _grouped(skipped)[:SHOWN]:
         warn(line)
     if images and left is not None and (empty := _emptied(left)):
-        warn(f"of the {len(left)} images that are left none {' and none '.join(empty)}")
+        warn(f"of the {counted(len(left), 'image that is', 'images that are')} left none {' and none '.join(empty)}")
 
 
 def warn_of(found: PassedOver) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sever.config import ExperimentConfig
+from sever.counted import counted
 from sever.data.duplicates import find_duplicates
 from sever.data.table import ImageTable
 from sever.progress import Stages, detail, warn
@@ -34,7 +35,8 @@ def tell_copies_across(config: ExperimentConfig, table: ImageTable, parts: np.nd
         return
     images = {row for each in found for row in (each.first, each.second)}
     warn(
-        f"{len(found)} pairs of images show the same steel on both sides of the split ({len(images)} of {len(table)} "
+        f"{counted(len(found), 'pair of images shows', 'pairs of images show')} the same "
+        f"steel on both sides of the split ({len(images)} of {len(table)} "
         "images), so scores will be too good; fix it with: sever data check "
         f"{config.data.root} -o checked --overlap {LEAST_OVERLAP:g}, then data.groups: checked/groups.csv"
     )

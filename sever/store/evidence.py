@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from sever.config import RuleSettings
+from sever.counted import counted
 from sever.errors import InputError
 from sever.names import beside, inside
 from sever.near_names import missing
@@ -207,7 +208,8 @@ class Evidence:
         missing = [image_id for image_id in image_ids if image_id not in probs]
         if missing:
             raise InputError(
-                f"{self.labels_file} lacks {len(missing)} images, or has labels of another model or of images that "
+                f"{self.labels_file} lacks {counted(len(missing), 'image')}, or has "
+                f"labels of another model or of images that "
                 f"have changed since: {', '.join(missing[:5])}; {self.remedy()}"
             )
         return np.stack([probs[image_id] for image_id in image_ids])

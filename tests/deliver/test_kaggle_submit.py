@@ -48,8 +48,8 @@ def test_a_good_file(good: Path, sample: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (GOOD[:-1], r"1 rows too few, by sample_submission.csv: b.jpg_2"),
-        ([*GOOD, "c.jpg_1,"], r"1 rows that sample_submission.csv doesn't have: c.jpg_1"),
+        (GOOD[:-1], r"1 row too few, by sample_submission.csv: b.jpg_2"),
+        ([*GOOD, "c.jpg_1,"], r"1 row that sample_submission.csv doesn't have: c.jpg_1"),
         ([*GOOD, "b.jpg_3,"], "doesn't have: b.jpg_3"),
         ([GOOD[0], GOOD[2], GOOD[1], *GOOD[3:]], "another order: line 2 is a.jpg_2, not a.jpg_1"),
         ([*GOOD, "a.jpg_1,"], "was in row 2 already"),
@@ -115,7 +115,7 @@ def test_the_separate_form_names_defects_only(tmp_path: Path) -> None:
     sample = write(tmp_path / "sample.csv", [SEPARATE, "a.jpg,1,1 1", "b.jpg,1,1 1"])  # one class: a placeholder
     given = write(tmp_path / "s.csv", [SEPARATE, "b.jpg,4,1 3"])
     assert check_submission(given, sample, {"b.jpg": 8}).defective_pairs == 1
-    with pytest.raises(InputError, match=r"images that sample\.csv doesn't have: c\.jpg"):
+    with pytest.raises(InputError, match=r"image that sample\.csv doesn't have: c\.jpg"):
         check_submission(write(tmp_path / "t.csv", [SEPARATE, "c.jpg,4,1 3"]), sample)
     with pytest.raises(InputError, match="predict with --form separate"):
         check_submission(write(tmp_path / "u.csv", GOOD), sample)
@@ -124,7 +124,7 @@ def test_the_separate_form_names_defects_only(tmp_path: Path) -> None:
 def test_a_sample_that_names_several_classes_names_all(tmp_path: Path) -> None:
     sample = write(tmp_path / "sample.csv", [SEPARATE, "a.jpg,1,1 1", "b.jpg,2,1 1"])
     check_submission(write(tmp_path / "s.csv", [SEPARATE, "b.jpg,1,1 3"]), sample)
-    with pytest.raises(InputError, match=r"1 rows of a class that sample\.csv doesn't have: b\.jpg_3"):
+    with pytest.raises(InputError, match=r"1 row of a class that sample\.csv doesn't have: b\.jpg_3"):
         check_submission(write(tmp_path / "t.csv", [SEPARATE, "b.jpg,3,1 3"]), sample)
 
 
@@ -136,7 +136,7 @@ def test_the_competitions_own_sample_names_class_0(tmp_path: Path) -> None:
     assert (checked.images, checked.rows, checked.defective_pairs) == (2, 1, 1)
     for rows, said in [
         (["b.jpg,5,1 3"], r"wrong class: row 2, image b.jpg: class 5 is out of range.*1..4"),
-        (["b.jpg,0,1 3"], "rows that can't be read: row 2, image b.jpg: class 0 is out of range"),
+        (["b.jpg,0,1 3"], "row that can't be read: row 2, image b.jpg: class 0 is out of range"),
         (["b.jpg,2,1 3", "b.jpg,2,5 1"], "class 2 of this image was in row 2 already"),
         (["b.jpg,4,7 3"], "wrong run lengths"),
     ]:
@@ -431,6 +431,6 @@ def test_the_command(
     bad = write(tmp_path / "bad.csv", GOOD[:-1])
     code, shown = type_in("submit", bad, "--sample", sample)
     assert code == 2
-    assert "rows too few" in shown
+    assert "1 row too few" in shown
     assert len(world.submissions) == 1
     assert course(tmp_path / "saved" / "leaderboard.jsonl")[0].public == 0.91817

@@ -121,15 +121,15 @@ REFUSED = [
     (
         "a pair is missing",
         without(COMBINED_TEXT, "a.jpg_3,"),
-        r"has 1 rows missing .*: a\.jpg_3$",
+        r"has 1 row missing .*: a\.jpg_3$",
     ),
     (
         "an image is missing, and more",
         without(COMBINED_TEXT, "b_2.jpg_1,", "b_2.jpg_2,", "b_2.jpg_3,", "a.jpg_2,"),
         r"has 4 rows missing .*: a\.jpg_2; b_2\.jpg_1; b_2\.jpg_2; and 1 more$",
     ),
-    ("an unknown image", COMBINED_TEXT + "z.jpg_1,\nz.jpg_2,\n", r"has 1 images that are not .*: z\.jpg$"),
-    ("an unknown image, separate", SEPARATE_TEXT + "z.jpg,1,1 1\n", r"images that are not .*: z\.jpg$"),
+    ("an unknown image", COMBINED_TEXT + "z.jpg_1,\nz.jpg_2,\n", r"has 1 image not .*: z\.jpg$"),
+    ("an unknown image, separate", SEPARATE_TEXT + "z.jpg,1,1 1\n", r"has 1 image not .*: z\.jpg$"),
     ("a double row", COMBINED_TEXT + "a.jpg_2,4 1\n", r"row 11, image a\.jpg: class 2 .* row 3 already"),
     ("a double row, separate", SEPARATE_TEXT + "c.jpg,3,9 1\n", r"row 5, image c\.jpg: class 3 .* row 4 already"),
     ("a class too many", COMBINED_TEXT + "a.jpg_4,1 1\n", r"row 11, image a\.jpg: class 4 .* 1\.\.3"),
@@ -153,7 +153,7 @@ def test_refused(tmp_path: Path, text: str, words: str) -> None:
 def test_run_lengths_are_checked_without_sizes_too(tmp_path: Path) -> None:
     path = tmp_path / "submission.csv"
     path.write_text(SEPARATE_TEXT + "a.jpg,2,5 2 4 3\n")
-    with pytest.raises(InputError, match=r"has 1 rows with wrong run lengths: row 5, image a\.jpg"):
+    with pytest.raises(InputError, match=r"has 1 row with wrong run lengths: row 5, image a\.jpg"):
         read_submission(path, IDS, 3)
 
 

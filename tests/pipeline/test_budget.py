@@ -208,7 +208,7 @@ def test_even_one_network_too_slow_leaves_a_whole_submission(
     )  # 17.1 s: 15 are gone at the decision
     said = json.loads((tmp_path / "out" / "left_out.json").read_text())
     # Two more images by one network alone; the third would end at 18.0 s.
-    assert said == ["flip height", "flip width", f"model {blend.parent / 'folds' / '1'}", "1 images, called clean"]
+    assert said == ["flip height", "flip width", f"model {blend.parent / 'folds' / '1'}", "1 image, called clean"]
     unreached = 1
     assert (frame["EncodedPixels"][-4 * unreached :] == "").all()
     assert (frame["EncodedPixels"][: -4 * unreached] != "").any()

@@ -153,7 +153,7 @@ def test_predictions_of_other_tools(root: Path, predicted: Predicted, tmp_path: 
 
 def test_predictions_of_other_images(root: Path, predicted: Predicted, tmp_path: Path) -> None:
     other = DataSettings(root=root / "masks", num_classes=3)
-    with pytest.raises(InputError, match=r"1 images .* the very folder that was predicted"):
+    with pytest.raises(InputError, match=r"1 image .* the very folder that was predicted"):
         convert(other, "train", "coco", tmp_path / "out", predicted=predicted)
 
 

@@ -6,6 +6,8 @@ import json
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from command_line import sever
 
@@ -61,3 +63,24 @@ def test_what_can_not_be_done_is_said(
 ) -> None:
     assert sever("data", "stats", strip_root, *words) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["stats", "check", "shift"])
+def test_what_is_left_out_is_counted_in_images(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two bad rows of one image are two faults, and one image less."""
+    (tmp_path / "train_images").mkdir()
+    rows = ["ImageId_ClassId,EncodedPixels"]
+    for number, name in enumerate(("a.png", "b.png", "c.png")):
+        pixels = np.random.default_rng(number).integers(0, 255, (48, 64), np.uint8)
+        cv2.imwrite(str(tmp_path / "train_images" / name), pixels)
+        rows += [f"{name}_{index},{'x' if name == 'a.png' else '1 5'}" for index in (1, 2)]
+    (tmp_path / "train.csv").write_text("\n".join(rows) + "\n")
+    words = {
+        "stats": [tmp_path, "--json"],
+        "check": [tmp_path, "-o", tmp_path / "out"],
+        "shift": [tmp_path, tmp_path, "-o", tmp_path / "out"],
+    }
+    sever("data", command, *words[command], "--skip-bad")
+    assert "left out 1 image" in capsys.readouterr().err.replace("\n", " ")

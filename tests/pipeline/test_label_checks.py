@@ -93,7 +93,7 @@ def test_labels_edited_before_a_resume(strip_root: Path, tmp_path: Path, capsys:
         capsys.readouterr()
         assert sever("train", "-r", run, "--device", "cpu") == 2
         told = capsys.readouterr().err
-        assert f"the labels of 1 images have changed since {run} began: {image_id}; put the old labels back" in told
+        assert f"the labels of 1 image have changed since {run} began: {image_id}; put the old labels back" in told
 
 
 def test_a_run_that_kept_no_digests_goes_on(strip_root: Path, tmp_path: Path) -> None:
@@ -110,6 +110,6 @@ def test_labels_edited_between_the_folds(strip_root: Path, tiny_experiment: Path
     tiny_experiment.write_text(tiny_experiment.read_text().replace(str(strip_root), str(root)))
     evidence = start(load_config(tiny_experiment), tmp_path / "saved")
     rewrite(root, changed=evidence.read_folds()["image_id"].iat[0])
-    with pytest.raises(InputError, match="labels of 1 images have changed since the cross-validation began"):
+    with pytest.raises(InputError, match="labels of 1 image have changed since the cross-validation began"):
         run_fold(evidence, 0, "cpu")
     assert not evidence.fold_folder(0).exists()

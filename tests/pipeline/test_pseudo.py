@@ -374,7 +374,7 @@ def test_images_that_have_true_labels_are_refused_by_id_and_by_file(
     train_images = strip_root / "train_images"
     own = min(path.name for path in train_images.iterdir())
     labels.write_text(HEAD + f"{own},1,1 5,0.9\n")
-    with pytest.raises(InputError, match=rf"1 images that the labelled data set has too.*{own}"):
+    with pytest.raises(InputError, match=rf"1 image that the labelled data set has too.*{own}"):
         read(labels, strip_root, train_images)
     other = tmp_path / "other"
     other.mkdir()
@@ -387,10 +387,10 @@ def test_images_that_have_true_labels_are_refused_by_id_and_by_file(
 @pytest.mark.parametrize(
     ("rows", "least", "said"),
     [
-        ("nowhere.png,1,1 5,0.9\n", 0.0, "1 images that are missing in pseudo.images"),
+        ("nowhere.png,1,1 5,0.9\n", 0.0, "1 image that is missing in pseudo.images"),
         ("{first},9,1 5,0.9\n", 0.0, "class 9 is out of range"),
-        ("{first},1,1 5 x,0.9\n", 0.0, "1 faults"),
-        ("{first},1,1 99999999,0.9\n", 0.0, "1 faults"),
+        ("{first},1,1 5 x,0.9\n", 0.0, "1 fault:"),
+        ("{first},1,1 99999999,0.9\n", 0.0, "1 fault:"),
         ("{first},1,1 5,0.9\n{first},1,9 5,0.9\n", 0.0, "was in row 2 already"),
         ("{first},1,1 5,high\n", 0.5, "row 2: Confidence must be a number from 0 to 1"),
         ("{first},1,1 5,1.5\n", 0.5, "row 2: Confidence must be a number from 0 to 1"),

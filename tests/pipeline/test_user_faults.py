@@ -199,7 +199,7 @@ def test_an_image_that_is_gone_before_a_resume(
     assert sever("train", "-r", again, "--device", "cpu") == 2
     told = capsys.readouterr().err
     for words in (
-        f"1 images are not in the data set: {name}; {name.upper()} is there, which differs in case",
+        f"1 image is not in the data set: {name}; {name.upper()} is there, which differs in case",
         f"{again} began with them: put them back",
         "or start again without them",
     ):
@@ -220,11 +220,11 @@ def test_a_single_image_and_a_data_set_are_predicted_as_such(
     common = ["--device", "cpu", "--sheet", 0, "--form", "separate"]
     assert sever("predict", "-r", run, "--images", f"set/images/{first.name}", "-o", "one", *common) == 0
     said = capsys.readouterr().out
-    assert said.startswith("1 images; ")
+    assert said.startswith("1 image; ")
     assert said.splitlines()[-1] == str(tmp_path / "one" / "submission.csv")
     assert sever("predict", "-r", run, "--images", "set", "-o", "all", *common) == 0
     told = capsys.readouterr()
-    assert told.out.startswith("1 images; ")
+    assert told.out.startswith("1 image; ")
     assert "skipped among the images: 1 .heic (not read here" in told.err
     assert "the folders images/@eaDir, masks" in told.err
     assert [path.name for path in (tmp_path / "all" / "probs").rglob("*.png")] == [f"{first.name}.png"]

@@ -121,5 +121,5 @@ def test_labels_csv_names_no_files(tmp_path: Path) -> None:
     frame = pd.DataFrame({"image_id": ["../x"], "1": [0.5], "origin": ["a.b"]})
     frame.to_csv(tmp_path / "labels.csv", index=False)
     assert Evidence(tmp_path).labels.read(1).keys() == {"../x"}
-    with pytest.raises(InputError, match="lacks 1 images"):
+    with pytest.raises(InputError, match="lacks 1 image,"):
         about(tmp_path).read_label_probs(["a.jpg"], 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from sever.config import DataSettings
+from sever.counted import counted
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import image_base
 from sever.data.formats.coding import coding_of
@@ -36,7 +37,8 @@ def read_mask_beside(settings: DataSettings, split: str) -> tuple[ImageTable, li
     base = image_base(settings.root)
     images, masks = _part(base)
     if not images or not masks:
-        raise InputError(f"{base} has {len(images)} images and {len(masks)} masks named x_mask, x_GT or x_label")
+        there = f"{counted(len(images), 'image')} and {counted(len(masks), 'mask')}"
+        raise InputError(f"{base} has {there} named x_mask, x_GT or x_label")
     pairs, unclear, orphans = pair(images, masks)
     faults = name_faults(unclear, orphans, masks)
     table, coding = table_of_paths(images), coding_of(settings)

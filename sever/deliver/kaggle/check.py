@@ -63,14 +63,14 @@ def check_submission(
         images = set(wanted["image_id"])
     else:
         images = set(stated["ImageId"])
-        refuse(path, f"images that {sample.name} doesn't have", sorted(set(given["image_id"]) - images))
+        refuse(path, "image", f"that {sample.name} doesn't have", sorted(set(given["image_id"]) - images))
         if num_classes is not None:
-            refuse(path, "rows of a wrong class", find_class_faults(given, num_classes, "the data"))
+            refuse(path, "row", "of a wrong class", find_class_faults(given, num_classes, "the data"))
         _raise_unless_classes_are_known(path, sample, given)
     sizes = {image_id: (pixels or {}).get(image_id, ANY_SIZE) for image_id in given["image_id"]}
-    refuse(path, "rows with wrong run lengths", find_run_faults(given, sizes))
+    refuse(path, "row", "with wrong run lengths", find_run_faults(given, sizes))
     if not overlap_allowed:
-        refuse(path, "images in which classes overlap", overlaps(given))
+        refuse(path, "image", "in which classes overlap", overlaps(given))
     defective = int((given["runs"] != "").sum())
     return CheckedSubmission(len(images), len(given), defective)
 
@@ -91,8 +91,8 @@ def _keys(rows: pd.DataFrame) -> list[str]:
 
 def _raise_unless_same_rows(path: Path, sample: Path, given: list[str], wanted: list[str]) -> None:
     there, needed = set(given), set(wanted)
-    refuse(path, f"rows that {sample.name} doesn't have", [key for key in given if key not in needed])
-    refuse(path, f"rows too few, by {sample.name}", [key for key in wanted if key not in there])
+    refuse(path, "row", f"that {sample.name} doesn't have", [key for key in given if key not in needed])
+    refuse(path, "row", f"too few, by {sample.name}", [key for key in wanted if key not in there])
     for number, (ours, theirs) in enumerate(zip_longest(given, wanted), start=2):
         if ours != theirs:
             raise InputError(f"{path} has the rows of {sample} in another order: line {number} is {ours}, not {theirs}")
@@ -102,7 +102,7 @@ def _read_rows(path: Path) -> pd.DataFrame:
     """As `read_run_table` has them; a row that it can't read is a fault, for nothing of a submission may be lost."""
     faults: list[Skipped] = []
     rows = read_run_table(path, faults)
-    refuse(path, "rows that can't be read", faults)
+    refuse(path, "row", "that can't be read", faults)
     return rows
 
 
@@ -111,4 +111,4 @@ def _raise_unless_classes_are_known(path: Path, sample: Path, given: pd.DataFram
     classes = set(read_run_table(sample, faults=[])["class_index"])
     if len(classes) > 1:
         faults = [key for key, index in zip(_keys(given), given["class_index"], strict=True) if index not in classes]
-        refuse(path, f"rows of a class that {sample.name} doesn't have", faults)
+        refuse(path, "row", f"of a class that {sample.name} doesn't have", faults)

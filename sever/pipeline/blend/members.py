@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sever.counted import counted
 from sever.errors import InputError
 from sever.store import Evidence
 from sever.store.origin import UNKNOWN, Origin
@@ -134,7 +135,8 @@ def _raise_unless_alike(first: Member, other: Member) -> None:
     moved = [image_id for image_id, fold in here.items() if there[image_id] != fold]
     if moved:
         raise InputError(
-            f"{first.folder} and {other.folder} have different folds: {len(moved)} images are in another one, e.g. "
+            f"{first.folder} and {other.folder} have different folds: "
+            f"{counted(len(moved), 'image is', 'images are')} in another one, e.g. "
             f"{moved[0]} in fold {here[moved[0]]} and {there[moved[0]]}. A blend is out of fold only where no member "
             "saw the image: cross-validate both with the same folds.count, folds.seed and data.groups"
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sever.counted import counted
 from sever.errors import InputError
 from sever.pipeline.weights import read_columns
 from sever.store import Evidence
@@ -86,7 +87,11 @@ def _raise_unless_alike(first: Evidence, here: pd.DataFrame, second: Evidence, t
     if not here[keys].equals(there[keys]):
         images, others = set(here["image_id"]), set(there["image_id"])
         apart = sorted(images ^ others)
-        what = f"{len(apart)} images are in one only, as {apart[0]}" if apart else "their classes differ"
+        what = (
+            f"{counted(len(apart), 'image is', 'images are')} in one only, as {apart[0]}"
+            if apart
+            else "their classes differ"
+        )
         raise InputError(
             f"candidates are compared on the same images, but of {first.folder} and {second.folder} {what}; "
             "cross-validate both on the same data"

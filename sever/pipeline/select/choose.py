@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sever.counted import counted
 from sever.data.listing import list_table
 from sever.data.reader import ImageReader
 from sever.decide.bootstrap import group_numbers
@@ -175,7 +176,8 @@ def _facts(candidates: Candidates, settings: SelectSettings) -> tuple[GroupScore
         notes.append(f"Simple statistics tell train from test images with an area under the curve of {area:.2f}.")
     if weights_n is not None:
         effective = weights_n.sum() ** 2 / (weights_n**2).sum()
-        notes.append(f"Weighted to resemble the test images, {len(weights_n)} images count as {effective:.0f}.")
+        counts = counted(len(weights_n), "image counts", "images count")
+        notes.append(f"Weighted to resemble the test images, {counts} as {effective:.0f}.")
     clusters_n = _clusters(candidates, settings, features_nf, notes)
     if tuned := [name for name, found in zip(candidates.names, candidates.evidence, strict=True) if found.is_tuned]:
         notes.append(f"Rules chosen on these same images, so scores that are slightly too good: {', '.join(tuned)}.")

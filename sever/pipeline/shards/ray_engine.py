@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sever.counted import counted
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.locks import writes_to
@@ -200,7 +201,7 @@ def _tell_failed(home: OutputFolder, failed: list[tuple[str, str]], job: Job) ->
     with home.new(FAILED) as temporary:
         pd.DataFrame(failed, columns=["image_id", "error"]).to_csv(temporary, index=False, lineterminator="\n")
     first = "; ".join(f"{name}: {error}" for name, error in failed[:SHOWN])
-    text = f"{len(failed)} images failed, listed in {home.path(FAILED)}: {first}"
+    text = f"{counted(len(failed), 'image')} failed, listed in {home.path(FAILED)}: {first}"
     if job.skip_bad:
         warn(text)
         return

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sever.config import ExperimentConfig, RuleSettings
+from sever.counted import counted
 from sever.data.dataset import collate, start_worker
 from sever.data.samplers import make_sampler
 from sever.data.table import ImageTable
@@ -60,8 +61,8 @@ def build_trainer(
         )
     if accelerator.num_processes > 1 and len(sampler) < at_a_time:
         raise InputError(
-            f"{len(sampler)} images train, but {accelerator.num_processes} processes take {at_a_time} at a time; lower "
-            "train.batch_size, or train in fewer processes"
+            f"{counted(len(sampler), 'image trains', 'images train')}, but {accelerator.num_processes} processes take "
+            f"{at_a_time} at a time; lower train.batch_size, or train in fewer processes"
         )
     loader = DataLoader(
         dataset,

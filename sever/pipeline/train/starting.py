@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sever.config import ExperimentConfig, RuleSettings, dump_config
+from sever.counted import counted
 from sever.data.dataset import measure_pixels
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
 from sever.data.layouts import passed_over_beside, raise_unless_masks, read_table
@@ -96,7 +97,9 @@ def train_run(
     folds = assign_folds(table, config.folds)
     training, validation = (table.take(rows) for rows in split(table, folds, config.folds))
     beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
-    tell(f"{len(training)} images train{beside}, {len(validation)} validate; classes: {', '.join(table.class_names)}")
+    trains = counted(len(training), "image trains", "images train")
+    validates = counted(len(validation), "validates", "validate")
+    tell(f"{trains}{beside}, {validates}; classes: {', '.join(table.class_names)}")
     if pseudo is not None and config.pseudo is not None:
         draws, batch_size = config.sampling.epoch_images or len(training), config.train.batch_size
         mix = plan_mix(draws, len(pseudo), batch_size, config.pseudo)

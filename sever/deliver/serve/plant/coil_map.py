@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from sever.config.serve import StripSettings
+from sever.counted import counted
 from sever.deliver.canvas import PAPER, as_rgb, blank, draw_contours, legend, palette, resize_masks, stack, write
 from sever.deliver.serve.answer import encode_png, masks_of
 from sever.deliver.serve.plant.places import Place, places_of
@@ -82,7 +83,7 @@ def coil_page(coil: str, rows: Sequence[dict[str, Any]], png: bytes, strip: Stri
     listed = [[f"{p.along:.2f}", f"{p.across:.3f}", p.class_name, p.area, f"{p.confidence:.2f}"] for p in largest]
     return _PAGE.format(
         title=html.escape(f"Coil {coil}"),
-        facts=f"{len(rows)} images, {metres:.1f} m, {len(places)} defects",
+        facts=f"{counted(len(rows), 'image')}, {metres:.1f} m, {counted(len(places), 'defect')}",
         picture=base64.b64encode(png).decode(),
         totals=_table(["class", "defects", "per metre", "pixels"], totals),
         largest=_table(["position m", "across m", "class", "pixels", "confidence"], listed),
