@@ -86,6 +86,10 @@ def heading_line(text: str, width: int) -> np.ndarray:
     return np.vstack([blank(16, width), line])
 
 
+def heading_width(text: str) -> int:
+    return text_width(text, LARGE, FONT_BOLD)
+
+
 def resize_image(image_hwc: np.ndarray, scale: float) -> np.ndarray:
     height, width = image_hwc.shape[:2]
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from sever.deliver.canvas import (
     blank,
     draw_contours,
     heading_line,
+    heading_width,
     legend,
     palette,
     resize_image,
@@ -37,6 +39,8 @@ SHEET_WIDTH = 1600  # pixels that the panels of one sample share
 BROAD_PANEL = 800  # pixels; broader ones are looked at from further away and get lines of 2 pixels
 SMALL_SIDE = 300  # an image whose longer side is below this is shown twice as large, or more
 CAPTION_WIDTH = 88  # to the left of stacked panels
+MOST_WIDTH = SHEET_WIDTH + CAPTION_WIDTH
+COLUMN_GAP, ROW_GAP = 32, 16
 
 
 @dataclass(frozen=True)
@@ -57,22 +61,38 @@ def picture_sheet(path: Path, samples: Sequence[Sample], class_names: Sequence[s
     """Write one PNG: three panels a sample (image, true contours, predicted contours), legend and headings.
 
     Wide strips have their panels below each other, others side by side; large images are shown smaller, tiny
-    ones larger. The Dice of a title is the mean over all classes, as the competition counts it.
+    ones larger, and narrow samples stand in as many columns as the sheet has room for. The Dice of a title is the
+    mean over all classes, as the competition counts it.
     """
     assert samples, "a picture sheet needs at least one sample"
     colours = palette(len(class_names))
     room = max(LEAST_HEIGHT, SHEET_HEIGHT // len(samples))
     blocks = [_sample_block(sample, class_names, colours, room) for sample in samples]
-    width = max(SHEET_LEAST_WIDTH, *(block.shape[1] for block in blocks))
+    groups = [
+        (heading, _in_columns([block for _, block in group]))
+        for heading, group in groupby(zip(samples, blocks, strict=True), key=lambda pair: pair[0].heading)
+    ]
+    width = max(SHEET_LEAST_WIDTH, *(max(body.shape[1], heading_width(heading)) for heading, body in groups))
     rows = [legend(class_names, colours, width)]
-    heading = ""
-    for sample, block in zip(samples, blocks, strict=True):
-        if sample.heading != heading:
-            rows.append(heading_line(sample.heading, width))
-            heading = sample.heading
-        rows.append(block)
-    sheet = stack(rows, gap=16)
+    for heading, body in groups:
+        rows += [heading_line(heading, width), body] if heading else [body]
+    sheet = stack(rows, gap=ROW_GAP)
     save_png(path, sheet)
+
+
+def _in_columns(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Line by line, in columns of one width."""
+    width = max(block.shape[1] for block in blocks)
+    columns = max(1, (MOST_WIDTH + COLUMN_GAP) // (width + COLUMN_GAP))
+    lines = []
+    for start in range(0, len(blocks), columns):
+        line = blocks[start : start + columns]
+        height = max(block.shape[0] for block in line)
+        cells = [
+            np.vstack([stack([block, blank(0, width)], gap=0), blank(height - len(block), width)]) for block in line
+        ]
+        lines.append(np.hstack([part for cell in cells for part in (cell, blank(height, COLUMN_GAP))][:-1]))
+    return stack(lines, gap=ROW_GAP)
 
 
 def _sample_block(sample: Sample, class_names: Sequence[str], colours: Sequence[Colour], room: int) -> np.ndarray:
@@ -96,18 +116,19 @@ def _sample_block(sample: Sample, class_names: Sequence[str], colours: Sequence[
 
 
 def _title(sample: Sample, class_names: Sequence[str], width: int) -> np.ndarray:
-    line = blank(TITLE_HEIGHT, width)
+    """At least as wide as the panels below it, and as its words need."""
+    line = blank(TITLE_HEIGHT, MOST_WIDTH)
     x = write(line, sample.title, 0, NORMAL, INK, FONT_BOLD)
     if sample.true_chw is None:
         found = [name for name, mask in zip(class_names, sample.pred_chw, strict=True) if mask.any()]
-        write(line, f"found: {', '.join(found) or 'nothing'}", x + 16, SMALL, FAINT_INK)
-        return line
+        end = write(line, f"found: {', '.join(found) or 'nothing'}", x + 16, SMALL, FAINT_INK)
+        return line[:, : max(width, end)]
     dice = dice_pairs(pair_counts(sample.pred_chw, sample.true_chw))
     x = write(line, f"Dice {dice.mean():.3f}", x + 16, NORMAL, INK)
     shown = (judged(sample.true_chw) | sample.pred_chw).any(axis=(1, 2))
     parts = [f"{name} {value:.3f}" for name, value, show in zip(class_names, dice, shown, strict=True) if show]
-    write(line, "   ".join(parts) or "no defect, none predicted", x + 16, SMALL, FAINT_INK)
-    return line
+    end = write(line, "   ".join(parts) or "no defect, none predicted", x + 16, SMALL, FAINT_INK)
+    return line[:, : max(width, end)]
 
 
 def _panels_below(panels: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sever.deliver.canvas import draw_contours, palette
+from sever.deliver.canvas import MARGIN, draw_contours, palette
 from sever.deliver.pictures import SHEET_HEIGHT, SHEET_WIDTH, Sample, picture_sheet
 
 NAMES = ("pit", "scratch")
@@ -119,14 +119,38 @@ def test_truth_may_be_unknown(tmp_path: Path) -> None:
 
 
 def test_headings_are_written_once_a_group(tmp_path: Path) -> None:
-    empty = np.zeros((2, 100, 400), np.uint8)
+    empty = np.zeros((2, 100, 1000), np.uint8)
     heights = []
     for headings in (("best",), ("best", "best"), ("best", "worst")):
-        samples = [Sample("x", grey(100, 400), empty, empty, heading) for heading in headings]
+        samples = [Sample("x", grey(100, 1000), empty, empty, heading) for heading in headings]
         picture_sheet(tmp_path / "sheet.png", samples, NAMES)
         heights.append(read(tmp_path / "sheet.png").shape[0])
     one, same, different = heights
     assert one < same < different
+
+
+def test_no_words_are_cut_and_narrow_samples_share_lines(tmp_path: Path) -> None:
+    """Ink at the right edge of the sheet is where a heading or a title was cut."""
+    image = np.full((30, 70, 1), 90, np.uint8)
+    masks = np.zeros((2, 30, 70), np.uint8)
+    headings = ("Missing: the model finds a region where nothing is labelled, the largest first of all", "short")
+    samples = [
+        Sample(f"{number}-of-a-coil-with-a-long-name.jpg: scratch, 43.7 times", image, masks, masks, heading)
+        for heading in headings
+        for number in range(5)
+    ]
+    picture_sheet(tmp_path / "sheet.png", samples, ("pit", "scratch"))
+    sheet = cv2.imread(str(tmp_path / "sheet.png"))
+    assert (sheet[:, -MARGIN:] == 255).all()
+    words = sheet.copy()
+    words[:, :MARGIN] = 255
+    last = np.flatnonzero((words < 128).any(axis=(0, 2)))[-1]
+    assert last < sheet.shape[1] - MARGIN - 1, "the last letter ends before the sheet does"
+    alone = tmp_path / "alone.png"
+    picture_sheet(alone, samples[:1], ("pit", "scratch"))
+    one = cv2.imread(str(alone)).shape[0]
+    assert sheet.shape[0] < 6 * one, "ten samples in lines of two, under two headings"
+    assert sheet.shape[1] <= 1600 + 88 + 2 * MARGIN
 
 
 def test_a_long_legend_takes_several_lines(tmp_path: Path) -> None:
