@@ -154,9 +154,9 @@ class Evidence:
         models = self.models()
         folds = [int(fold) for fold in folds_n]
         if unknown := sorted(set(folds) - set(models)):
+            named = ", ".join(map(str, unknown))
             raise InputError(
-                f"{self.about_file} does not say whose maps and labels those of fold {', '.join(map(str, unknown))} "
-                f"are; {self.remedy()}"
+                f"{self.folder} is not finished: fold {named} has no predictions of its own; {self.remedy()}"
             )
         return [models[fold] for fold in folds]
 

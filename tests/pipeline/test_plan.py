@@ -1,5 +1,6 @@
 """Plans: each choice follows from a number, the same numbers give the same page, and the page is an experiment."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,15 +13,17 @@ from sever.config import load_config
 from sever.data.fingerprint import ClassFacts, Fingerprint
 from sever.errors import InputError
 from sever.pipeline.plan.choices import (
-    CANDIDATES,
+    DECODERS,
+    ENCODER,
     ENOUGH_STEPS,
     SPARE_SHARE,
     VALIDATION_SHARE,
     Candidate,
+    PlannedNetwork,
     as_values,
     crop_of,
     data_choices,
-    name_of,
+    networks,
     pick_candidate,
     steps_within,
     time_choices,
@@ -89,36 +92,44 @@ def test_few_images_of_a_class_say_little_of_how_small_it_can_be() -> None:
         assert values_of(few)["rules"]["min_pixels"] == [expected]
 
 
-UNET, FPN = (
-    Candidate(architecture, encoder, seconds)
-    for (architecture, encoder), seconds in zip(CANDIDATES, (2.0, 1.0), strict=True)
-)
+FINE, COARSE = Candidate(PlannedNetwork(1), 2.0), Candidate(PlannedNetwork(2), 1.0)
+
+
+def test_a_decoder_draws_as_finely_as_the_smallest_spots_need() -> None:
+    for across, squares in ((9, (2, 4)), (8, (2, 4)), (7, (1, 2))):
+        small = replace(PLATES, classes=(replace(PIT, spot_side=across), replace(PIT, spot_side=50)))
+        assert [network.square for network in networks(small, strip=False)] == list(squares)
+        absent = replace(small, classes=(*small.classes, replace(PIT, images=0, spot_side=0)))
+        assert [network.square for network in networks(absent, strip=False)] == list(squares)
+    assert networks(PLATES, strip=True) == (PlannedNetwork(1),)
+    values = as_values(time_choices(800, 200, 16, [COARSE], 1))
+    assert values["model"]["decoder_channels"] == [96, 64, 32, 24]
 
 
 def test_steps_end_within_the_hours_whatever_they_are() -> None:
-    assert steps_within(UNET, 3600) == 1600  # 0.9 of 3,600 s are 1,620 steps, to two digits
+    assert steps_within(FINE, 3600) == 1600  # 0.9 of 3,600 s are 1,620 steps, to two digits
     for seconds in (10, 99, 1000, 12345):
-        assert steps_within(UNET, seconds) * 2.0 <= seconds * (1 - SPARE_SHARE - VALIDATION_SHARE)
+        assert steps_within(FINE, seconds) * 2.0 <= seconds * (1 - SPARE_SHARE - VALIDATION_SHARE)
 
 
 def test_the_first_network_that_learns_enough_is_taken_else_the_fastest() -> None:
     # Measured with 4 images, a batch can't be smaller.
     enough = ENOUGH_STEPS * 2.0 / (1 - SPARE_SHARE - VALIDATION_SHARE) + 1
-    assert pick_candidate([UNET, FPN], enough, batch=4) == UNET
-    assert pick_candidate([UNET, FPN], enough - 100, batch=4) == FPN
-    assert pick_candidate([FPN, UNET], 10, batch=4) == FPN
+    assert pick_candidate([FINE, COARSE], enough, batch=4) == FINE
+    assert pick_candidate([FINE, COARSE], enough - 100, batch=4) == COARSE
+    assert pick_candidate([COARSE, FINE], 10, batch=4) == COARSE
     # Measured with 16, it can: a quarter of the time is enough.
-    assert pick_candidate([UNET, FPN], enough / 4, batch=16) == UNET
-    assert pick_candidate([UNET, FPN], enough / 4 - 25, batch=16) == FPN
+    assert pick_candidate([FINE, COARSE], enough / 4, batch=16) == FINE
+    assert pick_candidate([FINE, COARSE], enough / 4 - 25, batch=16) == COARSE
 
 
 def test_a_batch_is_halved_until_the_hours_hold_enough_steps() -> None:
     # 900 of 1,000 s are for steps: 450 of 2 s; 225 of 2 s are too few, but 450 of 1 s are not.
-    assert with_fitting_batch(UNET, 1000, 16) == (16, UNET)
-    assert with_fitting_batch(UNET, 500, 16) == (8, replace(UNET, step_seconds=1.0))
-    assert with_fitting_batch(UNET, 10, 16)[0] == 4
-    assert with_fitting_batch(UNET, 10, 3)[0] == 3
-    values = as_values(time_choices(800, 200, 16, [UNET], 500 / 3600))
+    assert with_fitting_batch(FINE, 1000, 16) == (16, FINE)
+    assert with_fitting_batch(FINE, 500, 16) == (8, replace(FINE, step_seconds=1.0))
+    assert with_fitting_batch(FINE, 10, 16)[0] == 4
+    assert with_fitting_batch(FINE, 10, 3)[0] == 3
+    values = as_values(time_choices(800, 200, 16, [FINE], 500 / 3600))
     assert values["train"]["batch_size"] == 8
     assert (
         values["train"]["epochs"] * values["sampling"]["epoch_images"] == 440 // 8 * 8 * 8
@@ -127,23 +138,25 @@ def test_a_batch_is_halved_until_the_hours_hold_enough_steps() -> None:
 
 def test_weights_that_know_strip_come_with_their_decoder_and_a_lower_rate() -> None:
     values = as_values(data_choices(STRIP, offline=True, workers=1, strip=True))
-    assert values["model"] == {"in_channels": "sum", "weights": "strip", "decoder_channels": [96, 64, 32, 24, 16]}
+    assert values["model"] == {"in_channels": "sum", "weights": "strip"}
+    timed = as_values(time_choices(800, 200, 16, [FINE], 1, strip=True))
+    assert timed["model"]["decoder_channels"] == [96, 64, 32, 24, 16]
     assert values["optim"]["encoder_learning_rate"] == values_of(STRIP)["optim"]["encoder_learning_rate"] / 4
     assert (values["sampling"]["balance"], values_of(STRIP)["sampling"]["balance"]) == ("class", "none")
 
 
 def test_epochs_hold_the_steps_and_validations_their_share() -> None:
-    values = as_values(time_choices(training=800, validation=200, batch=16, candidates=[UNET, FPN], hours=1))
+    values = as_values(time_choices(training=800, validation=200, batch=16, candidates=[FINE, COARSE], hours=1))
     assert values["train"]["epochs"] * values["sampling"]["epoch_images"] == 1600 * 16
     # 200 images take 200/16 x 2 s / 3, or 8.3 s; 5 % of the hour are 180 s.
     assert values["train"]["validate_every"] == 1
-    slow = as_values(time_choices(training=800, validation=4000, batch=16, candidates=[UNET, FPN], hours=1))
+    slow = as_values(time_choices(training=800, validation=4000, batch=16, candidates=[FINE, COARSE], hours=1))
     assert slow["train"]["validate_every"] == 20
 
 
 def test_too_few_hours_are_told() -> None:
     with pytest.raises(InputError, match=r"0\.0001 hours are too short: a step takes 0\.5 s"):
-        time_choices(800, 200, 16, [UNET], 0.0001)
+        time_choices(800, 200, 16, [FINE], 0.0001)
 
 
 def plan(*words: str) -> str:
@@ -155,7 +168,7 @@ def plan(*words: str) -> str:
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
     file = tmp_path / "machine.json"
-    file.write_text(f'{{"{name_of(*CANDIDATES[0])}": 0.5, "{name_of(*CANDIDATES[1])}": 0.4}}')
+    file.write_text(json.dumps({PlannedNetwork(square).name: 0.5 for square in DECODERS}))
     return file
 
 
@@ -166,7 +179,7 @@ def test_the_page_is_an_experiment_and_gives_a_reason_on_every_line(
     assert plan(str(strip_root), "-o", str(output), "--machine", str(machine), "--name", "mine") == f"{output}\n"
     text = output.read_text()
     config = load_config(output)
-    assert (config.name, config.data.root, config.model.encoder) == ("mine", strip_root, CANDIDATES[0][1])
+    assert (config.name, config.data.root, config.model.encoder) == ("mine", strip_root, ENCODER)
     settings = [line for line in text.splitlines() if not line.startswith("#") and not line.endswith(":")]
     assert settings
     assert all(len(line.split(" # ")[1]) > 5 for line in settings)
@@ -177,7 +190,9 @@ def test_the_page_is_an_experiment_and_gives_a_reason_on_every_line(
 def test_what_was_measured_once_is_not_measured_again(strip_root: Path, tmp_path: Path) -> None:
     machine = tmp_path / "machine.json"
     first = plan(str(strip_root), "--machine", str(machine), "--hours", "0.5")
-    assert set(yaml.safe_load(machine.read_text())) == {name_of(*candidate) for candidate in CANDIDATES}
+    allowed = {PlannedNetwork(square).name for square in DECODERS}
+    assert set(yaml.safe_load(machine.read_text())) < allowed
+    assert len(yaml.safe_load(machine.read_text())) == 2
     assert plan(str(strip_root), "--machine", str(machine), "--hours", "0.5") == first
     told = plan(str(strip_root), "--machine", str(machine), "--explain")
     assert "16 images of 64x192 pixels, grey, no groups" in told

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sever.files import write_json, write_text
-from sever.pipeline.plan.choices import CANDIDATES, name_of
+from sever.pipeline.plan.choices import DECODERS, PlannedNetwork
 from sever.pipeline.plan.make import PlanWish, make_plan
 
 from ..task import Task, Trained
@@ -41,6 +41,6 @@ def _page(task: Task, data: Path) -> str:
         )
         return make_plan(wish)[0]
     machine = task.folder / "machine.json"
-    write_json(machine, {name_of(*CANDIDATES[0]): 1.0})
+    write_json(machine, {PlannedNetwork(square).name: 1.0 for square in DECODERS})
     seconds = 2 + task.budget.amount * len(task.split.train) / STEP_IMAGES  # one step at least
     return make_plan(PlanWish(data, seconds / 3600, "planned", machine=machine))[0]

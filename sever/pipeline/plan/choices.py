@@ -17,9 +17,13 @@ BATCH_PIXELS = 16 * 256 * 256
 LARGEST_BATCH = 16
 # Of images that may validate, one in ten or one in five.
 MANY_IMAGES = 2000
-# Networks are tried from the first to the last; one that takes fewer steps than this has not learnt enough.
-CANDIDATES = (("Unet", "tf_efficientnet_lite0"), ("FPN", "tf_efficientnet_lite0"))
+# A network that takes fewer steps than this has not learnt enough.
 ENOUGH_STEPS = 400
+ENCODER = "tf_efficientnet_lite0"
+# Decoders by the size of the squares that they draw in: the finer the slower (docs/results.md).
+DECODERS = {1: (96, 64, 32, 24, 16), 2: (96, 64, 32, 24), 4: (96, 64, 32)}
+# The least spot that squares can draw is so many of them across; finer ones than of 2 pixels are for smaller spots.
+SQUARES_ACROSS, USUAL_SQUARE = 4, 2
 # Where hours are short, smaller batches make more steps of the same images; batch normalisation needs a few.
 SMALLEST_BATCH = 4
 BALANCE = "none", "images as they come, as published recipes draw them"
@@ -29,8 +33,8 @@ BALANCE_OF_STRIP = (
 )
 PEAK = 2.0e-3, "the peak of the cycle"
 PEAK_OF_STRIP = 5.0e-4, "the peak of the cycle: a quarter of the usual one, for weights that know strip"
-# Weights that come with sever, and the one decoder that they fit.
-STRIP, STRIP_DECODER = "strip", (96, 64, 32, 24, 16)
+# Weights that come with sever, of a network with the finest decoder.
+STRIP = "strip"
 # Shares of the hours: for start, checkpoints and what varies; and for validation at most.
 SPARE_SHARE, VALIDATION_SHARE = 0.05, 0.05
 # A prediction goes forward only; a step goes back too, which takes twice as long.
@@ -55,11 +59,32 @@ class PlannedSetting:
 
 
 @dataclass(frozen=True)
+class PlannedNetwork:
+    """What a plan may choose: a Unet that draws in squares of so many pixels."""
+
+    square: int
+    architecture: str = "Unet"
+    encoder: str = ENCODER
+
+    @property
+    def decoder_channels(self) -> tuple[int, ...]:
+        return DECODERS[self.square]
+
+    @property
+    def name(self) -> str:
+        """Under which a measurement is kept."""
+        return f"{self.architecture} {self.encoder} {'-'.join(map(str, self.decoder_channels))}"
+
+    def settings(self) -> dict[str, Any]:
+        channels = list(self.decoder_channels)
+        return {"architecture": self.architecture, "encoder": self.encoder, "decoder_channels": channels}
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A network and what a step of it takes on this machine, in seconds."""
 
-    architecture: str
-    encoder: str
+    network: PlannedNetwork
     step_seconds: float
 
 
@@ -98,8 +123,9 @@ def time_choices(
     epochs = max(1, min(MOST_EPOCHS, steps // EPOCH_STEPS))
     images = steps // epochs * batch
     return [
-        PlannedSetting("model.architecture", best.architecture, _why_network(best, candidates, steps)),
-        PlannedSetting("model.encoder", best.encoder, f"{batch / best.step_seconds:.3g} images/s here"),
+        PlannedSetting("model.architecture", best.network.architecture, _why_network(best, candidates, steps)),
+        PlannedSetting("model.encoder", best.network.encoder, f"{batch / best.step_seconds:.3g} images/s here"),
+        PlannedSetting("model.decoder_channels", list(best.network.decoder_channels), _why_decoder(best, strip)),
         *_smaller_batch(batch, measured_at),
         PlannedSetting("train.epochs", epochs, f"{steps} steps fit into {hours:g} h; so many looks at the scores"),
         PlannedSetting(
@@ -187,7 +213,6 @@ def _strip_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
     return [
         PlannedSetting("model.in_channels", "sum", grey),
         PlannedSetting("model.weights", STRIP, "as asked: encoder and decoder have learnt synthetic strip"),
-        PlannedSetting("model.decoder_channels", list(STRIP_DECODER), "the decoder that these weights have"),
     ]
 
 
@@ -269,13 +294,23 @@ def _validation_choices(
 
 
 def _why_network(best: Candidate, candidates: Sequence[Candidate], steps: int) -> str:
-    others = [candidate for candidate in candidates if candidate.architecture != best.architecture]
-    if steps >= ENOUGH_STEPS and best.architecture == candidates[0].architecture:
+    others = [candidate for candidate in candidates if candidate.network != best.network]
+    if steps >= ENOUGH_STEPS and best.network == candidates[0].network:
         return f"the first choice, and {steps} steps are enough for it (at least {ENOUGH_STEPS})"
     slower = ", ".join(
-        f"{other.architecture} takes {other.step_seconds / best.step_seconds:.2g} times as long" for other in others
+        f"with the decoder {list(other.network.decoder_channels)} a step takes "
+        f"{other.step_seconds / best.step_seconds:.2g} times as long"
+        for other in others
     )
     return f"the most steps in these hours: {slower}" if others else "the only one measured"
+
+
+def _why_decoder(best: Candidate, strip: bool) -> str:
+    if strip:
+        return "the decoder that these weights have"
+    if best.network.square == 1:
+        return "drawn pixel by pixel, for small spots"
+    return f"drawn in squares of {best.network.square} pixels and enlarged, without the slowest stages"
 
 
 def _averaging(steps: int, strip: bool) -> tuple[float, str]:
@@ -284,17 +319,15 @@ def _averaging(steps: int, strip: bool) -> tuple[float, str]:
     return round(max(0.0, 1 - 1 / max(2.0, share * steps)), 4), why.format(share=share)
 
 
-def networks(strip: bool) -> dict[str, tuple[str, str]]:
-    """Architecture and encoder by the name under which a measurement is kept."""
+def networks(fingerprint: Fingerprint, strip: bool) -> tuple[PlannedNetwork, ...]:
+    """Those to be measured: the one that draws as finely as the spots need, and the next faster one."""
     if strip:
-        return {f"{name_of(*CANDIDATES[0])} {STRIP}": CANDIDATES[0]}
-    return {name_of(*candidate): candidate for candidate in CANDIDATES}
+        return (PlannedNetwork(1),)
+    thin = min((facts.spot_side for facts in fingerprint.classes if facts.images), default=0)
+    square = USUAL_SQUARE if thin >= SQUARES_ACROSS * USUAL_SQUARE else 1
+    return PlannedNetwork(square), PlannedNetwork(2 * square)
 
 
-def measured(speeds: Mapping[str, float], strip: bool = False) -> list[Candidate]:
+def measured(allowed: Sequence[PlannedNetwork], speeds: Mapping[str, float]) -> list[Candidate]:
     """Candidates with what was measured of them; those that were not are left out."""
-    return [Candidate(*network, speeds[name]) for name, network in networks(strip).items() if name in speeds]
-
-
-def name_of(architecture: str, encoder: str) -> str:
-    return f"{architecture} {encoder}"
+    return [Candidate(network, speeds[network.name]) for network in allowed if network.name in speeds]

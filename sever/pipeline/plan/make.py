@@ -58,11 +58,11 @@ def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
     fingerprint = take_fingerprint(table)
     if fingerprint.clean_images == fingerprint.images:
         raise InputError(f"no image of {wish.root} shows a defect, so there is nothing to plan for; check the labels")
-    encoders = {encoder for _, encoder in plan.CANDIDATES}
-    offline = all(importlib.util.find_spec(OFFLINE_PACKAGES[encoder][0]) is not None for encoder in encoders)
+    offline = importlib.util.find_spec(OFFLINE_PACKAGES[plan.ENCODER][0]) is not None
+    allowed = plan.networks(fingerprint, wish.strip)
     settled = plan.data_choices(fingerprint, offline, _workers(), wish.train_only, wish.strip)
-    candidates = plan.measured(_speeds(wish, data, settled, table), wish.strip)
-    trial = _trial(data, settled, candidates[0].architecture, candidates[0].encoder)
+    candidates = plan.measured(allowed, _speeds(wish, data, settled, table, allowed))
+    trial = _trial(data, settled, candidates[0].network)
     training, validation = split(table, assign_folds(table, trial.folds), trial.folds)
     batch = trial.train.batch_size
     timed = plan.time_choices(len(training), len(validation), batch, candidates, wish.hours, wish.strip)
@@ -96,38 +96,42 @@ def _data(wish: PlanWish) -> tuple[DataSettings, list[plan.PlannedSetting]]:
 
 
 def _speeds(
-    wish: PlanWish, data: DataSettings, settled: Sequence[plan.PlannedSetting], table: ImageTable
+    wish: PlanWish,
+    data: DataSettings,
+    settled: Sequence[plan.PlannedSetting],
+    table: ImageTable,
+    allowed: Sequence[plan.PlannedNetwork],
 ) -> dict[str, float]:
     """Seconds a step by candidate, to two digits; from the file of an earlier measurement where there is one."""
     if wish.machine is not None and wish.machine.is_file():
-        return _known_speeds(wish.machine, wish.strip)
+        return _known_speeds(wish.machine, allowed)
     speeds = {}
     tell("measuring what a step takes on this machine")
-    for name, (architecture, encoder) in plan.networks(wish.strip).items():
-        config = _trial(data, settled, architecture, encoder)
+    for network in allowed:
+        config = _trial(data, settled, network)
         seconds = step_seconds(config, _facts(table, config), table, wish.device, wish.clock)
-        speeds[name] = float(f"{seconds:.2g}")
+        speeds[network.name] = float(f"{seconds:.2g}")
     if wish.machine is not None:
         write_json(wish.machine, speeds)
     return speeds
 
 
-def _known_speeds(file: Path, strip: bool) -> dict[str, float]:
+def _known_speeds(file: Path, allowed: Sequence[plan.PlannedNetwork]) -> dict[str, float]:
     speeds = read_json(file)
     good = isinstance(speeds, dict) and all(isinstance(value, float | int) and value > 0 for value in speeds.values())
-    if not good or not plan.measured(speeds, strip):
+    if not good or not plan.measured(allowed, speeds):
         raise InputError(
             f"{file} holds no measurement: wanted are seconds a step by network, such as "
-            f'{{"{next(iter(plan.networks(strip)))}": 1.2}}; delete it to measure again'
+            f'{{"{allowed[0].name}": 1.2}}; delete it to measure again'
         )
     return {str(name): float(value) for name, value in speeds.items()}
 
 
 def _trial(
-    data: DataSettings, settled: Sequence[plan.PlannedSetting], architecture: str, encoder: str
+    data: DataSettings, settled: Sequence[plan.PlannedSetting], network: plan.PlannedNetwork
 ) -> ExperimentConfig:
     values: dict[str, Any] = plan.as_values(settled)
-    values["model"] |= {"architecture": architecture, "encoder": encoder}
+    values["model"] |= network.settings()
     return parse_config({"name": "trial", "data": data.model_dump(mode="json"), **values}, "the plan")
 
 

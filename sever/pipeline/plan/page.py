@@ -39,7 +39,8 @@ def render_fingerprint(fingerprint: Fingerprint, candidates: Sequence[Candidate]
     ]
     lines += [_class_in_words(facts) for facts in fingerprint.classes]
     lines += [
-        f"{candidate.architecture} with {candidate.encoder}: {candidate.step_seconds:.3g} s a step on this machine"
+        f"{candidate.network.architecture} with {candidate.network.encoder} and decoder "
+        f"{list(candidate.network.decoder_channels)}: {candidate.step_seconds:.3g} s a step on this machine"
         for candidate in candidates
     ]
     return lines
