@@ -20,7 +20,7 @@ _TURNS_TEXT_ROUND = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u206
 
 
 def fault_of(name: str) -> str | None:
-    """Why `name` is no path below a folder, with slashes between its parts; None where it is one.
+    """Why `name` is not a path below a folder, with slashes between its parts; None where it is one.
 
     What would lead astray on another system is a fault on this one too: results move between them.
     """
@@ -67,7 +67,7 @@ def beside(folder: Path, name: str, what: str = "name") -> Path:
     rest = "/".join(parts[up:]) or "."
     fault = "it is empty" if not name else None if rest == "." else fault_of(rest)
     if fault:
-        raise InputError(f"the {what} {name!r} is no path relative to {folder}: {fault}")
+        raise InputError(f"the {what} {name!r} is not a path relative to {folder}: {fault}")
     return folder.joinpath(*parts)
 
 

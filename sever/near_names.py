@@ -95,7 +95,7 @@ def near_entry(path: Path) -> str:
 def missing(path: Path, what: str) -> str:
     """The fault of a file or folder, as `what` calls it, that does not exist: its whole path, and any near name."""
     if path.exists():
-        return f"{path.absolute()} is no {what}"
+        return f"{path.absolute()} is not a {what}"
     return f"there is no {what} {path.absolute()}{near_entry(path)}"
 
 

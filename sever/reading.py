@@ -82,7 +82,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """The value of YAML text from `source`, which an InputError names; a key that stands twice is an error."""
+    """The value of YAML text from `source`, which an InputError names; a key that appears twice is an error."""
     try:
         _raise_unless_bounded(text, source)
         return yaml.load(text, _StrictLoader)
@@ -91,11 +91,11 @@ def parse_yaml(text: str, source: str) -> Any:
     except InputError:
         raise
     except _BAD_SCALAR as error:
-        raise InputError(f"{source} is not valid YAML: a value is not what its tag says ({error})") from error
+        raise InputError(f"{source} is not valid YAML: a value does not match its tag ({error})") from error
 
 
 class _StrictLoader(_Loader):
-    """YAML in which a key that stands twice is an error; by itself the second silently replaces the first."""
+    """YAML in which a key that appears twice is an error; by itself the second silently replaces the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -103,7 +103,7 @@ class _StrictLoader(_Loader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key must be plain text", key.start_mark)
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"`{key.value}` stands twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, f"`{key.value}` appears twice", key.start_mark)
             seen.add(key.value)
         return dict(super().construct_mapping(node, deep))
 
@@ -119,7 +119,7 @@ def _raise_unless_bounded(text: str, source: str) -> None:
                 sizes[anchor] = count - before
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise InputError(f"{source}: the alias *{event.anchor} is unknown, or stands in what it refers to")
+                raise InputError(f"{source}: the alias *{event.anchor} is unknown, or refers to itself")
             count += sizes[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
             if len(event.value) > LONGEST_NUMBER and (event.tag or (event.implicit[0] and _NUMBER.match(event.value))):
@@ -145,4 +145,4 @@ def _finite(text: str) -> float:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

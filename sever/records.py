@@ -91,7 +91,7 @@ def _explain(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "json_invalid":
-        return f"it is no JSON ({message.partition(': ')[2]})"
+        return f"it is not JSON ({message.partition(': ')[2]})"
     if fault["type"] == "missing":
         return f"it lacks `{_short(where)}`"
     if fault["type"] == "extra_forbidden":

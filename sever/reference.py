@@ -19,7 +19,7 @@ OTHER_FILES: dict[str, type[Settings]] = {
 }
 HEAD = """# Reference: settings of an experiment
 
-Written by `sever config reference` from the settings themselves; don't edit by hand (`make docs` writes it anew).
+Written by `sever config reference` from the settings themselves; don't edit by hand (`make docs` rewrites it).
 
 An experiment is one YAML file with a `name`, a `data` section with at least `root`, and whatever differs from the
 defaults below. `sever config check -c FILE` checks one, `sever config show -c FILE` prints it with all defaults,

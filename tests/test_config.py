@@ -60,7 +60,7 @@ def test_file_that_holds_no_settings(tmp_path: Path, text: str) -> None:
 def test_key_that_stands_twice_is_refused_in_place_of_the_first_being_lost(tmp_path: Path, text: str) -> None:
     path = tmp_path / "twice.yml"
     path.write_text("name: x\ndata: {root: d}\n" + text)
-    with pytest.raises(InputError, match=r"twice\.yml .*`(train|epochs)` stands twice.*line [34]"):
+    with pytest.raises(InputError, match=r"twice\.yml .*`(train|epochs)` appears twice.*line [34]"):
         load_config(path)
 
 

@@ -335,5 +335,5 @@ def test_a_prediction_is_of_one_machine_or_of_a_cluster(tmp_path: Path) -> None:
             with pytest.raises(InputError, match="`vision` is unknown here; predict into another folder"):
                 outcomes.read_outcome(file)
     file.write_text("{")
-    with pytest.raises(InputError, match="it is no JSON"):
+    with pytest.raises(InputError, match="it is not JSON"):
         outcomes.read_outcome(file)

@@ -136,7 +136,7 @@ def test_damage_within_a_table_is_told_where_it_is(tmp_path: Path, strip_root: P
     for change, said in [
         ({"dice": 1.5}, "column dice: row 2 has '1.5'"),
         ({"dice": np.nan}, "column dice: row 2 is empty"),
-        ({"class_id": 1}, "stands twice"),
+        ({"class_id": 1}, "appears twice"),
         ({"true_pixels": 0.5}, "column true_pixels: row 2 has '0.5'"),
         ({"fold": "x"}, "column fold: row 2 has 'x'"),
         ({"max_prob": "inf"}, "column max_prob: row 2 has 'inf'"),

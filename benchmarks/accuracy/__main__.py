@@ -121,13 +121,13 @@ def key_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def parse_variant(words: list[str]) -> dict[str, str]:
-    """NAME=VALUE words by name. Raises InputError for others, and for a name that stands twice."""
+    """NAME=VALUE words by name. Raises InputError for others, and for a name that appears twice."""
     pairs = [word.partition("=") for word in words]
     if wrong := [word for word, (name, sign, _) in zip(words, pairs, strict=True) if not (name and sign)]:
         raise InputError(f"--variant takes NAME=VALUE, but got {wrong[0]!r}")
     values = {name: value for name, _, value in pairs}
     if len(values) < len(pairs):
-        raise InputError(f"a name stands twice in --variant {' '.join(words)}")
+        raise InputError(f"a name appears twice in --variant {' '.join(words)}")
     return values
 
 

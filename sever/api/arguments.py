@@ -11,7 +11,7 @@ from sever.errors import InputError
 
 
 def as_path(given: Any, name: str) -> Path:
-    """`~` is the user's home. Raises InputError for what is no path; `name` is the argument's."""
+    """`~` is the user's home. Raises InputError for what is not a path; `name` is the argument's."""
     if isinstance(given, (str, os.PathLike)) and isinstance(os.fspath(given), str):
         return Path(given).expanduser()
     raise InputError(f"{name} must be a path, as text or pathlib.Path, not {_shown(given)}")

@@ -30,7 +30,7 @@ def blend(
         str | None, typer.Option(help="mean (default), rms, power, geometric, median, maximum, vote, rank.")
     ] = None,
     weight: Annotated[
-        list[float] | None, typer.Option(help="Weight of a member: one for each member with maps, in request.")
+        list[float] | None, typer.Option(help="Weight of a member: one for each member with maps, in order.")
     ] = None,
     power: Annotated[
         float | None, typer.Option(help="For --kind power: 1 is the mean, 2 the root mean square.")

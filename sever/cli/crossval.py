@@ -63,7 +63,7 @@ def crossval(
     Examples: `sever crossval -c experiments/neu-grouped.yml`, `sever crossval -r saved/neu-grouped`
     """
     if bool(config) == (run is not None):
-        raise InputError("give either -c CONFIG (one or more) to start, or -r FOLDER to go on")
+        raise InputError("give either -c CONFIG (one or more) to start, or -r FOLDER to resume")
     if run is None and fold is not None:
         raise InputError("--fold is one of a cross-validation that has begun: give its folder with -r")
     if run is not None and (

@@ -182,4 +182,4 @@ def _score(text: str) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise InputError(f"--line: {text!r} is no score") from error
+        raise InputError(f"--line: {text!r} is not a score") from error

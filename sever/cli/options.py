@@ -97,13 +97,13 @@ Candidate = Annotated[
 ]
 # For commands whose first word is a model: the same with -r, as all others have it.
 SameModel = Annotated[
-    Path | None, typer.Option("--run", "--model", "-r", help="The same as the first word, as other commands have it.")
+    Path | None, typer.Option("--run", "--model", "-r", help="The same as the first argument, as in other commands.")
 ]
 BundleArgument = Annotated[Path | None, typer.Argument(help="The file, or the folder that it was unpacked to.")]
 BackendOption = Annotated[
     str | None,
     typer.Option(
-        help="Of a bundle: onnx, openvino-f32, openvino-bf16, openvino-int8 or torch; by default torch on a GPU, else "
+        help="For a bundle: onnx, openvino-f32, openvino-bf16, openvino-int8 or torch; by default torch on a GPU, else "
         "the fastest of full precision."
     ),
 ]

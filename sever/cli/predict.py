@@ -60,7 +60,7 @@ def predict(
         bool | None,
         typer.Option(
             "--keep-maps/--no-keep-maps",
-            help="Store every image's probability maps. By default those of a trained run are, those of a bundle not.",
+            help="Store every image's probability maps. By default a trained run's are stored, a bundle's are not.",
         ),
     ] = None,
     precision: PrecisionOption = None,

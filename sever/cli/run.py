@@ -88,7 +88,7 @@ class ThisProcess:
         except WrongWords as error:
             raise InputError(error.format_message()) from error  # type: ignore[attr-defined]
         except typer.Exit as leaving:  # --help, --version
-            raise InputError("this only tells something, and runs nothing") from leaving
+            raise InputError("this only prints something, and runs nothing") from leaving
         return Parsed(" ".join(names), context.params)
 
     def run(self, words: Sequence[str]) -> None:

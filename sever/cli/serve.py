@@ -13,6 +13,7 @@ from sever.cli.application import app
 from sever.cli.options import Device, Set
 from sever.cli.output import say
 from sever.cli.paths import Application
+from sever.counted import counted
 from sever.errors import InputError
 
 NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "alembic", "prometheus_client", "argon2", "multipart")
@@ -58,18 +59,18 @@ def run(
     json_log: Annotated[bool, typer.Option(help="Log lines on standard error as JSON.")] = False,
     models_folder: Annotated[
         Path | None,
-        typer.Option("--models", help="Folder whose bundles can take over while it runs, also those that come later."),
+        typer.Option("--models", help="Folder whose bundles can take over while it runs, including those added later."),
     ] = None,
     set_: Set = None,
     backend: Annotated[
-        str | None, typer.Option(help="Backend of a bundle, as `sever inspect` lists them; by default the quickest.")
+        str | None, typer.Option(help="Backend of a bundle, as `sever inspect` lists them; by default the fastest.")
     ] = None,
     device: Device = "auto",
 ) -> None:
     """Serve a model: images in, answers out, kept and corrected.
 
-    Prints the address, and at its first start the first password. Ends at SIGTERM or Ctrl-C, when all that it accepted
-    is answered.
+    Prints the address and, at its first start, the first password. Ends at SIGTERM or Ctrl-C, once everything it
+    accepted is answered.
 
     Example: `sever serve saved/mine --store served`
     """
@@ -166,7 +167,7 @@ def export(
 
     with open_existing(settings.store, settings.database, settings.images) as found:
         images, lost = write(found, output)
-    say(f"{images:,} images" + (f"; {lost:,} more are kept no longer" if lost else ""))
+    say(f"{counted(images, 'image')}" + (f"; {lost:,} more are no longer kept" if lost else ""))
 
 
 @service.command()
@@ -176,7 +177,7 @@ def password(
     store: StoreFolder = None,
     db: Database = None,
 ) -> None:
-    """Give a user a new random password, printed once: for an admin who lost his. Ends the user's sessions."""
+    """Give a user a new random password, printed once: for an admin who lost theirs. Ends the user's sessions."""
     settings = _settings(config, None, store=store, database=db)
     from sever.deliver.serve.server import new_password
 

@@ -11,6 +11,7 @@ from sever.cli.application import app
 from sever.cli.kaggle_options import Competition, SettingsFile, WaitMinutes, kaggle_settings
 from sever.cli.options import LEDGER, AsJson, Ledger
 from sever.cli.output import give
+from sever.counted import counted
 
 
 @app.command()
@@ -46,7 +47,8 @@ def submit(
 
     version = KernelVersion.parse(kernel) if kernel is not None else None
     checked = check_file(file, chosen.competition, sample, data, chosen.overlap_allowed)
-    good = f"{file}: good, {checked.images} images, {checked.rows} rows, {checked.defective_pairs} with a defect"
+    rows = counted(checked.rows, "row")
+    good = f"{file}: good, {counted(checked.images, 'image')}, {rows}, {checked.defective_pairs} with a defect"
     give(checked if as_json else good, as_json)
     if not dry_run:
         entry = SubmissionEntry(file, chosen.competition, name, message, version, blend)

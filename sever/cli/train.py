@@ -37,8 +37,8 @@ def train(
         Path | None,
         typer.Option(
             "--from",
-            help="Fine-tune: go on from this model (a bundle, a run, a checkpoint) with the images of --data, by its "
-            "own settings at a tenth of the learning rates for a quarter of the epochs; --set changes them.",
+            help="Fine-tune this model (a bundle, a run, a checkpoint) on the images of --data, with its own settings, "
+            "a tenth of the learning rates and a quarter of the epochs; --set changes them.",
         ),
     ] = None,
     data: DataRoot = None,
@@ -80,7 +80,7 @@ def train(
         give(resume(run, device, epochs).folder, as_json)
         return
     if epochs is not None:
-        raise InputError("--epochs goes on with a run (-r) beyond its end; for a new one say --set train.epochs=N")
+        raise InputError("--epochs trains a finished run (-r) further; for a new one give --set train.epochs=N")
     if start is not None:
         experiments = [_fine_tuning(start, data, set_, skip_bad, seed, precision)]
     else:
@@ -101,7 +101,7 @@ def _fine_tuning(
     start: Path, data: Path | None, set_: list[str] | None, skip_bad: bool, seed: int | None, precision: str | None
 ) -> ExperimentConfig:
     if data is None:
-        raise InputError("--from needs --data ROOT: the images to go on with, as `sever serve export` writes them")
+        raise InputError("--from needs --data ROOT: the images to fine-tune on, as `sever serve export` writes them")
     from sever.pipeline.train.tuning_from import fine_tuning
 
     options = {"data.skip_bad": skip_bad or None, "train.seed": seed, "train.precision": precision}

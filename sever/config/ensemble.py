@@ -48,5 +48,5 @@ class EnsembleSettings(Settings):
         names = [member.experiment for member in (*self.members, *self.gate)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"the experiment {', '.join(twice)} stands twice; set its `copies`")
+            raise ValueError(f"the experiment {', '.join(twice)} appears twice; set its `copies`")
         return self

@@ -86,7 +86,7 @@ class ExperimentConfig(Settings):
         allowed += LABEL_MONITORS if classifies or self.model.label_head else ()
         if self.train.monitor not in allowed:
             raise ValueError(
-                f"train.monitor {self.train.monitor} is no score of this model; allowed with model.task "
+                f"train.monitor {self.train.monitor} is not a score of this model; allowed with model.task "
                 f"{self.model.task}{'' if classifies or self.model.label_head else ' and no model.label_head'}: "
                 f"{', '.join(allowed)}"
             )

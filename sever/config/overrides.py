@@ -46,7 +46,7 @@ def with_overrides(
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     if both := sorted(given.keys() & (assigned or {}).keys()):
-        raise InputError(f"--set {both[0]} and an option of its own both give `{both[0]}`; give one of them")
+        raise InputError(f"--set {both[0]} and another option both give `{both[0]}`; give one of them")
     merged = dict(values)
     for dotted, value in (given | dict(assigned or {})).items():
         merged = _put(merged, dotted.split("."), value)

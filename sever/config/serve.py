@@ -101,9 +101,9 @@ class WatchSettings(Settings):
         try:
             groups = set(re.compile(pattern or "").groupindex)
         except re.error as error:
-            raise ValueError(f"this is no regular expression: {error}") from error
+            raise ValueError(f"this is not a regular expression: {error}") from error
         if unknown := groups - {"coil", "position_m", "across_m"}:
-            raise ValueError(f"the group {min(unknown)} is unknown; known are coil, position_m and across_m")
+            raise ValueError(f"the group {min(unknown)} is unknown; choose one of coil, position_m and across_m")
         return pattern
 
 
@@ -196,7 +196,7 @@ class ServeSettings(Settings):
     port: int = Field(8350, ge=0, le=65535, description="Port to listen on; 0 takes a free one, which is printed.")
     models: Path | None = Field(
         None,
-        description="Folder whose bundles (*.sever) can be put in service, also those that are laid there meanwhile.",
+        description="Folder whose bundles (*.sever) can be put in service, including those added while it runs.",
     )
     store: Path = Field(Path("serve"), description="Folder of the images and of the embedded database.")
     images: PathText | None = Field(
@@ -209,15 +209,15 @@ class ServeSettings(Settings):
     )
     durable: bool = Field(
         True,
-        description="Whether an answer is on the disk before it is given, so that it outlives a power cut, too.",
+        description="Whether an answer is on the disk before it is given, so that it survives a power cut.",
     )
     limits: LimitSettings = Field(LimitSettings(), description="What is taken on at once.")
     batch: BatchSettings = Field(BatchSettings(), description="How images are put together for the network.")
     security: SecuritySettings = Field(SecuritySettings(), description="Who may come in.")
     strip: StripSettings = Field(StripSettings(), description="How images lie on the strip.")
     watch: tuple[WatchSettings, ...] = Field((), description="Folders and cameras' files to inspect.")
-    webhooks: tuple[WebhookSettings, ...] = Field((), description="Systems that are told by HTTP.")
-    mqtt: tuple[MqttSettings, ...] = Field((), description="Brokers that are told by MQTT.")
+    webhooks: tuple[WebhookSettings, ...] = Field((), description="Systems to notify by HTTP.")
+    mqtt: tuple[MqttSettings, ...] = Field((), description="Brokers to notify by MQTT.")
     modbus: tuple[ModbusSettings, ...] = Field((), description="Coils of PLCs that are set by Modbus TCP.")
     opcua: tuple[OpcUaSettings, ...] = Field((), description="OPC UA servers whose variables are written.")
     alarms: tuple[AlarmSettings, ...] = Field((), description="When to raise an alarm.")

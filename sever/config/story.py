@@ -78,7 +78,7 @@ class StorySettings(Settings):
         names = [stage.name for stage in self.stages]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"the stage {', '.join(twice)} stands twice; give each a name of its own")
+            raise ValueError(f"the stage {', '.join(twice)} appears twice; give each its own name")
         return self
 
     @model_validator(mode="after")

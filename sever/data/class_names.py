@@ -65,12 +65,12 @@ def is_unknown(name: str) -> bool:
 
 
 def _refuse_background(path: Path, names: list[str]) -> None:
-    """Other programs list what is no defect as well; here each line is a class, so that all labels would be off."""
+    """Other programs list what is not a defect as well; here each line is a class, so that all labels would be off."""
     lines = [at for at, name in enumerate(names, start=1) if is_no_defect(name)]
     if lines:
         said = " and ".join(f"{names[at - 1]!r} at line {at}" for at in lines)
         raise InputError(
-            f"{path} lists {said}, which is no defect: line k is the k-th class, and background is 0, without a line. "
+            f"{path} lists {said}, which is not a defect: line k is the k-th class, and background is 0, not a line. "
             "Leave the names of defects alone, and see that the labels count these lines from 1"
         )
 

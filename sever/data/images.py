@@ -56,7 +56,7 @@ def _raise_unless_text(paths: list[str]) -> None:
     if shown.encode() == raw:  # text, which this Python was told to read in another encoding
         raise InputError(f"{shown}{more}: names are not read as UTF-8 here; set the environment variable PYTHONUTF8=1")
     raise InputError(
-        f"{shown}{more}: this name is not UTF-8, so that no label and no result can speak of the image; rename it "
+        f"{shown}{more}: this name is not UTF-8, so no label or result can refer to the image; rename it "
         "(convmv renames whole folders)"
     )
 
@@ -128,7 +128,7 @@ def to_model_pixels(stored: np.ndarray, channels: int, significant_bits: int = 1
 def decode_stored(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """The pixels that a file's bytes store: (H, W) or (H, W, 3 or 4), uint8 or uint16, in the order blue, green, red.
 
-    Raises InputError, with `name` of the picture, for what is no image, damaged, or larger than `max_pixels`.
+    Raises InputError, with `name` of the picture, for what is not an image, damaged, or larger than `max_pixels`.
     """
     codec, header = _examine(io.BytesIO(data), name, max_pixels)
     return _checked(codec.decode(data), header, name)
@@ -155,7 +155,7 @@ def read_label_map(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray
     """
     data = _read_bytes(path)
     if not data.startswith(png.MAGIC):
-        raise InputError(f"mask {path} is no PNG; label maps are 8-bit PNG files")
+        raise InputError(f"mask {path} is not a PNG; label maps are 8-bit PNG files")
     _, header = _examine(io.BytesIO(data), f"mask {path}", max_pixels)
     labels = _checked(png.decode_numbers(data), header, f"mask {path}")
     if labels.ndim == 3:
@@ -187,7 +187,7 @@ def _examine(stream: BinaryIO, name: str, max_pixels: int) -> tuple[Codec, Heade
         raise InputError(f"{name} is empty: the file has 0 bytes")
     codec = codecs.find_codec(start)
     if codec is None:
-        raise InputError(f"{name} is no image that can be read: it is neither {codecs.NAMES} inside")
+        raise InputError(f"{name} is not an image that can be read: it is neither {codecs.NAMES} inside")
     try:
         header = codec.read_header(stream)
     except struct.error:

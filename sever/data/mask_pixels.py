@@ -54,7 +54,7 @@ def spell(code: int) -> str:
 
 
 def _png_colour_type(path: Path) -> int | None:
-    """By the header; None where it is no PNG, whatever its suffix."""
+    """By the header; None where it is not a PNG, whatever its suffix."""
     try:
         with path.open("rb") as file:
             header = file.read(_PNG_HEADER_BYTES)

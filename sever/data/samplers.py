@@ -164,7 +164,7 @@ def make_sampler(
 ) -> OrderSampler:
     """The order that the settings ask for; `has_class` (L, C) bool says which classes each labelled row shows.
 
-    Raises InputError for a share that is no image of a batch, or all, and for weights that don't fit the classes.
+    Raises InputError for a share that is not an image of a batch, or all, and for weights that don't fit the classes.
     """
     draws = sampling.epoch_images
     if sampling.balance == "none" and pseudo is None:

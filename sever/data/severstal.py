@@ -107,7 +107,7 @@ def _classes(settings: DataSettings, read: dict[Path, pd.DataFrame]) -> tuple[tu
     if not there:
         raise InputError(
             f"the number of classes is not known: {settings.root} has neither {CLASSES_FILE} nor {SAMPLE_FILE} nor "
-            f"{LABELS_FILE} to tell it; set {_SETTING}"
+            f"{LABELS_FILE} to count them; set {_SETTING}"
         )
     seen: set[int] = set()
     for count, path in enumerate(there, start=1):
@@ -119,7 +119,7 @@ def _classes(settings: DataSettings, read: dict[Path, pd.DataFrame]) -> tuple[tu
         if seen and seen == set(range(len(seen))):
             return numbered(len(seen)), _joined(there[:count])
     if not seen:
-        raise InputError(f"{_joined(there)}: no rows tell the number of classes; set {_SETTING}")
+        raise InputError(f"{_joined(there)}: no row gives the number of classes; set {_SETTING}")
     shown = ", ".join(str(index + 1) for index in sorted(seen))
     raise InputError(f"{_joined(there)}: the classes are {shown}, with a gap; set {_SETTING} to how many there are")
 

@@ -35,7 +35,7 @@ def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.Da
     if form is None:
         wanted = " or ".join(",".join(form) for form in forms[:_SHOWN])
         near = NearNames(frame.columns)
-        hint = next(filter(None, (near.hint(name) for form in forms for name in set(form) - set(near.names))), "")
+        hint = next(filter(None, (near.hint(name) for form in forms for name in form if name not in near.names)), "")
         raise InputError(f"{path} lacks a column: it has {','.join(frame.columns)}, but {wanted} is needed{hint}")
     table = pd.DataFrame({name: [text.strip() for text in frame[name].fillna("")] for name in frame.columns})
     table[ROW] = range(2, len(frame) + 2)
@@ -80,7 +80,7 @@ def _read(path: Path) -> pd.DataFrame:
     except pd.errors.ParserWarning as error:
         raise InputError(f"{path} has rows with more cells than its header has columns") from error
     except pd.errors.ParserError as error:
-        raise InputError(f"{path} is no proper CSV file: {error}") from error
+        raise InputError(f"{path} is not proper CSV file: {error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text; save it as CSV UTF-8") from error
     except OSError as error:

@@ -57,7 +57,7 @@ def pair_counts(pred_chw: np.ndarray, true_chw: np.ndarray) -> PairCounts:
 
 
 def judged(masks_chw: np.ndarray) -> np.ndarray:
-    """True masks as 0 and 1 for a picture: what is IGNORED is no defect there."""
+    """True masks as 0 and 1 for a picture: what is IGNORED is not a defect there."""
     return np.where(masks_chw == IGNORED, 0, masks_chw)
 
 

@@ -54,7 +54,7 @@ def claimed_levels(probs_chw: np.ndarray, rules: Rules, gate_probs_c: np.ndarray
 
     `draw_masks` draws the same masks from them as from all levels, since a class takes part by its claims alone. Most
     maps of clean strip are done with by their highest probability: rounding never changes which one that is.
-    Raises InputError for what is no probability, as `quantise` does.
+    Raises InputError for what is not a probability, as `quantise` does.
     """
     highest = [probs_hw.max() for probs_hw in probs_chw]
     peaks = quantise(np.array([probs_chw.min(), *highest], np.float32))[1:]

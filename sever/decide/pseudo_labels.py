@@ -112,7 +112,7 @@ class Sureness:
             raise InputError(f"unknown way to be sure {self.by!r}; allowed: {', '.join(MEASURES)}")
         for name, limit in (("--min-present", self.min_present), ("--min-empty", self.min_empty)):
             if limit is not None and not 0 <= limit <= 1:
-                raise InputError(f"{name} is {limit:g}, but a confidence lies in 0..1")
+                raise InputError(f"{name} is {limit:g}, but a confidence is in 0..1")
 
     @property
     def limits(self) -> tuple[float, float]:

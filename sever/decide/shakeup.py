@@ -110,7 +110,7 @@ def score_covariance(groups: GroupScores, num_images: int) -> np.ndarray:
     """
     num_groups = len(groups.sizes_g)
     if num_groups < 2:
-        raise InputError("how much a score varies can't be told from one group of images; give images of several")
+        raise InputError("one group of images does not show how much a score varies; give images of several")
     apart_gm = groups.sums_gm - groups.sizes_g[:, None] * groups.means_m
     per_image = apart_gm.T @ apart_gm / groups.num_images * num_groups / (num_groups - 1)
     return per_image / num_images

@@ -43,7 +43,7 @@ def tell_apart(features_nf: np.ndarray, is_b_n: np.ndarray, groups: Groups, draw
     groups_n = group_numbers(groups, len(is_b_n))
     count = min(FOLDS, *(len(np.unique(groups_n[is_b_n == part])) for part in (0, 1)))
     if count < 2:
-        raise InputError("two sets are told apart by images of at least two groups each; one has fewer")
+        raise InputError("comparing two sets needs images of at least two groups in each; one has fewer")
     probs_n, folds_n = np.full(len(is_b_n), 0.5), np.zeros(len(is_b_n), int)
     splits = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(features_nf, is_b_n, groups_n)
     for fold, (train, held_out) in enumerate(splits):

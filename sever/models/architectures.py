@@ -82,7 +82,7 @@ def find_architecture(name: str) -> Architecture:
     if key in ARCHITECTURES:
         return ARCHITECTURES[key]
     raise InputError(
-        f"model.architecture is {name!r}; known are {', '.join(found.name for found in ARCHITECTURES.values())}"
+        f"model.architecture is {name!r}; choose one of {', '.join(found.name for found in ARCHITECTURES.values())}"
     )
 
 

@@ -159,7 +159,7 @@ def load_exactly(encoder: nn.Module, weights: Weights, source: str) -> None:
         )
         raise InputError(
             f"model.weights {source} does not fit the encoder's {len(own)} tensors: {faults}; "
-            "are they the weights of this very encoder?"
+            "are they the weights of this encoder?"
         )
     encoder.load_state_dict({key: weights.get(key, tensor) for key, tensor in own.items()})
 

@@ -134,7 +134,7 @@ class Trainer:
         position = Position(**snapshot.values["position"])
         if position.epoch > self.settings.epochs or position.batch > self.num_batches:
             raise InputError(
-                f"the checkpoint stands at epoch {position.epoch}, batch {position.batch}, but the run has "
+                f"the checkpoint is at epoch {position.epoch}, batch {position.batch}, but the run has "
                 f"{self.settings.epochs} epochs of {self.num_batches} batches: it is damaged, or the data has changed"
             )
         averaged = self.averaged.module if self.averaged is not None else None

@@ -51,7 +51,7 @@ def day(text: str, end: bool = False) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"{text!r} is no date or time; type it as 2019-10-24 or 2019-10-24T18:30") from error
+        raise InputError(f"{text!r} is not a date or time; type it as 2019-10-24 or 2019-10-24T18:30") from error
     if end and len(text) <= len("2019-10-24"):
         moment = datetime.combine(moment, time.max)
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

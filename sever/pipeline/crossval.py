@@ -11,6 +11,7 @@ import pandas as pd
 from rich.table import Table
 
 from sever.config import ExperimentConfig, dump_config, load_config
+from sever.counted import counted
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
 from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.table import ImageTable
@@ -211,12 +212,12 @@ def render(result: CrossValidation) -> str:
 def _folds_of(evidence: Evidence) -> tuple[int, ...]:
     about = evidence.about()
     if about.is_blend:
-        raise InputError(f"{evidence.folder} is no cross-validation, but a blend; give the folder of one")
+        raise InputError(f"{evidence.folder} is not a cross-validation, but a blend; give the folder of one")
     return about.folds
 
 
 def _table(scores: dict[str, Any]) -> Table:
-    table = Table(title=f"Out of fold, {scores['images']} images")
+    table = Table(title=f"Out of fold, {counted(scores['images'], 'image')}")
     for heading in ("", "Dice", "all empty"):
         table.add_column(heading, justify="left" if not heading else "right")
     rows = zip(scores["classes"], scores["dice_per_class"], scores["dice_all_empty_per_class"], strict=True)

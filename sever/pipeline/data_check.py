@@ -84,9 +84,10 @@ def check_data(settings: DataSettings, least_overlap: float, output: Path, num_s
 def render(numbers: dict[str, Any], output: Path) -> str:
     """The findings in words, with what to do next."""
     lines = [
-        f"{numbers['images']} images: {numbers['equal_pairs']} pairs are equal, {numbers['near_pairs']} more show the "
+        f"{counted(numbers['images'], 'image')}: {numbers['equal_pairs']} pairs are equal, "
+        f"{numbers['near_pairs']} more show the "
         f"same steel, at least {numbers['least_overlap']:.0%} of it.",
-        f"So there are {numbers['groups']} groups; the largest has {numbers['largest_group']} images.",
+        f"So there are {numbers['groups']} groups; the largest has {counted(numbers['largest_group'], 'image')}.",
     ]
     if numbers["less_overlap_pairs"]:
         lines.append(

@@ -153,7 +153,7 @@ def _raise_unless_of_these(maps: ProbabilityStore, table: ImageTable) -> None:
     if other:
         raise InputError(
             f"{maps.folder}: {len(other)} maps are of other images, or of images that have changed since "
-            f"({', '.join(other[:3])}); type the `sever predict` that made them again"
+            f"({', '.join(other[:3])}); run the `sever predict` that made them again"
         )
     if len({origin.model for origin in said.values()}) > 1:
         raise InputError(f"{maps.folder} holds maps of several models; predict again with --overwrite")

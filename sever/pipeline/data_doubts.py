@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from sever.counted import counted
 from sever.data import rle
 from sever.data.reader import ImageReader
 from sever.decide.label_doubts import KINDS, Doubt, compared, find_doubts, worst_of_each_kind
@@ -80,7 +81,7 @@ def render(numbers: dict[str, Any], output: Path) -> str:
     for kind in KINDS:
         each = numbers["kinds"][kind]
         first = ", ".join(each["first"]) or "none"
-        lines.append(f"  {kind}: {each['images']} images; first {first}")
+        lines.append(f"  {kind}: {counted(each['images'], 'image')}; first {first}")
     lines += [
         f"The worst are drawn in {output / 'doubts.png'}; all are in {output / 'doubts.csv'}, worst first.",
         "To correct the first 50 in CVAT: sever data convert "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sever.counted import counted
 from sever.data.layouts import read_images
 from sever.errors import InputError
 from sever.locks import writes_to
@@ -57,9 +58,9 @@ def rate_images(path: Path, images: Path, output: Path, options: InferenceOption
     model = load_model(path, options)
     if model.familiar is None:
         first = (
-            "train it anew, or type: sever data familiar RUN, then export it again"
+            "train it anew, or run: sever data familiar RUN, then export it again"
             if is_bundle(path)
-            else (f"first type: sever data familiar {path}")
+            else (f"first run: sever data familiar {path}")
         )
         raise InputError(f"{path} has not learnt what is normal; {first}")
     table, _ = read_images(images, model.classes, max_pixels=model.config.data.max_pixels)
@@ -86,7 +87,8 @@ def rate_images(path: Path, images: Path, output: Path, options: InferenceOption
 def render(numbers: dict[str, Any], folder: Path) -> str:
     images, strange, share = numbers["images"], numbers["strange"], 1 - numbers["strange_below"]
     return (
-        f"{images} images: median familiarity {numbers['median']:.2f} (0.5 is ordinary); {strange} are stranger than "
+        f"{counted(images, 'image')}: median familiarity {numbers['median']:.2f} (0.5 is ordinary); "
+        f"{strange} are stranger than "
         f"{share:.0%} of normal ones\nstrangest: {', '.join(numbers['first'])}\n{(folder / RESULTS[0]).absolute()}"
     )
 

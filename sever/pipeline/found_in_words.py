@@ -29,12 +29,18 @@ def _of_class(tp: int, fp: int, fn: int, tn: int) -> str:
 def _of_the_score(evaluation: Mapping[str, Any]) -> str:
     dice, empty, positive = (evaluation[key] for key in ("dice", "dice_all_empty", "dice_positive"))
     said = (
-        f"Mean Dice {dice:.4f}: each image counts once a class, and 1 where the class is neither there nor drawn. "
-        f"So a prediction without any mask scores {empty:.4f}, and this one lies {dice - empty:+.4f} from that."
+        f"Mean Dice {dice:.4f}: each image counts once per class, as 1 where the class is neither present nor drawn. "
+        f"So a prediction without any mask scores {empty:.4f}{_against(dice - empty)}."
     )
     if positive is None:
         return said
-    return said + f" Where a class is there, masks reach a Dice of {positive:.4f} on average, misses counted as 0."
+    return said + f" Where a class is present, masks reach a Dice of {positive:.4f} on average, misses counted as 0."
+
+
+def _against(gain: float) -> str:
+    if round(gain, 4) == 0:
+        return ", and so does this one"
+    return f"; this one scores {abs(gain):.4f} {'more' if gain > 0 else 'less'}"
 
 
 def _images(count: int, kind: str = "") -> str:

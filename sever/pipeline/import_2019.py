@@ -99,7 +99,7 @@ def _settings(content: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     beside = [folder / name for folder in (file.parent, file.parent.parent) for name in CONFIGS]
     there = next((path for path in beside if path.is_file()), None)
     if there is None:
-        raise InputError(f"{file} holds no `config`, and no config.yml lies beside it; put the run's own one there")
+        raise InputError(f"{file} holds no `config`, and there is no config.yml beside it; put the run's own one there")
     return read_yaml(there)
 
 

@@ -234,7 +234,7 @@ def scores_line(name: str, scores: Mapping[str, float | None]) -> Record:
 def checked_scores(scores: Mapping[str, float | None]) -> dict[str, float | None]:
     for kind, score in scores.items():
         if score is not None and not 0 <= score <= 1:
-            raise InputError(f"a {kind} score lies between 0 and 1; given {score}")
+            raise InputError(f"a {kind} score is between 0 and 1; given {score}")
     return dict(scores)
 
 

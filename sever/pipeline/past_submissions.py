@@ -147,9 +147,9 @@ def _score(text: str, place: str) -> float | None:
     try:
         score = float(text)
     except ValueError as error:
-        raise InputError(f"{place} score {text!r} is no number") from error
+        raise InputError(f"{place} score {text!r} is not a number") from error
     if not 0 <= score <= 1:
-        raise InputError(f"{place} score {text} does not lie between 0 and 1")
+        raise InputError(f"{place} score {text} is not between 0 and 1")
     return score
 
 

@@ -164,7 +164,7 @@ class Evidence:
         """What makes maps and labels anew where they are not this evidence's own."""
         if not self.about().is_blend:
             return f"resume with: sever crossval -r {self.folder}"
-        return "type the `sever blend` that made it again"
+        return "run the `sever blend` that made it again"
 
     def read_folds(self) -> pd.DataFrame:
         return read_table_file(self.folds_file, FOLDS, key=("image_id",))

@@ -117,7 +117,7 @@ def _as_labels(rows: Sequence[list[str]], num_classes: int, path: Path) -> dict[
     if any(len(label.probs_c) != num_classes for label in labels.values()):
         raise InputError(f"{path} has rows without a value for each class; give --overwrite to predict again")
     if any(not ((label.probs_c >= 0) & (label.probs_c <= 1)).all() for label in labels.values()):
-        raise InputError(f"{path} holds what is no probability (0 to 1); give --overwrite to predict again")
+        raise InputError(f"{path} holds what is not a probability (0 to 1); give --overwrite to predict again")
     return labels
 
 

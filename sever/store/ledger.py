@@ -102,7 +102,7 @@ def _parse(line: bytes, path: Path, number: int) -> Record:
     except (InputError, UnicodeDecodeError) as error:
         raise _damaged(path, number, str(error)) from error
     if not isinstance(record, dict):
-        raise _damaged(path, number, "it is no JSON object")
+        raise _damaged(path, number, "it is not a JSON object")
     return record
 
 

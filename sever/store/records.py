@@ -20,7 +20,7 @@ from sever.records import Count, Epoch, Part, Probability, Record, Sha256
 
 def _as_number(value: Any) -> Any:
     if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
-        raise ValueError("it is no number")
+        raise ValueError("it is not a number")
     return value
 
 
@@ -77,7 +77,7 @@ class CheckpointRecord(Record):
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if self.param_groups is not None and not {"position", "history", "scaler"} <= self.model_fields_set:
-            raise ValueError("what training goes on from needs `position`, `history`, `param_groups` and `scaler`")
+            raise ValueError("resuming needs `position`, `history`, `param_groups` and `scaler`")
         if self.position is None and self.averaged_epochs is None:
             raise ValueError("it lacks `position`")
         if any(not isinstance(row.get("epoch"), int) for row in self.history):

@@ -98,5 +98,5 @@ def parse_lines(lines: Iterable[Values], ledger: Path) -> list[Line]:
 def _parse(values: dict[str, Any], source: str) -> Line:
     kind = KINDS.get(str(values.get("record")))
     if kind is None:
-        raise InputError(f"{source} is no record of a submission or of its scores; {_MEND}")
+        raise InputError(f"{source} is not a record of a submission or of its scores; {_MEND}")
     return kind.parse(json.dumps(values), source)

@@ -74,7 +74,7 @@ def read_table_file(path: Path, columns: Mapping[str, Column], key: tuple[str, .
         frame[name] = _typed(frame[name], column, f"{path}, column {name}")
     if key and frame.duplicated(list(key)).any():
         twice = frame.loc[frame.duplicated(list(key)), list(key)].iloc[0].tolist()
-        raise InputError(f"{path} is damaged: {', '.join(map(str, twice))} stands twice; have it written again")
+        raise InputError(f"{path} is damaged: {', '.join(map(str, twice))} appears twice; have it written again")
     return frame
 
 
@@ -93,7 +93,7 @@ def parse_csv(content: bytes, path: Path) -> pd.DataFrame:
                 low_memory=False,
             )
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
-        raise InputError(f"{path} is no proper CSV file: {' '.join(str(error).split())[:120]}") from error
+        raise InputError(f"{path} is not proper CSV file: {' '.join(str(error).split())[:120]}") from error
 
 
 def _raise_unless_there(frame: pd.DataFrame, columns: Mapping[str, Column], path: Path) -> None:

@@ -90,4 +90,4 @@ def test_the_first_part_that_is_missing_is_compared(tmp_path: Path) -> None:
 
 
 def test_what_exists_and_is_of_another_kind_is_not_called_missing(tmp_path: Path) -> None:
-    assert missing(tmp_path, "file") == f"{tmp_path} is no file"
+    assert missing(tmp_path, "file") == f"{tmp_path} is not a file"

@@ -106,7 +106,7 @@ def test_a_wrong_one_is_told_with_the_nearest_right_ones(text: str, named: list[
 def test_one_setting_is_given_once(path: Path) -> None:
     with pytest.raises(InputError, match=r"`train\.seed` twice"):
         read_assignments(["train.seed=1", "train.seed=2"])
-    with pytest.raises(InputError, match=r"--set train.seed and an option of its own both give"):
+    with pytest.raises(InputError, match=r"--set train.seed and another option both give"):
         load_config(path, {"train.seed": 3}, {"train.seed": 4})
     assert load_config(path, {"train.seed": None}, {"train.seed": 4}).train.seed == 4
 

@@ -49,7 +49,7 @@ def test_classes_txt_gives_the_order(root: Path) -> None:
     (root / "classes.txt").write_text("scratch\ndent\npit\n")
     assert areas(read(root)[0]) == {"a.png": [4, 0, 12], "b.png": [0, 0, 0]}
     (root / "classes.txt").write_text("scratch\ndent\n")
-    assert "'pit' is no class" in fault_of(root)
+    assert "'pit' is not a class" in fault_of(root)
 
 
 def test_letters_are_the_same_as_numbers(root: Path) -> None:
@@ -108,7 +108,7 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "counts too short": ([annotation(5, segmentation={"size": [8, 10], "counts": [1]})], ["annotation 5", "80"]),
     "other size": ([annotation(5, segmentation={"size": [9, 10], "counts": [90]})], ["[9, 10]", "[8, 10]"]),
     "outside": ([annotation(5, segmentation=[box(20, 20, 30, 30)])], ["annotation 5", "no pixel"]),
-    "no object": (["text"], ["annotation 1", "no object"]),
+    "not an object": (["text"], ["annotation 1", "not an object"]),
 }
 
 

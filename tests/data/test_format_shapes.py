@@ -79,8 +79,8 @@ LABELME_FAULTS: dict[str, tuple[Any, list[str]]] = {
     "two points": (shape("pit", [[1, 1], [2, 2]]), ["shape 1", "3 points"]),
     "no label": ({"points": [], "shape_type": "polygon"}, ["shape 1", "`label`", "missing"]),
     "no picture": (shape("pit", [[0, 0], [1, 1]], "mask", mask="!!"), ["shape 1", "can't be read"]),
-    "picture outside": (shape("pit", [[9, 7], [10, 8]], "mask", mask=PICTURE), ["shape 1", "within the image"]),
-    "no shape": (7, ["shape 1", "no object"]),
+    "picture outside": (shape("pit", [[9, 7], [10, 8]], "mask", mask=PICTURE), ["shape 1", "inside the image"]),
+    "no shape": (7, ["shape 1", "not an object"]),
 }
 
 

@@ -83,7 +83,7 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
     "two points": (polygon("pit", [[1, 1], [2, 2]]), ["object 1", "3 points"]),
     "three corners": (polygon("pit", [[1, 1], [2, 2], [3, 3]], kind="rectangle"), ["2 corners", "3"]),
     "no title": ({"geometryType": "polygon"}, ["object 1", "`classTitle`", "missing"]),
-    "unknown class": (polygon("rust", [[0, 0], [3, 0], [3, 3]]), ["'rust' is no class", "scratch, pit"]),
+    "unknown class": (polygon("rust", [[0, 0], [3, 0], [3, 3]]), ["'rust' is not a class", "scratch, pit"]),
     "no base64": (bitmap("pit", [0, 0], "!!"), ["object 1", "can't be read"]),
     "not deflated": (bitmap("pit", [0, 0], base64.b64encode(b"PNG").decode()), ["object 1", "can't be read"]),
     "cut off": (
@@ -95,10 +95,10 @@ FAULTS: dict[str, tuple[Any, list[str]]] = {
         bitmap("pit", [0, 0], packed(np.zeros((2000, 3000), np.uint8))),
         ["object 1", "too large"],
     ),
-    "outside": (bitmap("pit", [9, 7], packed(PART)), ["object 1", "within the image"]),
+    "outside": (bitmap("pit", [9, 7], packed(PART)), ["object 1", "inside the image"]),
     "origin": (bitmap("pit", [9], packed(PART)), ["object 1", "`origin`"]),
     "no number": (polygon("pit", [[0, 0], [3, None], [3, 3]]), ["object 1", "not finite"]),
-    "no object": (7, ["object 1", "no object"]),
+    "not an object": (7, ["object 1", "not an object"]),
 }
 
 

@@ -194,7 +194,7 @@ LABEL_STUDIO_FAULTS: dict[str, tuple[Any, list[str]]] = {
     "a point": (region("keypointlabels", "pit", x=3, y=4, width=1), ["region 1", "keypointlabels has no area"]),
     "two points": (region("polygonlabels", "pit", points=[[1, 1], [2, 2]]), ["region 1", "3 points"]),
     "text": (region("rectanglelabels", "pit", x=1, y="2", width=3, height=4), ["region 1", "`y`", "a number"]),
-    "no region": (5, ["region 1", "no object"]),
+    "no region": (5, ["region 1", "not an object"]),
 }
 
 

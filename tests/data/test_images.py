@@ -173,7 +173,7 @@ def test_something_after_the_end_does_no_harm(tmp_path: Path, suffix: str) -> No
     ("data", "words"),
     [
         (b"", "empty"),
-        (b"this is no image\n" * 20, "neither JPEG, PNG, BMP, TIFF nor WebP"),
+        (b"this is not an image\n" * 20, "neither JPEG, PNG, BMP, TIFF nor WebP"),
         (b"GIF89a" + b"\1" * 100, "neither JPEG, PNG, BMP, TIFF nor WebP"),
         (b"\xff\xd8" + b"\xff" * 50, "truncated"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 50 + b"IEND\xaeB`\x82", "truncated"),

@@ -66,7 +66,7 @@ def test_a_single_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert (table.image_ids, table.size(0), skipped) == (["one.png"], (4, 5), [])
     assert table.path(0) == tmp_path / "one.png"
     (tmp_path / "labels.csv").write_text("ImageId\n")
-    with pytest.raises(InputError, match=r"labels\.csv is no image"):
+    with pytest.raises(InputError, match=r"labels\.csv is not an image"):
         read_images(Path("labels.csv"), ("pit",))
     with pytest.raises(InputError, match=f"{tmp_path}/One.PNG; one.png is there, which differs in"):
         read_images(Path("One.PNG"), ("pit",))

@@ -135,7 +135,7 @@ def test_a_wrong_byte_is_found_by_the_checksum(steel: World, tmp_path: Path, pat
     ("fault", "said"),
     [
         (Fault("Download", 401, times=99), "does not accept these credentials"),
-        (Fault("GET /storage", 500, times=99), "fault of its own"),
+        (Fault("GET /storage", 500, times=99), "an internal fault"),
         (Fault("Download", 429, times=99), "too many requests"),
     ],
 )

@@ -168,7 +168,7 @@ def test_deprecated_names_of_smp_still_build() -> None:
 
 
 def test_wrong_names_list_the_right_ones() -> None:
-    with pytest.raises(InputError, match=r"'Unett'; known are Unet, UnetPlusPlus, .*DPT"):
+    with pytest.raises(InputError, match=r"'Unett'; choose one of Unet, UnetPlusPlus, .*DPT"):
         build("Unett")
     with pytest.raises(InputError, match=r"'efficientnet-b9'.*did you mean .*efficientnet-b\d"):
         build(encoder="efficientnet-b9")

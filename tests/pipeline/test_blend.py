@@ -492,7 +492,7 @@ def test_a_recipe_says_how_to_make_what_is_missing(models: Path, tmp_path: Path)
             {"members": [{"experiment": "a"}], "blend": {"kind": "avg"}},
             "setting `blend.kind` is 'avg': input should be",
         ),
-        ({"members": [{"experiment": "a"}, {"experiment": "a"}]}, "the experiment a stands twice; set its `copies`"),
+        ({"members": [{"experiment": "a"}, {"experiment": "a"}]}, "the experiment a appears twice; set its `copies`"),
         (
             {"members": [{"experiment": "a"}], "rules": {"gate": {"knd": "soft"}}},
             "`rules.gate.knd`; did you mean `kind`?",

@@ -66,7 +66,7 @@ def test_it_is_known_for_the_weights_that_it_was_learnt_with_alone(run: Path, st
 def test_faults_are_told(run: Path, strip_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = strip_root / "test_images"
     assert sever("data", "familiar", run, "--images", images, "-o", tmp_path / "out", "--device", "cpu") == 2
-    assert "first type: sever data familiar" in capsys.readouterr().err
+    assert "first run: sever data familiar" in capsys.readouterr().err
     assert sever("data", "familiar", run, "--images", images) == 2
     assert sever("data", "familiar", run, "--device", "cpu") == 0
     (run / NORMALITY).write_bytes(b"no tensors")

@@ -119,7 +119,7 @@ def test_a_name_is_used_once_and_must_be_known_to_get_scores(submission: Path, l
     ("line", "said"),
     [
         (b'{"record": "subm\n', "line 2 is damaged"),
-        (b"[1, 2]\n", "line 2 is damaged: it is no JSON object"),
+        (b"[1, 2]\n", "line 2 is damaged: it is not a JSON object"),
         (b"\n", "line 2 is damaged"),
         (b"\xff\xfe\n", "line 2 is damaged"),
         (b'{"record": "scores", "name": "a", "public": 0.5}', "line 2 is damaged: it has no end"),
@@ -132,7 +132,7 @@ def test_a_name_is_used_once_and_must_be_known_to_get_scores(submission: Path, l
             b'{"record": "scores", "name": "a", "version": 2}\n',
             "line 2 can't be read: another release of sever wrote it",
         ),
-        (b'{"record": "note", "name": "a"}\n', "line 2 is no record"),
+        (b'{"record": "note", "name": "a"}\n', "line 2 is not a record"),
     ],
 )
 def test_a_damaged_line_is_named_and_nothing_is_added(line: bytes, said: str, submission: Path, ledger: Path) -> None:

@@ -79,8 +79,8 @@ WRONG = [
     ),
     ("public,private\n0.5,0.5\n", {}, "no column for the submissions' names: .* --column name=COLUMN"),
     ("name,public\n", {}, "has no row"),
-    ("name,public\na,91.8\n", {}, r"row 2: public score 91\.8 does not lie between 0 and 1"),
-    ("name,public\na,0.5\nb,nan?\n", {}, "row 3: public score 'nan\\?' is no number"),
+    ("name,public\na,91.8\n", {}, r"row 2: public score 91\.8 is not between 0 and 1"),
+    ("name,public\na,0.5\nb,nan?\n", {}, "row 3: public score 'nan\\?' is not a number"),
     ("name,public,time\na,0.5,24.10.2019\n", {}, r"row 2: the time '24\.10\.2019' is not as 2019-10-24"),
     ("name,public,order\na,0.5,first\n", {}, "row 2: the number 'first' is none"),
     ("name,public\n,0.5\n", {}, "row 2: the submission has no name"),
@@ -194,7 +194,7 @@ def test_the_commands_draw_svg_and_png_and_the_same_each_time(
     for words, said in [
         (("-o", tmp_path / "x.jpg"), "pictures are .svg or .png"),
         (("-o", tmp_path / "x.svg", "--line", "winner"), "--line winner is not as --line winner=0.90883"),
-        (("-o", tmp_path / "x.svg", "--since", "1.10.2019"), "is no date or time"),
+        (("-o", tmp_path / "x.svg", "--since", "1.10.2019"), "is not a date or time"),
     ]:
         assert sever("leaderboard", "draw", *words, *at) == 2
         assert said in capsys.readouterr().err

@@ -531,7 +531,7 @@ def test_other_commands_than_those_that_were_done_are_refused(tmp_path: Path) ->
     shell = Noted()
     run_story(plan_of(tmp_path), shell)
     changed = plan_of(tmp_path, {"seed": "2"})
-    with pytest.raises(InputError, match=r"(?s)stage make .*--seed 1\n.*--seed 2\nsay --from make"):
+    with pytest.raises(InputError, match=r"(?s)stage make .*--seed 1\n.*--seed 2\ngive --from make"):
         run_story(changed, shell)
     with pytest.raises(InputError, match="--from make"):
         render_plan(changed, StoryState.read(changed.saved, "tale", ""))
@@ -592,7 +592,7 @@ def test_wrong_words_and_settings_are_told_before_anything_runs(tmp_path: Path, 
         ({"stages": [{"name": "a", "about": "", "commands": ["sever {sede}"]}]}, "{sede}; variables known there"),
         ({"stages": [{"name": "a", "about": "", "commands": ["sever }"]}]}, "curly bracket"),
         ({"stages": [{"name": "a", "about": "", "comands": ["sever x"]}]}, "did you mean `commands`"),
-        ({"stages": [{"name": "a", "about": "", "commands": ["sever x"]}] * 2}, "stage a stands twice"),
+        ({"stages": [{"name": "a", "about": "", "commands": ["sever x"]}] * 2}, "stage a appears twice"),
         ({"variables": {"a": "{b}", "b": "c"}}, "variables.a"),
         ({"stages": [{"name": "a", "about": "", "only_when": {"b": "c"}, "commands": ["sever x"]}]}, "no variable b"),
         ({"reads": {"a": {"file": "{b}", "key": "c"}}}, "reads.a.file"),

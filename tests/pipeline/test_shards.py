@@ -1,4 +1,4 @@
-"""A job by the shard on Ray: nothing is lost or stands twice, whoever dies; the tables are those of one machine.
+"""A job by the shard on Ray: nothing is lost or appears twice, whoever dies; the tables are those of one machine.
 
 The cluster is a local one of two workers. What needs none (lists, shards, faults) is tested without it.
 """
@@ -211,7 +211,7 @@ def test_a_worker_answers_as_one_machine_and_tells_what_failed(
     assert [row.image_id for row in rows] == [each.image_id for each in listed]
     lines = [f"{row.image_id}_{at + 1},{text}" for row in rows[:-2] for at, text in enumerate(row.runs)]
     assert lines == expected.decode().splitlines()[1:]
-    assert ["no image that can be read" in rows[-2].error, "can't be read" in rows[-1].error] == [True, True]
+    assert ["not an image that can be read" in rows[-2].error, "can't be read" in rows[-1].error] == [True, True]
 
 
 def test_what_fails_at_first_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -213,7 +213,7 @@ def test_unsaved_strokes_outlive_the_page(served: Running, browser: Any) -> None
     time.sleep(0.3)  # the stroke's way to the disk; a page can't be asked for it
     desk.tab.goto("about:blank")
     desk.tab.goto(f"{served.url}/#review/{uid}")
-    desk.said("Your unsaved work is here again.")
+    desk.said("Your unsaved work was restored.")
     desk.press("a")
     desk.said("You changed masks.")
     assert versions(served, uid) == []
@@ -245,7 +245,7 @@ def test_a_browser_killed_while_the_service_is_gone_sends_it_when_both_are_back(
         if again.tab.locator("#name").count():  # a browser writes its cookies down only now and then
             again.sign_in(drawn)
         assert (masks(saved(second, said))["bright"] == (BLOCK | disc(20, 5, 4))).all()
-        again.said("Your unsaved work is here again.")
+        again.said("Your unsaved work was restored.")
         assert versions(second, drawn) == []
         again.press("s")
         assert (masks(saved(second, drawn))["bright"] == (BLOCK | disc(20, 15, 4))).all()

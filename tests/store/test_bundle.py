@@ -195,7 +195,7 @@ def test_no_part_stands_twice(second: str, file: Path) -> None:
             archive.writestr(each, content)
         archive.writestr(second, b"{}")
 
-    assert "stands twice" in the_fault(rewritten(file, add))
+    assert "appears twice" in the_fault(rewritten(file, add))
 
 
 @pytest.mark.parametrize("missing", ["card.md", GRAPH, MANIFEST])
@@ -248,7 +248,7 @@ def test_parts_that_lie_over_each_other_are_a_bomb_too(file: Path) -> None:
             archive.filelist.append(twin)
             archive.NameToInfo[twin.filename] = twin
 
-    assert "does not lie where" in the_fault(rewritten(file, overlap))
+    assert "does not begin where" in the_fault(rewritten(file, overlap))
 
 
 def test_too_many_parts(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +276,7 @@ def test_sizes_that_the_directory_lies_about(file: Path) -> None:
         ({"version": 2}, "another release of sever wrote it (version 2"),
         ({"format": "other"}, "format"),
         ({"class_names": ["pit"]}, "2 `class_colours` for 1 classes"),
-        ({"class_names": ["pit", "pit"]}, "stands twice"),
+        ({"class_names": ["pit", "pit"]}, "appears twice"),
         ({"rules": {"min_pixels": [1, 2, 3]}}, "3 entries"),
         ({"rules": {"min_pixel": 1}}, "min_pixel"),
         ({"rules": {"version": 9}}, "version"),

@@ -27,7 +27,7 @@ def shift(
     skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell whether the images of B are like those of A; if not, by what, and weigh A's images to be like B.
+    """Find out whether the images of B are like those of A; if not, how they differ, and weigh A's images to be like B.
 
     Writes shift.json, shift.png and weights.csv (of A's images, for `sever select` and `sever tune`).
 

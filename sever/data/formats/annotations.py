@@ -160,7 +160,7 @@ def _unannotated(
         empty = {entry.names[0] for entry in annotated if not entry.shapes and not entry.faults}
         stated = [fault for fault in matched.faults if fault.image_id not in empty]
         return unlabelled_in_doubt(stated, [image_id for image_id in image_ids if image_id not in matched.by_id])
-    reason = "no label file speaks of it; if such images are clean, set data.missing_mask: clean"
+    reason = "no label file mentions it; if such images are clean, set data.missing_mask: clean"
     named = {image_id for fault in matched.faults for image_id in fault.images}
     missing = [image_id for image_id in image_ids if image_id not in matched.by_id and image_id not in named]
     return [Skipped(image_id, None, reason) for image_id in missing]
@@ -206,7 +206,7 @@ def _draw(entry: Annotated, size: tuple[int, int], classes: Classes) -> list[str
 def field_of(record: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
     """record[name] of the right type. Raises InputError with the place otherwise."""
     if not isinstance(record, dict):
-        raise InputError(f"{where} is no object with names and values")
+        raise InputError(f"{where} is not an object with names and values")
     value = record.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         wanted = " or ".join(each.__name__ for each in (kind if isinstance(kind, tuple) else (kind,)))

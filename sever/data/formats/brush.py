@@ -35,7 +35,7 @@ def decode_brush(numbers: Sequence[int], height: int, width: int) -> np.ndarray:
         is_run = bits.take(1)
         end = at + 1 + bits.take(widths[bits.take(2)])
         if end > count:
-            raise InputError("the brush's run lengths go on beyond the image")
+            raise InputError("the brush's run lengths extend beyond the image")
         values[at:end] = bits.take(size) & 255 if is_run else bits.take_many(end - at, size)
         at = end
     return (values.reshape(height, width, _CHANNELS)[..., 3] != 0).astype(np.uint8)

@@ -25,7 +25,7 @@ class Classes:
     def index(self, label: str) -> int:
         """The column of a class. Raises InputError for a name that is none."""
         if label not in self.names:
-            raise InputError(f"{label!r} is no class; by {self.source} there are {', '.join(self.names)}")
+            raise InputError(f"{label!r} is not a class; by {self.source} there are {', '.join(self.names)}")
         return self.names.index(label)
 
 
@@ -40,10 +40,10 @@ def classes_of(settings: DataSettings, found: Iterable[str], source: str, used: 
     for name in filter(is_no_defect, names if stated is None else ()):
         if name in used:
             raise InputError(
-                f"{source} marks areas as {name!r}, which is no defect; take these away there, or write {CLASSES_FILE} "
+                f"{source} marks areas as {name!r}, which is not a defect; remove them there, or write {CLASSES_FILE} "
                 f"into {settings.root} with the names of the defects"
             )
-        _log.warning("%s: %r is no class, as it names no defect and marks nothing", source, name)
+        _log.warning("%s: %r is not a class, as it names no defect and marks nothing", source, name)
     if stated is None:
         names = tuple(name for name in names if not is_no_defect(name))
     if stated is not None:

@@ -69,7 +69,9 @@ def _without_super(names: Sequence[str], supers: Mapping[str, str], used: set[st
     for name in names:
         others = [supers[other] for other in names if other != name]
         if name not in used and others and set(others) == {name}:
-            _log.warning("category %r has no annotation and is the super-category of all others: it is no class", name)
+            _log.warning(
+                "category %r has no annotation and is the super-category of all others: it is not a class", name
+            )
             return [other for other in names if other != name]
     return list(names)
 
@@ -97,7 +99,7 @@ def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:
         where = f"{path}, category {at + 1}"
         number, name = field_of(record, "id", int, where), field_of(record, "name", str, where)
         if number in names or name in names.values():
-            raise InputError(f"{where}: the id {number} or the name {name!r} stands twice")
+            raise InputError(f"{where}: the id {number} or the name {name!r} appears twice")
         names[number] = name
     return names
 
@@ -117,13 +119,13 @@ def _images(content: dict[str, Any], names: dict[int, str], path: Path, settings
     for at, record in enumerate(content["images"]):
         number = field_of(record, "id", int, f"{path}, image {at + 1}")
         if number in numbers:
-            raise InputError(f"{path}, image {at + 1}: the id {number} stands twice")
+            raise InputError(f"{path}, image {at + 1}: the id {number} appears twice")
         numbers.add(number)
     for at, record in enumerate(content["annotations"]):
         owner = field_of(record, "image_id", int, f"{path}, annotation {at + 1}")
         where = f"annotation {record.get('id', at + 1)}"
         if owner not in numbers:
-            raise InputError(f"{path}, {where}: image_id {owner} is no image of this file")
+            raise InputError(f"{path}, {where}: image_id {owner} is not an image of this file")
         try:
             shapes[owner].append(_shape(record, names, where, settings))
         except InputError as error:
@@ -150,7 +152,7 @@ def _image(
 def _shape(record: dict[str, Any], names: dict[int, str], where: str, settings: DataSettings) -> Shape:
     number = field_of(record, "category_id", int, where)
     if number not in names:
-        raise InputError(f"{where}: category_id {number} is no category of this file")
+        raise InputError(f"{where}: category_id {number} is not a category of this file")
     return Shape(names[number], where, _drawing(record, where, settings))
 
 

@@ -67,7 +67,7 @@ class Coding:
         others = ", ".join(spell(other) for other, _ in strange[:_SHOWN] if other != code)
         also = f" (and {others})" if others else ""
         return (
-            f"{has}{spell(code)}{also}, which is no class: by {self.source}; {count} pixels have "
+            f"{has}{spell(code)}{also}, which is not a class: by {self.source}; {count} pixels have "
             f"it, the first in row {row}, column {column}. Say in data.mask_values or data.ignore_value what it means"
         )
 
@@ -119,7 +119,7 @@ def _named(settings: DataSettings, values: Mapping[str, str], source: str) -> Co
     names = stated[0] if stated else found
     strange = [name for name in found if name not in names]
     if strange or not names:
-        raise InputError(f"{source} speaks of {strange[0] if strange else 'no class'}, which {CLASSES_FILE} has not")
+        raise InputError(f"{source} names {strange[0] if strange else 'no class'}, which is not in {CLASSES_FILE}")
     if settings.num_classes not in (None, len(names)):
         raise InputError(f"data.num_classes is {settings.num_classes}, but {source} names {len(names)} classes")
     kinds = {value.startswith("#") for value, name in values.items() if value != "0"}

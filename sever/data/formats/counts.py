@@ -42,7 +42,7 @@ def counts_of_letters(text: str) -> list[int]:
     for letter in text:
         code = ord(letter) - 48
         if not 0 <= code < 64 or letters >= _MOST_LETTERS:
-            raise InputError(f"the compressed run lengths have {letter!r}, which is no letter of COCO's there")
+            raise InputError(f"the compressed run lengths have {letter!r}, which is not a letter of COCO's there")
         value |= (code & 31) << (5 * letters)
         letters += 1
         if code & 32:

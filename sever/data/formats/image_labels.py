@@ -80,7 +80,7 @@ def _by_columns(rows: pd.DataFrame, name: str, path: Path) -> tuple[dict[str, li
         where = f"{path}, row {record[ROW]}"
         strange = next((column for column in classes if record[column] not in ("0", "1")), None)
         if strange is not None or record[name] in shown:
-            said = f"{strange} is {record[strange]!r}, not 0 or 1" if strange else f"image {record[name]} stands twice"
+            said = f"{strange} is {record[strange]!r}, not 0 or 1" if strange else f"image {record[name]} appears twice"
             raise InputError(f"{where}: {said}; give a column {' or '.join(LABEL_COLUMNS)}, or one of 0 and 1 a class")
         shown[record[name]] = [column for column in classes if record[column] == "1"]
     return shown, classes

@@ -68,7 +68,7 @@ def tasks_of(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """Where each task stands, and the task."""
     tasks = read_big_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
-        raise InputError(f"{path} is no list of tasks; export the project as JSON (not JSON-MIN)")
+        raise InputError(f"{path} is not a list of tasks; export the project as JSON (not JSON-MIN)")
     return [(f"task {task.get('id', at + 1)}", task) for at, task in enumerate(tasks)]
 
 
@@ -76,7 +76,7 @@ def image_names(task: dict[str, Any], where: str) -> tuple[str, ...]:
     """The names that a task's image may have here: its path below the storage, its file name, that without prefix."""
     data = task.get("data", task)
     if not isinstance(data, dict):
-        raise InputError(f"{where}: `data` is no object with names and values")
+        raise InputError(f"{where}: `data` is not an object with names and values")
     texts = [value for value in data.values() if isinstance(value, str)]
     for text in texts:
         parts = urlsplit(text)

@@ -58,7 +58,7 @@ def _task_files(root: Path) -> list[Path]:
     if found := task_files(root):
         return found
     raise InputError(
-        f"{root} has masks of Label Studio, whose names tell the task and not the image; export the project as JSON "
+        f"{root} has masks of Label Studio, whose names give the task but not the image; export the project as JSON "
         "too and put that file beside them"
     )
 

@@ -135,7 +135,7 @@ def _mask(points: list[Any], record: dict[str, Any]) -> Draw:
     def draw(height: int, width: int) -> np.ndarray:
         part = decode_picture(picture, height * width) != 0  # here: a few bytes may claim what no memory holds
         if row < 0 or column < 0 or row + part.shape[0] > height or column + part.shape[1] > width:
-            raise InputError("the picture in `mask` does not lie within the image")
+            raise InputError("the picture in `mask` is not inside the image")
         mask_hw = np.zeros((height, width), np.uint8)
         mask_hw[row : row + part.shape[0], column : column + part.shape[1]] = part
         return mask_hw

@@ -76,7 +76,7 @@ def _masks(root: Path, images: dict[str, Path]) -> tuple[dict[str, Path], list[S
 
 def _one_class(names: tuple[str, ...], kind: str, settings: DataSettings) -> Coding:
     if kind not in names:
-        raise InputError(f"the folder {kind} is no class; by classes.txt there are {', '.join(names)}")
+        raise InputError(f"the folder {kind} is not a class; by classes.txt there are {', '.join(names)}")
     if settings.mask_values:
         return coding_of(settings)
     own = coding_of(settings.model_copy(update={"mask_values": {"0": "background", "1": kind, "255": kind}}))

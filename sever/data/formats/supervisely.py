@@ -130,7 +130,7 @@ def _bitmap(record: dict[str, Any]) -> Draw:
     def draw(height: int, width: int) -> np.ndarray:
         part = _unpack(text, height * width)  # here: a few bytes may claim what no memory holds
         if top < 0 or left < 0 or top + part.shape[0] > height or left + part.shape[1] > width:
-            raise InputError("its bitmap does not lie within the image")
+            raise InputError("its bitmap is not inside the image")
         mask_hw = np.zeros((height, width), np.uint8)
         mask_hw[top : top + part.shape[0], left : left + part.shape[1]] = part
         return mask_hw

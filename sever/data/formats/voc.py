@@ -67,7 +67,7 @@ def read_label_colours(path: Path) -> dict[str, str]:
             continue
         colour = _colour(match[2], path, number)
         if colour in table or name in table.values():
-            raise InputError(f"{path}, row {number}: the colour {match[2]} or the name {name!r} stands twice")
+            raise InputError(f"{path}, row {number}: the colour {match[2]} or the name {name!r} appears twice")
         table[colour] = name
     if table and bare:
         raise InputError(f"{path} gives {bare[0]!r} no colour, but others have one; give all of them one, or none")

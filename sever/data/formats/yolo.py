@@ -143,7 +143,9 @@ def _annotated(image_id: str, path: Path, classes: Classes, settings: DataSettin
 
 def _shape(words: Sequence[str], row: int, classes: Classes, settings: DataSettings) -> Shape:
     if not words[0].isascii() or not words[0].isdigit() or len(words[0]) > 9 or int(words[0]) >= len(classes.names):
-        raise InputError(f"{words[0]!r} is no class; by {classes.source} the classes are 0..{len(classes.names) - 1}")
+        raise InputError(
+            f"{words[0]!r} is not a class; by {classes.source} the classes are 0..{len(classes.names) - 1}"
+        )
     try:
         shares = [float(word) for word in words[1:]]
     except ValueError as error:
@@ -151,7 +153,7 @@ def _shape(words: Sequence[str], row: int, classes: Classes, settings: DataSetti
     if len(shares) == 4:
         shares = _box(shares, settings)
     if any(not -1e-3 <= share <= 1 + 1e-3 for share in shares):
-        raise InputError("a coordinate is no share of the image's width or height, from 0 to 1")
+        raise InputError("a coordinate is not a share of the image's width or height, from 0 to 1")
     return Shape(classes.names[int(words[0])], f"row {row}", _drawing(as_points(shares)))
 
 

@@ -46,7 +46,7 @@ class SynthSettings:
         if self.train < 1 or self.test < 1:
             raise InputError(f"train={self.train}, test={self.test}: both numbers of images must be at least 1")
         if not 1 <= self.jpeg_quality <= 100:
-            raise InputError(f"jpeg_quality={self.jpeg_quality}: must lie in 1..100")
+            raise InputError(f"jpeg_quality={self.jpeg_quality}: must be in 1..100")
         if self.seed < 0 or self.workers < 0:
             raise InputError(f"seed={self.seed}, workers={self.workers}: neither may be negative")
         if self.csv_form not in FORMS:

@@ -1,4 +1,4 @@
-"""Harmless marks: what a strip shows that is no defect, and that a model must learn to leave alone.
+"""Harmless marks: what a strip shows that is not a defect, and that a model must learn to leave alone.
 
 Every mark multiplies or adds to the grey levels of a canvas in place. None of them is ever labelled.
 """

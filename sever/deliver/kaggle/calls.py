@@ -102,7 +102,7 @@ class Call:
 
     def refuse(self, fault: CallFault) -> NoReturn:
         """Raise what the fault means."""
-        own_fault = f"Kaggle has a fault of its own ({fault.status}); run the same command again later"
+        own_fault = f"Kaggle has an internal fault ({fault.status}); run the same command again later"
         fallback = own_fault if fault.status >= 500 else f"Kaggle refuses it ({fault.status})"
         meaning = self.hints.get(fault.status) or MEANINGS.get(fault.status, fallback)
         said = f"; Kaggle says: {self.redact(fault.message)}" if fault.message else ""
@@ -119,7 +119,7 @@ class Call:
     def _wait_or_raise(self, fault: CallFault, failures: int) -> None:
         asked = fault.retry_after_seconds
         if fault.status in TRANSIENT and not self.repeatable:
-            raise InputError(f"{self.what}: Kaggle has a fault of its own ({fault.status}); {UNSURE}") from None
+            raise InputError(f"{self.what}: Kaggle has an internal fault ({fault.status}); {UNSURE}") from None
         if fault.status not in (TOO_MANY, *TRANSIENT) or failures >= self.patience.attempts:
             self.refuse(fault)
         if asked is not None and asked > self.patience.longest_asked_seconds:

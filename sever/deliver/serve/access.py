@@ -58,7 +58,7 @@ def raise_unless_meant(request: Request, principal: Principal) -> None:
     if principal.csrf is None:
         return
     if not secrets.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), principal.csrf.encode()):
-        raise Refusal(403, "a change needs the session's token in X-CSRF-Token (GET /v1/session tells it)")
+        raise Refusal(403, "a change needs the session's token in X-CSRF-Token (GET /v1/session returns it)")
 
 
 TheService = Annotated[Service, Depends(service_of)]

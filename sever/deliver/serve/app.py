@@ -28,7 +28,7 @@ FAULTS: dict[int | str, dict[str, Any]] = {
         400: "Not a request that can be read",
         401: "Neither key nor session",
         403: "Not allowed",
-        404: "There is no such thing",
+        404: "Nothing is here",
         405: "Not with this method",
         408: "The request came too slowly",
         409: "Somebody else was first, or it can't be done now",

@@ -66,7 +66,7 @@ class BesideTheOldOne:
         """Begin with one of the models that can be taken. Raises Refusal (404, 409, 422)."""
         async with self._turn:
             if self._task is not None and not self._task.done():
-                raise Refusal(409, "another comparison is going on; wait for its end")
+                raise Refusal(409, "another comparison is running; wait for its end")
             judged = await asyncio.to_thread(self._store.read, lambda c: list(read_judged(c))[-MOST_IMAGES:])
             if not judged:
                 raise Refusal(409, "nobody judged an answer yet, so there is nothing to compare on")

@@ -135,7 +135,7 @@ class Around:
             await self.app(scope, receive, with_headers)
         except Exception:
             LOGGER.exception("a request failed", extra={"path": one_line(scope["path"][:200])})
-            await refused(Refusal(500, "this is our fault, not yours; the service's log says more"))(
+            await refused(Refusal(500, "this is our fault, not yours; see the service's log"))(
                 scope, receive, with_headers
             )
         finally:

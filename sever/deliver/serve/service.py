@@ -15,6 +15,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from sever.config.serve import ServeSettings
+from sever.counted import counted
 from sever.deliver.serve.answer import find_classes, uncertainty
 from sever.deliver.serve.batcher import Batcher
 from sever.deliver.serve.comparison import BesideTheOldOne
@@ -135,7 +136,7 @@ class Service:
             raise Refusal(404, "there is no such answer")
         data = self.store.pictures.read(row["image"])
         if data is None:
-            raise Refusal(404, "the image is kept no longer (retention)")
+            raise Refusal(404, "the image is no longer kept (retention)")
         return decode(data, "stored", self.settings.limits.max_pixels, raw_shape_of(row["kind"]))
 
     def answer(self, uid: str) -> dict[str, Any]:
@@ -173,7 +174,7 @@ class Service:
         return None if uid is None else await asyncio.to_thread(self.answer, uid)
 
     def _take_in(self, upload: Upload) -> tuple[np.ndarray, Original]:
-        """Decode first: what is no image is not kept."""
+        """Decode first: what is not an image is not kept."""
         limits = self.settings.limits
         stored = decode(upload.data, upload.source.name, limits.max_pixels, upload.raw)
         digest = self.store.pictures.keep(upload.data)
@@ -235,7 +236,9 @@ class Service:
 def take_places(service: Service, images: int = 1) -> ExitStack:
     """Places for so many images until the `with` ends. Raises Refusal (413, 429)."""
     if images > service.settings.limits.max_images:
-        raise Refusal(413, f"{images} images in one request; at most {service.settings.limits.max_images} are taken")
+        raise Refusal(
+            413, f"{counted(images, 'image')} in one request; at most {service.settings.limits.max_images} are taken"
+        )
     stack = ExitStack()
     stack.enter_context(service.room.place(images))
     return stack

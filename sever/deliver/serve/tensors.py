@@ -58,7 +58,7 @@ def read_request(body: bytes, header_length: str | None) -> InferRequest:
     for each in inputs:
         tensor, tail = _read_tensor(each, tail)
         if tensor.name in found:
-            raise _bad(f"input {tensor.name!r} stands twice")
+            raise _bad(f"input {tensor.name!r} appears twice")
         found[tensor.name] = tensor
     if tail:
         raise _bad(f"{len(tail)} bytes are left over behind the tensors")
@@ -107,7 +107,9 @@ def _read_tensor(about: Any, tail: bytes) -> tuple[Tensor, bytes]:
         raise _bad("an input is an object with `name`, `datatype`, `shape` and `data`")
     name, datatype, shape = about["name"][:100], about.get("datatype"), _shape(about)
     if not isinstance(datatype, str) or datatype not in (BYTES, *DTYPES):
-        raise _bad(f"input {name!r} has the datatype {str(datatype)[:20]!r}; known are {', '.join((*DTYPES, BYTES))}")
+        raise _bad(
+            f"input {name!r} has the datatype {str(datatype)[:20]!r}; choose one of {', '.join((*DTYPES, BYTES))}"
+        )
     size = about.get("parameters", {}).get("binary_data_size") if isinstance(about.get("parameters", {}), dict) else -1
     if size is None:
         return Tensor(name, datatype, shape, _from_list(name, datatype, shape, about.get("data"))), tail
@@ -161,7 +163,7 @@ def _from_list(name: str, datatype: str, shape: tuple[int, ...], data: Any) -> A
             raise _bad(f"input {name!r}: BYTES as JSON are texts")
         return [value.encode() for value in flat]
     if not all(type(value) in (int, float) for value in flat):
-        raise _bad(f"input {name!r}: `data` holds something that is no number")
+        raise _bad(f"input {name!r}: `data` holds something that is not a number")
     return _exact(name, datatype, flat).reshape(shape)
 
 

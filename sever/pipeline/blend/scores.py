@@ -11,6 +11,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
+from sever.counted import counted
 from sever.decide.bootstrap import in_words, paired_interval
 from sever.pipeline.tables import as_text
 from sever.store import Evidence, read_rules
@@ -59,7 +60,7 @@ def _means(dice_nc: np.ndarray) -> dict[str, Any]:
 
 def render(comparison: dict[str, Any]) -> str:
     """The comparison as a table that a person reads, and what follows from it in words."""
-    table = Table(title=f"Out of fold, {comparison['images']} images")
+    table = Table(title=f"Out of fold, {counted(comparison['images'], 'image')}")
     for heading in ("", "weight", "Dice", *comparison["classes"]):
         table.add_column(escape(heading), justify="left" if not heading else "right")
     for member in comparison["members"]:

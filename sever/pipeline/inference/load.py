@@ -38,7 +38,9 @@ def load_model(path: Path, options: InferenceOptions | None = None) -> Model:
     """
     options = options or InferenceOptions()
     if options.backend is not None and not is_bundle(path):
-        raise InputError(f"{path} is no bundle, and runs in torch alone: leave the backend out, or `sever export` it")
+        raise InputError(
+            f"{path} is not a bundle, and runs in torch alone: leave the backend out, or `sever export` it"
+        )
     return replace(_loader_of(path).load(path, options), source=(path.absolute(), options))
 
 
@@ -79,7 +81,7 @@ def evidence_members(evidence: Evidence) -> tuple[list[Path], Blend]:
         # The tables of ranks are long, so they stand in a file of their own.
         values = evidence.blend_record().blend if about.blend.kind == "rank" else about.blend
         if values is None:
-            raise InputError(f"{evidence.blend_file} lacks `blend`; type the `sever blend` that made it again")
+            raise InputError(f"{evidence.blend_file} lacks `blend`; run the `sever blend` that made it again")
         return evidence.members(), values.as_blend()
     return [fold_checkpoint(evidence, fold) for fold in about.folds], Blend()
 

@@ -116,7 +116,7 @@ class Model:
 
         `images`: a path, an array (H, W), (H, W, 1) grey or (H, W, 3) RGB of uint8 or uint16, or a list of such.
         `members`: also keep what each member of an ensemble says for itself (`Inspection.members`).
-        Raises InputError for a file that is no image, and for an array of another shape or type.
+        Raises InputError for a file that is not an image, and for an array of another shape or type.
 
         >>> model = sever.load("saved/mine")
         >>> found = model.inspect("strip.png")

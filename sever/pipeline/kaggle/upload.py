@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sever import __version__
 from sever.config import KaggleSettings
+from sever.counted import counted
 from sever.deliver.kaggle.client import Kaggle, sign_in
 from sever.deliver.kaggle.patience import Patience
 from sever.deliver.kaggle.upload import LONGEST_NAME, DatasetPage, Published, publish, slug_of, wait_until_ready
@@ -100,4 +101,5 @@ def _publish(kaggle: Kaggle, folder: Path, page: DatasetPage, wait_minutes: floa
 
 
 def _notes(manifest: BundleRecord) -> str:
-    return f"{manifest.kind} {manifest.name}, {len(manifest.networks)} networks, in {BUNDLE}; sever {manifest.sever}"
+    networks = counted(len(manifest.networks), "network")
+    return f"{manifest.kind} {manifest.name}, {networks}, in {BUNDLE}; sever {manifest.sever}"

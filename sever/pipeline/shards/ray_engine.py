@@ -122,7 +122,7 @@ def _rows(ray: Any, done: Any, shard: int) -> Any:
     except ray.exceptions.RayError as error:
         raise InputError(
             f"shard {shard} failed on its workers again and again ({_short(error)}); what is done "
-            "is kept: type the command again"
+            "is kept: run the command again"
         ) from error
 
 
@@ -206,7 +206,7 @@ def _tell_failed(home: OutputFolder, failed: list[tuple[str, str]], job: Job) ->
         warn(text)
         return
     home.remove(["submission.csv"])
-    raise InputError(f"{text}. Mend them and type the command again: they alone are tried again; or give --skip-bad")
+    raise InputError(f"{text}. Mend them and run the command again: they alone are tried again; or give --skip-bad")
 
 
 def _short(error: Exception) -> str:

@@ -72,7 +72,7 @@ class Shards:
             frame = _pandas().read_parquet(path)
             columns = [frame[name].tolist() for name in ShardRow._fields]
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{path} is damaged; delete it, and type the command again") from error
+            raise InputError(f"{path} is damaged; delete it, and run the command again") from error
         return [
             ShardRow(str(name), str(origin), str(fault), [str(text) for text in runs], int(pixels))
             for name, origin, fault, runs, pixels in zip(*columns, strict=True)

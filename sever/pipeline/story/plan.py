@@ -96,7 +96,7 @@ class Plan:
             raise InputError(
                 f"stage {stage.name} was carried out with other commands than it has now"
                 f"{_first_difference(record.lines, lines)}\n"
-                f"say --from {stage.name} to do it and what follows again, or --set the variables as they were"
+                f"give --from {stage.name} to do it and what follows again, or --set the variables as they were"
             )
         return record.is_done
 

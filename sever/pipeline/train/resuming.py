@@ -92,7 +92,7 @@ def _lengthened(run: Run, config: ExperimentConfig, epochs: int) -> ExperimentCo
             f"--epochs {epochs} is how many {run.folder} is to have in all, and it has {train.last_epoch}; give more"
         )
     if run.latest() is None:
-        raise InputError(f"{run.folder} has no checkpoint yet; let it train first: sever train -r {run.folder}")
+        raise InputError(f"{run.folder} has no checkpoint yet; train it first: sever train -r {run.folder}")
     stop = epochs if epochs < train.epochs else None
     more = {"epochs": max(epochs, train.epochs), "stop_epoch": stop}
     return config.model_copy(update={"train": train.model_copy(update=more)})

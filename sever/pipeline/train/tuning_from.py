@@ -62,7 +62,7 @@ def start_facts(path: Path, class_names: Sequence[str]) -> DatasetFacts:
     if tuple(class_names) != facts.class_names:
         raise InputError(
             f"{path} knows the classes {', '.join(facts.class_names)}, but the data set has {', '.join(class_names)}; "
-            "a network goes on with the classes that it has"
+            "a network keeps the classes that it has"
         )
     return facts
 

@@ -43,7 +43,7 @@ class Bundle:
         parts = open_parts(place)
         sizes = parts.sizes()
         if sizes[MANIFEST] > MOST_MANIFEST_BYTES:
-            raise InputError(f"{place} is no bundle: its {MANIFEST} has {sizes[MANIFEST]:,} bytes")
+            raise InputError(f"{place} is not a bundle: its {MANIFEST} has {sizes[MANIFEST]:,} bytes")
         manifest = BundleRecord.parse(_text(parts.read(MANIFEST), place), f"{place}, {MANIFEST}")
         _raise_unless_all_there(place, manifest, sizes)
         return Bundle(parts, manifest)
@@ -64,7 +64,7 @@ class Bundle:
         content = self.parts.read(name)
         if hashlib.sha256(content).hexdigest() != expected.sha256:
             raise InputError(
-                f"{self.place} is damaged: its part {name} is not what the manifest says (SHA-256); copy it again "
+                f"{self.place} is damaged: its part {name} does not match the manifest (SHA-256); copy it again "
                 "from where it came from, or export it again"
             )
         return content
@@ -103,7 +103,7 @@ def _text(content: bytes, place: Path) -> str:
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{place} is no bundle: its {MANIFEST} is not text in UTF-8") from error
+        raise InputError(f"{place} is not a bundle: its {MANIFEST} is not text in UTF-8") from error
 
 
 def _raise_unless_all_there(place: Path, manifest: BundleRecord, sizes: Mapping[str, int]) -> None:
@@ -113,7 +113,7 @@ def _raise_unless_all_there(place: Path, manifest: BundleRecord, sizes: Mapping[
         raise InputError(f"{place} is damaged: it lacks the part {missing[0]}; copy it again, or export it again")
     extra = sorted(set(sizes) - {MANIFEST} - set(manifest.parts)) if not place.is_dir() else []
     if extra:
-        raise InputError(f"{place} is no bundle: its manifest does not know the part {extra[0]!r}")
+        raise InputError(f"{place} is not a bundle: its manifest does not know the part {extra[0]!r}")
     wrong = [name for name, part in manifest.parts.items() if part.bytes != sizes[name]]
     if wrong:
         raise InputError(

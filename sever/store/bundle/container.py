@@ -84,7 +84,7 @@ class ZipParts:
     """The parts of a sealed file."""
 
     def __init__(self, place: Path) -> None:
-        """Raises InputError for what is no bundle, is cut short or damaged, or claims what can't be."""
+        """Raises InputError for what is not a bundle, is cut short or damaged, or claims what can't be."""
         self.place = place
         try:
             with place.open("rb") as file:
@@ -96,7 +96,9 @@ class ZipParts:
         except OSError as error:
             raise InputError(unreadable(place, error)) from error
         except _BAD_ZIP as error:
-            raise InputError(f"{place} is no bundle: its directory of parts is damaged ({error}); {_AGAIN}") from error
+            raise InputError(
+                f"{place} is not a bundle: its directory of parts is damaged ({error}); {_AGAIN}"
+            ) from error
         self._check_entries()
 
     def sizes(self) -> dict[str, int]:
@@ -114,18 +116,19 @@ class ZipParts:
         for entry in self._entries:
             # zipfile cuts a name at a zero byte: what the file says is in orig_filename.
             if entry.orig_filename != entry.filename or entry.flag_bits & 0x1 or entry.is_dir():
-                raise InputError(f"{self.place} is no bundle: {entry.orig_filename!r} is no plain part; {_AGAIN}")
+                raise InputError(f"{self.place} is not a bundle: {entry.orig_filename!r} is not a plain part; {_AGAIN}")
             if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
                 raise InputError(
-                    f"{self.place} is no bundle: {entry.filename} is compressed, and could be of any size; the parts "
-                    f"of a bundle are stored: {_AGAIN}"
+                    f"{self.place} is not a bundle: {entry.filename} is compressed, and could be of any size; "
+                    f"the parts of a bundle are stored: {_AGAIN}"
                 )
         end = 0
         for entry in self._entries:
             # One behind the other, with nothing between: parts that lie over each other are a bomb, too.
             if entry.header_offset != end or entry.extra or entry.comment:
                 raise InputError(
-                    f"{self.place} is no bundle: {entry.filename} does not lie where the part before it ends; {_AGAIN}"
+                    f"{self.place} is not a bundle: {entry.filename} does not begin where the part before it "
+                    f"ends; {_AGAIN}"
                 )
             end += _LOCAL_HEADER_BYTES + len(entry.filename.encode()) + entry.file_size
 
@@ -135,7 +138,7 @@ class FolderParts:
 
     def __init__(self, place: Path) -> None:
         if not (place / MANIFEST).is_file():
-            raise InputError(f"{place.absolute()} is no bundle: it has no {MANIFEST}")
+            raise InputError(f"{place.absolute()} is not a bundle: it has no {MANIFEST}")
         self.place = place
 
     def sizes(self) -> dict[str, int]:
@@ -161,31 +164,31 @@ def is_bundle(place: Path) -> bool:
 def raise_unless_good_names(place: Path, names: list[str]) -> None:
     """No name leads out of a folder, none is there twice, on whatever system it is unpacked."""
     if len(names) > MOST_PARTS:
-        raise InputError(f"{place} is no bundle: it has {len(names):,} parts, at most {MOST_PARTS:,} are allowed")
+        raise InputError(f"{place} is not a bundle: it has {len(names):,} parts, at most {MOST_PARTS:,} are allowed")
     for name in names:
         if fault := fault_of(name):
-            raise InputError(f"{place} is no bundle: the part {name[:80]!r} can't be unpacked: {fault}")
+            raise InputError(f"{place} is not a bundle: the part {name[:80]!r} can't be unpacked: {fault}")
     seen = set[str]()
     for name in names:
         if name.casefold() in seen:
-            raise InputError(f"{place} is no bundle: the part {name} stands twice; {_AGAIN}")
+            raise InputError(f"{place} is not a bundle: the part {name} appears twice; {_AGAIN}")
         seen.add(name.casefold())
     if MANIFEST not in names:
-        raise InputError(f"{place} is no bundle: it has no {MANIFEST}; `sever export` makes one")
+        raise InputError(f"{place} is not a bundle: it has no {MANIFEST}; `sever export` makes one")
 
 
 def _raise_unless_sealed(place: Path, file: BinaryIO) -> None:
     if file.read(len(_START)) != _START:
-        raise InputError(f"{place} is no bundle of sever; `sever export` makes one of a trained model")
+        raise InputError(f"{place} is not a bundle of sever; `sever export` makes one of a trained model")
     size = file.seek(0, 2)
     if size > MOST_BYTES + _SEAL_BYTES:
-        raise InputError(f"{place} is no bundle: it has {size:,} bytes, at most {MOST_BYTES:,} are allowed")
+        raise InputError(f"{place} is not a bundle: it has {size:,} bytes, at most {MOST_BYTES:,} are allowed")
     file.seek(max(0, size - _SEAL_BYTES))
     seal = _SEAL.fullmatch(file.read(_SEAL_BYTES))
     if seal is None:
         raise InputError(f"{place} is cut short, damaged or no bundle: it does not end with its seal; {_AGAIN}")
     if _digest(file, size - _SEAL_BYTES).encode() != seal[1]:
-        raise InputError(f"{place} is damaged: its content is not what its seal says (SHA-256); {_AGAIN}")
+        raise InputError(f"{place} is damaged: its content does not match its seal (SHA-256); {_AGAIN}")
 
 
 def _digest(file: BinaryIO, count: int) -> str:

@@ -83,7 +83,7 @@ class NetworkRecord(Part):
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ValueError(f"it has {len(self.mean)} means, {len(self.std)} deviations, {self.channels} channels")
         if len(set(self.flips)) < len(self.flips):
-            raise ValueError("one of its `flips` stands twice")
+            raise ValueError("one of its `flips` appears twice")
         if min(self.tile) <= self.tile_overlap:
             raise ValueError(f"its tiles of {self.tile} are no larger than their overlap of {self.tile_overlap}")
         return self
@@ -243,7 +243,7 @@ class BundleRecord(Record):
     def _holds_together(self) -> Self:
         classes = len(self.class_names)
         if len(set(self.class_names)) < classes:
-            raise ValueError("one of its `class_names` stands twice")
+            raise ValueError("one of its `class_names` appears twice")
         if len(self.class_colours) != classes:
             raise ValueError(f"it has {len(self.class_colours)} `class_colours` for {classes} classes")
         if self.statistics is not None and len(self.statistics.classes) != classes:

@@ -15,7 +15,7 @@ from sever.store.bundle.container import is_bundle
 
 
 def torch_path(path: Path) -> Path:
-    """The path that means the same model in the form that `sever train` leaves it; of what is no bundle, itself.
+    """The path that means the same model in the form that `sever train` leaves it; of what is not a bundle, itself.
 
     Raises InputError for a damaged bundle, and one without weights for torch.
     """

@@ -98,7 +98,7 @@ def _read_image(service: Service, uid: str) -> tuple[bytes, str]:
         raise Refusal(404, "there is no such answer")
     data = service.store.pictures.read(row["image"])
     if data is None:
-        raise Refusal(404, "the image is kept no longer (retention)")
+        raise Refusal(404, "the image is no longer kept (retention)")
     return data, row["kind"]
 
 

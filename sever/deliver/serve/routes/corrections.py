@@ -106,7 +106,7 @@ def _runs_of(given: CorrectionGiven, height: int, width: int, max_pixels: int) -
     found: dict[str, str] = {}
     for mask in given.masks:
         if mask.class_ in found:
-            raise Refusal(422, f"the class {mask.class_[:100]!r} stands twice")
+            raise Refusal(422, f"the class {mask.class_[:100]!r} appears twice")
         if (mask.runs is None) == (mask.mask_png is None):
             raise Refusal(422, f"give `runs` or `mask_png` for class {mask.class_[:100]!r}, one of them")
         if mask.runs is not None:

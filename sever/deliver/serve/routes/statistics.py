@@ -68,7 +68,7 @@ def over_time(
 ) -> dict[str, Any]:
     """Sums and means in equal intervals of time."""
     if until - since < 1:
-        raise Refusal(422, f"`until` lies at least a second after `since`, not at {until:g} after {since:g}")
+        raise Refusal(422, f"`until` must be at least a second after `since`, not {until:g} after {since:g}")
     strip, background = service.settings.strip, service.models.current.background
     found = service.store.read(lambda connection: statistics(connection, since, until, bins, strip))
     # Familiarity is the share of normal images that are at least as strange, so its mean over them is a half.

@@ -61,7 +61,7 @@ def restore(source: Path, folder: Path, url: str | None, images: str | None = No
             if isinstance(error, InputError):
                 raise
             why = error.orig if isinstance(error, StatementError) and error.orig else error
-            raise InputError(f"{source} is no whole backup of `sever serve backup`: {why}") from error
+            raise InputError(f"{source} is not a whole backup of `sever serve backup`: {why}") from error
 
 
 def _restore(tar: tarfile.TarFile, source: Path, folder: Path, url: str | None, images: str | None) -> dict[str, int]:
@@ -124,7 +124,7 @@ def _read_members(connection: Connection, pictures: Pictures | RemotePictures, t
         elif kind == "tables":
             counts[name.removesuffix(".jsonl")] = _read_table(connection, name.removesuffix(".jsonl"), content)
         elif kind != "images" or hashlib.sha256(content).hexdigest() != name:
-            raise ValueError(f"{member.name} is damaged: its content is not what its name says")
+            raise ValueError(f"{member.name} is damaged: its content does not match its name")
         else:
             pictures.keep(content)
             counts["image files"] += 1

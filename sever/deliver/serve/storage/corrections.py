@@ -78,7 +78,7 @@ def _masks(classes: Sequence[Mapping[str, Any]], given: Correction) -> list[dict
         return [{"class": name, "runs": ""} for name in names]
     unknown = set(given.runs) - set(names)
     if unknown:
-        raise Refusal(422, f"the class {min(unknown)[:100]!r} is unknown; known are {', '.join(names)}")
+        raise Refusal(422, f"the class {min(unknown)[:100]!r} is unknown; choose one of {', '.join(names)}")
     return [{"class": name, "runs": given.runs.get(name, "")} for name in names]
 
 

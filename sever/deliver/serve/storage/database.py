@@ -55,7 +55,9 @@ def _engine(url: str, durable: bool) -> Engine:
             raise InputError("--db sqlite: needs a file (sqlite:///FILE): what is kept in memory alone is soon lost")
         engine = create_engine(parsed, pool_pre_ping=backend != "sqlite")
     except ArgumentError as error:
-        raise InputError("--db is no URL of a database; give sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+        raise InputError(
+            "--db is not a URL of a database; give sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from error
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise InputError("PostgreSQL needs a driver: pip install 'sever[postgresql]'") from error
     if backend == "sqlite":

@@ -45,7 +45,7 @@ class Pictures:
             return None
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise OSError(errno.EIO, "this image is damaged: its content is not what its name says", str(path))
+            raise OSError(errno.EIO, "this image is damaged: its content does not match its name", str(path))
         return data
 
     def drop(self, digest: str) -> None:

@@ -73,7 +73,7 @@ class RemotePictures:
         except FileNotFoundError:
             return None
         if hashlib.sha256(data).hexdigest() != digest:
-            raise OSError(f"the image {digest} at {self.address} is damaged: its content is not what its name says")
+            raise OSError(f"the image {digest} at {self.address} is damaged: its content does not match its name")
         return data
 
     def drop(self, digest: str) -> None:
