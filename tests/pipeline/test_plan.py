@@ -12,7 +12,7 @@ from sever.cli.application import app
 from sever.config import load_config
 from sever.data.fingerprint import ClassFacts, Fingerprint
 from sever.errors import InputError
-from sever.pipeline.plan.choices import (
+from sever.pipeline.plan.candidates import (
     DECODERS,
     ENCODER,
     ENOUGH_STEPS,
@@ -20,15 +20,12 @@ from sever.pipeline.plan.choices import (
     VALIDATION_SHARE,
     Candidate,
     PlannedNetwork,
-    as_values,
-    crop_of,
-    data_choices,
     networks,
     pick_candidate,
     steps_within,
-    time_choices,
     with_fitting_batch,
 )
+from sever.pipeline.plan.choices import as_values, crop_of, data_choices, time_choices
 
 PIT = ClassFacts("pit", images=50, area_low=40, area_median=100, spot_median=30, spot_side=9)
 PLATES = Fingerprint(

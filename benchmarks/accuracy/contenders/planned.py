@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sever.files import write_json, write_text
-from sever.pipeline.plan.choices import DECODERS, PlannedNetwork
+from sever.pipeline.plan.candidates import DECODERS, PlannedNetwork
 from sever.pipeline.plan.make import PlanWish, make_plan
 
 from ..task import Task, Trained

@@ -5,27 +5,27 @@ Knows no torch, file or clock. Constants here were measured (docs/results.md, do
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sever.data.crops import fitting_crop
 from sever.data.fingerprint import Fingerprint
 from sever.errors import InputError
+from sever.pipeline.plan.candidates import (
+    ENOUGH_STEPS,
+    SMALLEST_BATCH,
+    VALIDATION_SHARE,
+    Candidate,
+    pick_candidate,
+    steps_within,
+    with_fitting_batch,
+)
 
 BATCH_PIXELS = 16 * 256 * 256
 LARGEST_BATCH = 16
 # Of images that may validate, one in ten or one in five.
 MANY_IMAGES = 2000
-# A network that takes fewer steps than this has not learnt enough.
-ENOUGH_STEPS = 400
-ENCODER = "tf_efficientnet_lite0"
-# Decoders by the size of the squares that they draw in: the finer the slower (docs/results.md).
-DECODERS = {1: (96, 64, 32, 24, 16), 2: (96, 64, 32, 24), 4: (96, 64, 32)}
-# The least spot that squares can draw is so many of them across; finer ones than of 2 pixels are for smaller spots.
-SQUARES_ACROSS, USUAL_SQUARE = 4, 2
-# Where hours are short, smaller batches make more steps of the same images; batch normalisation needs a few.
-SMALLEST_BATCH = 4
 BALANCE = "none", "images as they come, as published recipes draw them"
 BALANCE_OF_STRIP = (
     "class",
@@ -35,8 +35,6 @@ PEAK = 2.0e-3, "the peak of the cycle"
 PEAK_OF_STRIP = 5.0e-4, "the peak of the cycle: a quarter of the usual one, for weights that know strip"
 # Weights that come with sever, of a network with the finest decoder.
 STRIP = "strip"
-# Shares of the hours: for start, checkpoints and what varies; and for validation at most.
-SPARE_SHARE, VALIDATION_SHARE = 0.05, 0.05
 # A prediction goes forward only; a step goes back too, which takes twice as long.
 FORWARD_SHARE = 1 / 3
 MOST_EPOCHS, EPOCH_STEPS = 20, 50
@@ -56,36 +54,6 @@ class PlannedSetting:
     name: str
     value: Any
     why: str
-
-
-@dataclass(frozen=True)
-class PlannedNetwork:
-    """What a plan may choose: a Unet that draws in squares of so many pixels."""
-
-    square: int
-    architecture: str = "Unet"
-    encoder: str = ENCODER
-
-    @property
-    def decoder_channels(self) -> tuple[int, ...]:
-        return DECODERS[self.square]
-
-    @property
-    def name(self) -> str:
-        """Under which a measurement is kept."""
-        return f"{self.architecture} {self.encoder} {'-'.join(map(str, self.decoder_channels))}"
-
-    def settings(self) -> dict[str, Any]:
-        channels = list(self.decoder_channels)
-        return {"architecture": self.architecture, "encoder": self.encoder, "decoder_channels": channels}
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A network and what a step of it takes on this machine, in seconds."""
-
-    network: PlannedNetwork
-    step_seconds: float
 
 
 def data_choices(
@@ -134,31 +102,6 @@ def time_choices(
         *_validation_choices(best, batch, validation, epochs, seconds),
         PlannedSetting("train.ema_decay", *_averaging(steps, strip)),
     ]
-
-
-def pick_candidate(candidates: Sequence[Candidate], seconds: float, batch: int) -> Candidate:
-    """The first that gets enough steps of any batch; else the fastest. Measured with `batch` images a step."""
-    enough = [
-        candidate
-        for candidate in candidates
-        if steps_within(with_fitting_batch(candidate, seconds, batch)[1], seconds) >= ENOUGH_STEPS
-    ]
-    return enough[0] if enough else min(candidates, key=lambda candidate: candidate.step_seconds)
-
-
-def with_fitting_batch(candidate: Candidate, seconds: float, batch: int) -> tuple[int, Candidate]:
-    """The batch, halved until the seconds hold enough steps, and the candidate with what such a step takes."""
-    while batch // 2 >= SMALLEST_BATCH and steps_within(candidate, seconds) < ENOUGH_STEPS:
-        candidate = replace(candidate, step_seconds=candidate.step_seconds * (batch // 2) / batch)
-        batch //= 2
-    return batch, candidate
-
-
-def steps_within(candidate: Candidate, seconds: float) -> int:
-    """Steps that fit beside validation and what varies, to two digits: a measurement is no more exact."""
-    steps = int(seconds * (1 - SPARE_SHARE - VALIDATION_SHARE) / candidate.step_seconds)
-    unit = 10 ** max(0, len(str(steps)) - 2)
-    return steps // unit * unit
 
 
 def crop_of(fingerprint: Fingerprint) -> tuple[int, int] | None:
@@ -317,17 +260,3 @@ def _averaging(steps: int, strip: bool) -> tuple[float, str]:
     """The average's memory is 1 / (1 - decay) steps."""
     share, why = AVERAGED_SHARE_OF_STRIP if strip else AVERAGED_SHARE
     return round(max(0.0, 1 - 1 / max(2.0, share * steps)), 4), why.format(share=share)
-
-
-def networks(fingerprint: Fingerprint, strip: bool) -> tuple[PlannedNetwork, ...]:
-    """Those to be measured: the one that draws as finely as the spots need, and the next faster one."""
-    if strip:
-        return (PlannedNetwork(1),)
-    thin = min((facts.spot_side for facts in fingerprint.classes if facts.images), default=0)
-    square = USUAL_SQUARE if thin >= SQUARES_ACROSS * USUAL_SQUARE else 1
-    return PlannedNetwork(square), PlannedNetwork(2 * square)
-
-
-def measured(allowed: Sequence[PlannedNetwork], speeds: Mapping[str, float]) -> list[Candidate]:
-    """Candidates with what was measured of them; those that were not are left out."""
-    return [Candidate(network, speeds[network.name]) for network in allowed if network.name in speeds]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import yaml
 
 from sever.data.fingerprint import ClassFacts, Fingerprint
-from sever.pipeline.plan.choices import Candidate, PlannedSetting
+from sever.pipeline.plan.candidates import Candidate
+from sever.pipeline.plan.choices import PlannedSetting
 
 # Reasons stand in one column where lines leave room.
 REASON_COLUMN = 44
