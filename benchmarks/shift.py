@@ -23,7 +23,7 @@ from sever.config import DataSettings
 from sever.data.images import read_image
 from sever.data.layouts import has_format, read_images, read_table
 from sever.data.table import ImageTable
-from sever.pipeline.data_shift import compare_sets
+from sever.pipeline.data.shift import compare_sets
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

@@ -16,7 +16,7 @@ from sever.data.formats.writers import WRITERS
 from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
-from sever.pipeline.data_convert import Predicted, convert, measure_losses
+from sever.pipeline.data.convert import Predicted, convert, measure_losses
 from sever.store.maps import ProbabilityStore
 from sever.store.origin import Origin, image_digest
 

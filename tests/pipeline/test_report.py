@@ -19,9 +19,9 @@ from sever.config import DataSettings, GateSettings, RuleSettings
 from sever.decide.bootstrap import paired_interval
 from sever.deliver.report import read_numbers
 from sever.errors import InputError
-from sever.pipeline.data_check import check_data
-from sever.pipeline.data_doubts import doubt_labels
-from sever.pipeline.data_shift import compare_sets
+from sever.pipeline.data.check import check_data
+from sever.pipeline.data.doubts import doubt_labels
+from sever.pipeline.data.shift import compare_sets
 from sever.pipeline.evaluate import evaluate_run
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inference.options import InferenceOptions

@@ -43,7 +43,7 @@ def check(
     Example: `sever data check data/neu_seg -o checked`, then `data.groups: checked/groups.csv`
     """
     settings = load_data(set_, root=root, skip_bad=skip_bad or None, include=include or None)
-    from sever.pipeline.data_check import check_data, render
+    from sever.pipeline.data.check import check_data, render
 
     numbers = check_data(settings, overlap, output, sheet)
     say(json.dumps(numbers, indent=2) if as_json else render(numbers, output))

@@ -58,7 +58,7 @@ def convert_(
     settings = load_data(set_, root=root, skip_bad=skip_bad or None, include=include or None)
     if first is not None and listed is None:
         raise InputError("--first limits a list; give the list, too (--listed doubts.csv)")
-    from sever.pipeline.data_convert import Listed, Predicted, convert, render
+    from sever.pipeline.data.convert import Listed, Predicted, convert, render
 
     predicted = None if predictions is None else Predicted(predictions, run)
     some = None if listed is None else Listed(listed, first)

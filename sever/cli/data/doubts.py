@@ -34,7 +34,7 @@ def doubts(
     Example: `sever data doubts saved/neu-grouped -o doubts`, then `sever data convert data/neu_seg -o task --to cvat
     --listed doubts/doubts.csv --first 50`
     """
-    from sever.pipeline.data_doubts import default_folder, doubt_labels, render
+    from sever.pipeline.data.doubts import default_folder, doubt_labels, render
     from sever.pipeline.inference.options import InferenceOptions
 
     judged = the_model(candidate, run)

@@ -35,7 +35,7 @@ def familiar(
     """
     if (images is None) != (output is None):
         raise InputError("to rate images give both --images and -o; to learn what is normal, neither")
-    from sever.pipeline.data_familiar import learn_familiarity, rate_images, render, render_learnt
+    from sever.pipeline.data.familiar import learn_familiarity, rate_images, render, render_learnt
     from sever.pipeline.inference.options import InferenceOptions
 
     if images is None or output is None:

@@ -32,7 +32,7 @@ def next_(
 
     Example: `sever data next saved/mine --images data/unlabelled -n 100 -o next`
     """
-    from sever.pipeline.data_next import choose_images, render
+    from sever.pipeline.data.next import choose_images, render
     from sever.pipeline.inference.options import InferenceOptions
 
     options = InferenceOptions(device, precision)

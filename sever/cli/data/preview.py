@@ -37,7 +37,7 @@ def preview(
         raise InputError(f"-o {output}: the picture is a PNG; name it so, e.g. {output.with_suffix('.png')}")
     (experiment,) = load_experiments([config], set_, data__root=data)
     logs.use(experiment.log)
-    from sever.pipeline.preview import preview_data
+    from sever.pipeline.data.preview import preview_data
 
     preview_data(experiment, output, images, seed)
     give(output, as_json)

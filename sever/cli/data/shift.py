@@ -34,7 +34,7 @@ def shift(
     Example: `sever data shift data/severstal data/severstal/test_images -o shift`
     """
     sets = [load_data(set_, root=each, skip_bad=skip_bad or None) for each in (a, b)]
-    from sever.pipeline.data_shift import compare_sets, render
+    from sever.pipeline.data.shift import compare_sets, render
 
     numbers = compare_sets((sets[0], sets[1]), output, copies, draws, sheet)
     say(json.dumps(numbers, indent=2) if as_json else render(numbers, output))

@@ -45,7 +45,7 @@ def stats(
     if output is not None and output.suffix.lower() != ".html":
         raise InputError(f"-o {output}: the page is HTML; name it so, e.g. {output.with_suffix('.html')}")
     sets = [load_data(set_, root=each, skip_bad=skip_bad or None, include=include or None) for each in root]
-    from sever.pipeline.data_stats import describe_data, write_stats
+    from sever.pipeline.data.stats import describe_data, write_stats
 
     numbers = describe_data(sets, images) if output is None else write_stats(sets, images, output)
     say(json.dumps(numbers, indent=2) if as_json else output)

@@ -1,0 +1,1 @@
+"""The commands of `sever data`: one file each."""
