@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,10 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
+import sever
+
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "severstal.ipynb"
+PICTURES = 5
 # In place of the notebook's own settings: they come after the cell with the tag `parameters`.
 TINY = """
 IMAGES, TEST_IMAGES, SIZE = 12, 4, (64, 96)
@@ -35,11 +39,20 @@ def test_the_notebook_runs_to_its_end_and_leaves_a_submission(tmp_path: Path, mo
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     assert not [output for output in outputs if output["output_type"] == "error"]
     pictures = [output for output in outputs if {"image/png", "image/jpeg"} & set(output.get("data", {}))]
-    assert len(pictures) == 4
+    assert len(pictures) == PICTURES
     rows = pd.read_csv(tmp_path / "notebook-work" / "out" / "submission.csv")
     assert len(rows) == 4 * 4
     said = "".join(output["text"] for output in outputs if output.get("name") == "stdout")
-    assert "mean / any" in said
+    assert "'dice_all_empty':" in said
+
+
+def test_it_uses_nothing_of_sever_but_its_python_api() -> None:
+    code = "\n".join("".join(cell["source"]) for cell in nbformat.read(NOTEBOOK, as_version=4).cells)
+    assert "import sever" in code
+    assert not re.search(r"from sever|import sever\.", code)
+    used = set(re.findall(r"\bsever\.([a-z_]+)\(", code))
+    assert used >= {"synth", "crossval", "blend", "tune", "predict", "evaluate", "load"}
+    assert used <= set(dir(sever))
 
 
 def test_the_notebook_is_stored_with_its_pictures_and_without_traces_of_a_machine() -> None:
@@ -59,4 +72,4 @@ def test_the_notebook_is_stored_with_its_pictures_and_without_traces_of_a_machin
         kind = next(kind for kind in ("image/png", "image/jpeg") if kind in data)
         pixels = np.frombuffer(base64.b64decode(data[kind]), np.uint8)
         assert len(pixels) > 1000
-    assert len(pictures) == 4
+    assert len(pictures) == PICTURES
