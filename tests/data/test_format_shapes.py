@@ -129,9 +129,9 @@ def test_yolo_names_by_number_and_other_folders(yolo: Path, tmp_path_factory: py
 
 YOLO_FAULTS = {
     "a box": ("0 0.5 0.5 0.2 0.5", ["row 1", "data.boxes: fill"]),
-    "no class": ("2 0 0 0.3 0 0.3 0.25", ["row 1", "'2' is no class", "0..1"]),
-    "a long number": ("0000000009 0 0 0.3 0 0.3 0.25", ["row 1", "'0000000009' is no class"]),
-    "a name": ("pit 0 0 0.3 0 0.3 0.25", ["row 1", "'pit' is no class"]),
+    "no class": ("2 0 0 0.3 0 0.3 0.25", ["row 1", "'2' is not a class", "0..1"]),
+    "a long number": ("0000000009 0 0 0.3 0 0.3 0.25", ["row 1", "'0000000009' is not a class"]),
+    "a name": ("pit 0 0 0.3 0 0.3 0.25", ["row 1", "'pit' is not a class"]),
     "odd": ("0 0 0 0.3 0 0.3", ["row 1", "pairs"]),
     "pixels": ("0 0 0 3 0 3 2 0 2", ["row 1", "from 0 to 1"]),
     "words": ("0 0 0 x 0 0.3 0.25", ["row 1", "numbers"]),

@@ -284,7 +284,11 @@ def test_label_map_of_one_bit_holds_0_and_1(tmp_path: Path) -> None:
     assert read_label_map(path).tolist() == [[0, 1, 1, 0, 0, 0, 0, 1]]
 
 
-@pytest.mark.parametrize(("name", "pixels", "words"), [("x.png", COLOUR, "colour picture"), ("x.bmp", GREY, "no PNG")])
+@pytest.mark.parametrize(
+    ("name", "pixels", "words"), [("x.png", COLOUR, "colour picture"), ("x.bmp", GREY, "is not a PNG")]
+)
+    ("name", "pixels", "words"), [("x.png", COLOUR, "colour picture"), ("x.bmp", GREY, "is not a PNG")]
+)
 def test_what_is_no_label_map(tmp_path: Path, name: str, pixels: np.ndarray, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_label_map(write(tmp_path / name, pixels))

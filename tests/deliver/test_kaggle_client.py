@@ -187,7 +187,7 @@ def test_what_passes_is_tried_again(
 @pytest.mark.parametrize(
     ("fault", "said", "calls"),
     [
-        (Fault("GetSubmission", 500, times=99), r"a fault of its own \(500\)", 4),
+        (Fault("GetSubmission", 500, times=99), r"an internal fault \(500\)", 4),
         (Fault("GetSubmission", 429, times=99), r"too many requests \(429\)", 4),
         (Fault("GetSubmission", 429, times=99, headers={"Retry-After": "7200"}), "asks to wait 120 minutes", 1),
         (

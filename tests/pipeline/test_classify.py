@@ -268,7 +268,11 @@ def test_an_interrupted_prediction_keeps_the_gate_of_finished_images(
     stamps = {image_id: (output / "probs" / f"{image_id}.png").stat().st_mtime_ns for image_id in (first, third)}
     command = ("predict", "-r", segmenter.folder, "--data", strip_root, "-o", output, "--device", "cpu", "--sheet", 0)
     assert sever(*command) == 0
-    assert (output / "labels.csv").read_text() == (predicted / "labels.csv").read_text()
+    again, before = LabelStore(output).read(4), LabelStore(predicted).read(4)
+    assert again.keys() == before.keys()
+    for image_id, probs_c in before.items():
+        # In full precision a convolution may sum in another order when fewer images come together.
+        np.testing.assert_allclose(again[image_id], probs_c, atol=1e-6)
     assert (output / "submission.csv").read_text() == (predicted / "submission.csv").read_text()
     # A map without its gate is not finished; one with it is left alone.
     assert (output / "probs" / f"{first}.png").stat().st_mtime_ns == stamps[first]

@@ -21,6 +21,7 @@ from sever.errors import InputError
 from sever.pipeline import demo
 from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.leaderboard import course
+from sever.pipeline.plan.candidates import PlannedNetwork
 from sever.store import Evidence
 
 TINY = SynthSettings(train=12, test=4, height=64, width=192, frequencies="balanced", seed=7, workers=1)
@@ -68,7 +69,7 @@ def test_it_plans_for_itself(
 ) -> None:
     monkeypatch.setattr(demo, "STRIP", TINY)
     machine = tmp_path / "machine.json"
-    machine.write_text('{"Unet tf_efficientnet_lite0 strip": 20}')  # so slow that the time is for a step or two
+    machine.write_text(json.dumps({PlannedNetwork(1).name: 20}))  # so slow that the time is for a step or two
     out = tmp_path / "demo"
     words = ["--machine", machine, "--device", "cpu", "--set", "train.workers=0", "--set", "train.seed=7"]
     assert sever("demo", "-o", out, *words) == 0

@@ -274,7 +274,7 @@ def test_what_trainers_of_2019_kept_beside_weights_is_read(zipped: bool, tmp_pat
         ({"weights": 1}, "has no `state_dict`"),
         ({"state_dict": {"a": 1}, "config": config_2019("FPN", "resnet18")}, "its state_dict holds a, where tensors"),
         ({"state_dict": {"a": torch.tensor(float("nan"))}, "config": config_2019("FPN", "resnet18")}, "is not finite"),
-        ({"state_dict": {"a": torch.zeros(1)}}, "no config.yml lies beside it"),
+        ({"state_dict": {"a": torch.zeros(1)}}, "no config.yml beside it"),
         ({"state_dict": {"a": torch.zeros(1)}, "config": {"lr": 1}}, "it has no `arch` and `optimizer`"),
     ],
 )

@@ -16,7 +16,7 @@ from sever.data.folds import assign_folds, split
 from sever.data.layouts import read_table
 from sever.deliver.canvas import palette
 from sever.deliver.preview_sheet import Labelled, Preview, preview_sheet
-from sever.pipeline import preview
+from sever.pipeline.data import preview
 
 
 def test_the_pictures_are_the_batches_of_the_training(

@@ -304,7 +304,7 @@ def test_a_run_killed_in_mid_epoch_goes_on_with_the_same_batches(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"labels": "nowhere.csv"}, "pseudo.labels: there is no file nowhere.csv"),
+        ({"labels": "nowhere.csv"}, f"pseudo.labels: there is no file {Path.cwd() / 'nowhere.csv'}"),
         ({"images": "nowhere"}, "pseudo.images: there is no folder"),
         ({"share": 0.01}, "pseudo.share 0.01 of a batch of 4 is 0 images"),
         ({"share": 1.5}, "`pseudo.share` is 1.5"),

@@ -575,7 +575,7 @@ def test_wrong_words_and_settings_are_told_before_anything_runs(tmp_path: Path, 
         "epoch",
         "member",
         "leaderboard: no command follows `sever leaderboard`",
-        "--help: this only tells",
+        "--help: this only prints",
         "'ad'",
         "--output",
     ):

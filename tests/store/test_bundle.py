@@ -162,7 +162,7 @@ def test_more_bytes_at_its_end_or_its_start(file: Path) -> None:
     file.write_bytes(content + b"\n")
     assert "seal" in the_fault(file)
     file.write_bytes(b"#!/bin/sh\n" + content)
-    assert "no bundle" in the_fault(file)
+    assert "is not a bundle" in the_fault(file)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04", b"\x89PNG\r\n\x1a\n" + b"0" * 500, b"PK\x03\x04" * 99])
