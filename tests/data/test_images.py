@@ -287,8 +287,6 @@ def test_label_map_of_one_bit_holds_0_and_1(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "pixels", "words"), [("x.png", COLOUR, "colour picture"), ("x.bmp", GREY, "is not a PNG")]
 )
-    ("name", "pixels", "words"), [("x.png", COLOUR, "colour picture"), ("x.bmp", GREY, "is not a PNG")]
-)
 def test_what_is_no_label_map(tmp_path: Path, name: str, pixels: np.ndarray, words: str) -> None:
     with pytest.raises(InputError, match=words):
         read_label_map(write(tmp_path / name, pixels))
