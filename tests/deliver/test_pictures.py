@@ -135,7 +135,7 @@ def test_no_words_are_cut_and_narrow_samples_share_lines(tmp_path: Path) -> None
     masks = np.zeros((2, 30, 70), np.uint8)
     headings = ("Missing: the model finds a region where nothing is labelled, the largest first of all", "short")
     samples = [
-        Sample(f"{number}-of-a-coil-with-a-long-name.jpg: scratch, 43.7 times", image, masks, masks, heading)
+        Sample(f"{number}-of-a-coil.jpg: scratch, 43.7", image, masks, masks, heading)
         for heading in headings
         for number in range(5)
     ]
