@@ -10,7 +10,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -38,8 +38,8 @@ _BAD_SCALAR = (ValueError, KeyError, IndexError, AttributeError, TypeError, Over
 def read_text(path: Path, most_bytes: int) -> str:
     """A text file in UTF-8. Raises InputError where it can't be read or is larger than `most_bytes`."""
     try:
-        with path.open("rb") as file:  # never more than that: a pipe or a device has no end
-            content = file.read(most_bytes + 1)
+        with path.open("rb") as file:
+            content = read_at_most(file, most_bytes + 1)
     except OSError as error:
         raise InputError(unreadable(path, error)) from error
     if len(content) > most_bytes:
@@ -48,6 +48,15 @@ def read_text(path: Path, most_bytes: int) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {path}: it is not text in UTF-8 ({error})") from error
+
+
+def read_at_most(file: BinaryIO, most_bytes: int) -> bytes:
+    """Never more than that, since a pipe or a device has no end; and no more memory than there is to read, where
+    `file.read(most_bytes)` takes all of that at once."""
+    content = bytearray()
+    while len(content) < most_bytes and (part := file.read(min(MIB, most_bytes - len(content)))):
+        content += part
+    return bytes(content)
 
 
 def read_json(path: Path, most_bytes: int = MOST_JSON_BYTES) -> Any:

@@ -106,6 +106,18 @@ def test_what_has_no_end_is_not_read_to_its_end(tmp_path: Path) -> None:
         read_json(endless)
 
 
+def test_a_small_file_takes_little_memory_whatever_is_allowed(tmp_path: Path) -> None:
+    """Python's file.read(n) takes n bytes at once: a gibibyte for ten bytes, which a limit on memory refuses."""
+    path = tmp_path / "small.json"
+    path.write_text('{"a": 12}\n')
+    tracemalloc.start()
+    try:
+        assert read_text(path, 1 << 30) == '{"a": 12}\n'
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_text_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "latin.txt"
     path.write_bytes(b"\xff\xfe")

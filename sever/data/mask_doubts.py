@@ -13,6 +13,8 @@ from typing import BinaryIO
 import cv2
 import numpy as np
 
+from sever.reading import read_at_most
+
 _START = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3
 _WITH_ALPHA = (4, 6)
@@ -39,7 +41,7 @@ def _colours(stream: BinaryIO) -> tuple[int, list[tuple[int, ...]]]:
         length, kind = struct.unpack(">I4s", head)
         if kind == b"IDAT":
             break
-        body = stream.read(length)
+        body = read_at_most(stream, length)
         stream.seek(4, 1)
         if kind == b"IHDR":
             colour_type = body[9]
