@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sever.errors import InputError
+from sever.names import expand_home
 
 
 def as_path(given: Any, name: str) -> Path:
     """`~` is the user's home. Raises InputError for what is not a path; `name` is the argument's."""
     if isinstance(given, (str, os.PathLike)) and isinstance(os.fspath(given), str):
-        return Path(given).expanduser()
+        return expand_home(os.fspath(given))
     raise InputError(f"{name} must be a path, as text or pathlib.Path, not {_shown(given)}")
 
 

@@ -80,7 +80,7 @@ def _read(path: Path) -> pd.DataFrame:
     except pd.errors.ParserWarning as error:
         raise InputError(f"{path} has rows with more cells than its header has columns") from error
     except pd.errors.ParserError as error:
-        raise InputError(f"{path} is not proper CSV file: {error}") from error
+        raise InputError(f"{path} is not a proper CSV file: {error}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text; save it as CSV UTF-8") from error
     except OSError as error:

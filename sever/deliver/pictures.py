@@ -88,9 +88,7 @@ def _in_columns(blocks: Sequence[np.ndarray]) -> np.ndarray:
     for start in range(0, len(blocks), columns):
         line = blocks[start : start + columns]
         height = max(block.shape[0] for block in line)
-        cells = [
-            np.vstack([stack([block, blank(0, width)], gap=0), blank(height - len(block), width)]) for block in line
-        ]
+        cells = [stack([block, blank(height - len(block), width)], gap=0) for block in line]
         lines.append(np.hstack([part for cell in cells for part in (cell, blank(height, COLUMN_GAP))][:-1]))
     return stack(lines, gap=ROW_GAP)
 

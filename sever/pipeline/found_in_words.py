@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sever.counted import counted
+
 
 def found_in_words(evaluation: Mapping[str, Any]) -> str:
     """Sentences on the counts of `evaluate`: of all images, then a line a class, then what the mean Dice is made of."""
     images, seen = evaluation["images"], evaluation["has_defect"]
     defective = seen["tp"] + seen["fn"]
     lines = [
-        f"Of {_images(defective, 'defective')} {seen['tp']} {_were(seen['tp'])} found and {seen['fn']} missed; of "
-        f"{_images(images - defective, 'clean')} {seen['tn']} {_were(seen['tn'])} called clean and {seen['fp']} "
-        f"{_were(seen['fp'])} called defective."
+        f"Of {counted(defective, 'defective image')} {seen['tp']} {_were(seen['tp'])} found and {seen['fn']} missed; "
+        f"of {counted(images - defective, 'clean image')} {seen['tn']} {_were(seen['tn'])} called clean and "
+        f"{seen['fp']} {_were(seen['fp'])} called defective."
     ]
     classes = zip(evaluation["classes"], evaluation["has_defect_per_class"], strict=True)
     lines += [f"  class {name}: {_of_class(**own)}" for name, own in classes]
@@ -21,9 +23,9 @@ def found_in_words(evaluation: Mapping[str, Any]) -> str:
 
 
 def _of_class(tp: int, fp: int, fn: int, tn: int) -> str:
-    shown = f"the {_images(tp + fn)} with it"
+    shown = f"the {counted(tp + fn, 'image')} with it"
     found = f"found in {tp} of {shown}" if tp + fn else "no image shows it"
-    return f"{found}, {fp} false alarm{'s' if fp != 1 else ''} in {_images(fp + tn, 'other')}"
+    return f"{found}, {counted(fp, 'false alarm')} in {counted(fp + tn, 'other image')}"
 
 
 def _of_the_score(evaluation: Mapping[str, Any]) -> str:
@@ -41,10 +43,6 @@ def _against(gain: float) -> str:
     if round(gain, 4) == 0:
         return ", and so does this one"
     return f"; this one scores {abs(gain):.4f} {'more' if gain > 0 else 'less'}"
-
-
-def _images(count: int, kind: str = "") -> str:
-    return f"{count} {kind + ' ' if kind else ''}image{'s' if count != 1 else ''}"
 
 
 def _were(count: int) -> str:

@@ -17,7 +17,7 @@ from sever.errors import InputError
 from sever.files import naming
 from sever.locks import taking_turns
 from sever.near_names import unreadable
-from sever.reading import MOST_JSON_BYTES, parse_json
+from sever.reading import MOST_JSON_BYTES, parse_json, read_at_most
 from sever.seals import NOTES, note_rows, rows_of
 
 Record = dict[str, Any]
@@ -88,7 +88,7 @@ def _read(path: Path) -> list[Record]:
 def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_JSON_BYTES + 1)
+            content = read_at_most(file, MOST_JSON_BYTES + 1)
     except OSError as error:
         raise InputError(unreadable(path, error)) from error
     if len(content) > MOST_JSON_BYTES:

@@ -93,7 +93,7 @@ def parse_csv(content: bytes, path: Path) -> pd.DataFrame:
                 low_memory=False,
             )
     except (ValueError, OverflowError, pd.errors.ParserWarning) as error:
-        raise InputError(f"{path} is not proper CSV file: {' '.join(str(error).split())[:120]}") from error
+        raise InputError(f"{path} is not a proper CSV file: {' '.join(str(error).split())[:120]}") from error
 
 
 def _raise_unless_there(frame: pd.DataFrame, columns: Mapping[str, Column], path: Path) -> None:

@@ -14,21 +14,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from fuzz.tool_labels import read_labels, write_labels
 
-from sever.config import DataSettings
-from sever.data.formats.export import Exported, Wish
+from sever.data.formats.export import Wish
 from sever.data.formats.writers import WRITERS
-from sever.data.layouts import read_table
 from sever.errors import InputError
 
 TRIES = int(os.environ.get("SEVER_FUZZ_TRIES", "40"))
 VALUES: list[Any] = [None, True, -1, 0, 1.5, 10**30, float("1e300"), "", "x", "..", [], {}, [[]], [None] * 6, {"a": []}]
-NAMES = ("pit", "scratch")
-
-
-def masks() -> np.ndarray:
-    rng = np.random.default_rng(3)
-    return (rng.random((2, 8, 10)) < 0.3).astype(np.uint8)
 
 
 @pytest.fixture(params=[*WRITERS, "polygons of coco", "polygons of cvat", "polygons of label-studio", "voc", "png"])
@@ -43,13 +36,7 @@ def data(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, str]:
         for name in (image, "b.png"):
             save(root / "images" / name, np.full((24, 32), 99, np.uint8))
         return root, layout
-    writer = WRITERS[name]
-    for image in ("a.png", "b.png"):
-        save(root / writer.images / image, np.full((8, 10), 99, np.uint8))
-    (root / "classes.txt").write_text("pit\nscratch\n")
-    images = (Exported("a.png", masks()), Exported("b.png", masks()[::-1]))
-    writer.write(root, images, NAMES, Wish(0.0 if to != name else None))
-    return root, writer.layout
+    return root, write_labels(root, name, Wish(0.0 if to != name else None))
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -57,19 +44,12 @@ def save(path: Path, pixels: np.ndarray) -> None:
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
-def read(root: Path, layout: str) -> None:
-    settings = DataSettings.model_validate({"root": root, "layout": layout, "missing_mask": "clean"})
-    table, _ = read_table(settings)
-    for row in range(len(table)):
-        table.mask(row)
-
-
 def label_files(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*") if path.is_file() and "images" not in path.parent.name)
 
 
 def test_whole_files_are_read(data: tuple[Path, str]) -> None:
-    read(*data)
+    read_labels(*data)
 
 
 def test_damaged_files_are_refused_or_read(data: tuple[Path, str], tmp_path: Path) -> None:
@@ -80,7 +60,7 @@ def test_damaged_files_are_refused_or_read(data: tuple[Path, str], tmp_path: Pat
         shutil.copytree(root, copy)
         damage(rng.choice(label_files(copy)), rng)
         try:
-            read(copy, layout)
+            read_labels(copy, layout)
         except InputError:
             refused += 1
         shutil.rmtree(copy)

@@ -25,27 +25,29 @@ def tool_labels(root: Path) -> list[Target]:
     for name in WRITERS:
         for form, tolerance in (("", None), ("polygons of ", 0.0)):
             folder = root / f"{form}{name}".replace(" ", "-")
-            layout = _write(folder, name, Wish(tolerance))
+            layout = write_labels(folder, name, Wish(tolerance))
             for path in sorted(folder.rglob("*")):
                 if path.is_file() and "images" not in path.parent.name and path.name not in UNREAD:
                     what = f"{form}{name}: {path.relative_to(folder).as_posix()}"
-                    targets.append(Target(what, path, partial(_read, folder, layout)))
+                    targets.append(Target(what, path, partial(read_labels, folder, layout)))
     return _different(targets)
 
 
-def _write(folder: Path, name: str, wish: Wish) -> str:
+def write_labels(folder: Path, name: str, wish: Wish) -> str:
+    """Two small images with labels in the format of a writer; returns the name of its layout."""
     writer = WRITERS[name]
     masks = (np.random.default_rng(3).random((2, 8, 10)) < 0.3).astype(np.uint8)
     for image in ("a.png", "b.png"):
         path = folder / writer.images / image
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), np.full((8, 10), 99, np.uint8))
-    (folder / "classes.txt").write_text("\n".join(NAMES))
+    (folder / "classes.txt").write_text("".join(f"{each}\n" for each in NAMES))
     writer.write(folder, (Exported("a.png", masks), Exported("b.png", masks[::-1])), NAMES, wish)
     return writer.layout
 
 
-def _read(folder: Path, layout: str) -> None:
+def read_labels(folder: Path, layout: str) -> None:
+    """All masks, since some formats draw them only when they are asked for."""
     settings = DataSettings.model_validate({"root": folder, "layout": layout, "missing_mask": "clean"})
     table, _ = read_table(settings)
     for row in range(len(table)):

@@ -27,7 +27,7 @@ def raise_unless_plain(path: Path, sample: Path) -> None:
     try:
         _check(path, sample)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not proper CSV file: {error}. {_MEND}") from error
+        raise InputError(f"{path} is not a proper CSV file: {error}. {_MEND}") from error
     finally:
         csv.field_size_limit(limit)
 

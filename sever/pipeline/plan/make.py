@@ -22,8 +22,8 @@ from sever.files import new_file, write_json, write_text
 from sever.locks import writes_to
 from sever.models.pretrained import OFFLINE_PACKAGES
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.pipeline.plan import candidates as nets
 from sever.pipeline.plan import choices as plan
+from sever.pipeline.plan.candidates import ENCODER, PlannedNetwork, measured, networks
 from sever.pipeline.plan.page import render_fingerprint, render_plan
 from sever.pipeline.speed import step_seconds
 from sever.pipeline.training_images import channels_of
@@ -59,10 +59,10 @@ def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
     fingerprint = take_fingerprint(table)
     if fingerprint.clean_images == fingerprint.images:
         raise InputError(f"no image of {wish.root} shows a defect, so there is nothing to plan for; check the labels")
-    offline = importlib.util.find_spec(OFFLINE_PACKAGES[nets.ENCODER][0]) is not None
-    allowed = nets.networks(fingerprint, wish.strip)
+    offline = importlib.util.find_spec(OFFLINE_PACKAGES[ENCODER][0]) is not None
+    allowed = networks(fingerprint, wish.strip)
     settled = plan.data_choices(fingerprint, offline, _workers(), wish.train_only, wish.strip)
-    candidates = nets.measured(allowed, _speeds(wish, data, settled, table, allowed))
+    candidates = measured(allowed, _speeds(wish, data, settled, table, allowed))
     trial = _trial(data, settled, candidates[0].network)
     training, validation = split(table, assign_folds(table, trial.folds), trial.folds)
     batch = trial.train.batch_size
@@ -101,7 +101,7 @@ def _speeds(
     data: DataSettings,
     settled: Sequence[plan.PlannedSetting],
     table: ImageTable,
-    allowed: Sequence[nets.PlannedNetwork],
+    allowed: Sequence[PlannedNetwork],
 ) -> dict[str, float]:
     """Seconds a step by candidate, to two digits; from the file of an earlier measurement where there is one."""
     if wish.machine is not None and wish.machine.is_file():
@@ -117,10 +117,10 @@ def _speeds(
     return speeds
 
 
-def _known_speeds(file: Path, allowed: Sequence[nets.PlannedNetwork]) -> dict[str, float]:
+def _known_speeds(file: Path, allowed: Sequence[PlannedNetwork]) -> dict[str, float]:
     speeds = read_json(file)
     good = isinstance(speeds, dict) and all(isinstance(value, float | int) and value > 0 for value in speeds.values())
-    if not good or not nets.measured(allowed, speeds):
+    if not good or not measured(allowed, speeds):
         raise InputError(
             f"{file} holds no measurement: wanted are seconds a step by network, such as "
             f'{{"{allowed[0].name}": 1.2}}; delete it to measure again'
@@ -128,9 +128,7 @@ def _known_speeds(file: Path, allowed: Sequence[nets.PlannedNetwork]) -> dict[st
     return {str(name): float(value) for name, value in speeds.items()}
 
 
-def _trial(
-    data: DataSettings, settled: Sequence[plan.PlannedSetting], network: nets.PlannedNetwork
-) -> ExperimentConfig:
+def _trial(data: DataSettings, settled: Sequence[plan.PlannedSetting], network: PlannedNetwork) -> ExperimentConfig:
     values: dict[str, Any] = plan.as_values(settled)
     values["model"] |= network.settings()
     return parse_config({"name": "trial", "data": data.model_dump(mode="json"), **values}, "the plan")
