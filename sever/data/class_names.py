@@ -12,7 +12,7 @@ CLASSES_FILE = "classes.txt"
 _UNKNOWN = frozenset({"ignore", "ignored", "unlabeled", "unlabelled", "nolabel"})
 _NO_DEFECT = frozenset(
     _UNKNOWN
-    | {"background", "bg", "none", "clean", "good", "ok"}
+    | {"background", "bg", "none", "clean", "good", "ok", "normal", "healthy", "intact"}
     | {"nodefect", "nodefects", "defectfree", "nondefect", "nondefective"}
 )
 _NUMBER = re.compile(r"[0-9]{1,4}(?=[\s:=_)-]|$)")

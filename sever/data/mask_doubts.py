@@ -10,31 +10,32 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 
+from sever.data.alpha import stored_alpha
 from sever.reading import read_at_most
 
 _START = b"\x89PNG\r\n\x1a\n"
 _PALETTE = 3
 _WITH_ALPHA = (4, 6)
+_NO_PNG = -1
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 _OPAQUE = (0, 255)
 _MEND = "save it as plain grey PNG whose numbers are the classes, 0 for background"
 
 
 def find_misreading(path: Path, labels_hw: np.ndarray) -> str | None:
-    """Why the numbers of a PNG, read as `labels_hw`, are likely not its labels; None where nothing says so."""
+    """Why the numbers of a mask, read as `labels_hw`, are likely not its labels; None where nothing says so."""
     with path.open("rb") as stream:
         colour_type, palette = _colours(stream)
     if colour_type == _PALETTE:
         return _palette_fault(labels_hw, palette)
-    return _alpha_fault(path, labels_hw) if colour_type in _WITH_ALPHA else None
+    return _alpha_fault(path, labels_hw) if colour_type in (*_WITH_ALPHA, _NO_PNG) else None
 
 
 def _colours(stream: BinaryIO) -> tuple[int, list[tuple[int, ...]]]:
-    """The kind of a whole PNG's colours, and its palette; -1 for another format."""
-    colour_type = -1
+    """The kind of a whole PNG's colours, and its palette; _NO_PNG for another format."""
+    colour_type = _NO_PNG
     if stream.read(len(_START)) != _START:
         return colour_type, []
     while len(head := stream.read(8)) == 8:
@@ -67,10 +68,9 @@ def _palette_fault(labels_hw: np.ndarray, palette: list[tuple[int, ...]]) -> str
 
 
 def _alpha_fault(path: Path, labels_hw: np.ndarray) -> str | None:
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    assert pixels is not None, f"{path} was read before"
-    alpha = np.unique(pixels[..., -1]).tolist()
-    if len(alpha) == 1:
+    alpha_hw = stored_alpha(path.read_bytes())
+    alpha = [] if alpha_hw is None else np.unique(alpha_hw).tolist()
+    if len(alpha) <= 1:
         return None
     shown = ", ".join(map(str, alpha[:5])) + (", ..." if len(alpha) > 5 else "")
     if labels_hw.min() == labels_hw.max():

@@ -208,6 +208,23 @@ def test_label_studio_faults(project: Path, kind: str) -> None:
     assert read(project, skip_bad=True)[0].image_ids == ["coil/b.png"]
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("a", "a.png is there, which differs in suffix"),
+        ("/data/upload/1/a.PNG", "a.png is there, which differs in folder and case"),
+        ("a.png ", "a.png is there, which differs in spaces"),
+        ("http://[a.png", "this image is missing"),
+    ],
+)
+def test_the_image_of_a_task_that_is_spelt_otherwise(project: Path, address: str, words: str) -> None:
+    content = tasks(REGIONS, REGIONS)
+    content[0]["data"] = {"image": address}
+    save_json(project / "project.json", content)
+    assert words in fault_of(project)
+    assert read(project, skip_bad=True)[0].image_ids == ["coil/b.png"]
+
+
 def test_label_studio_json_min(project: Path) -> None:
     save_json(project / "project.json", [{"id": 1, "image": "a.png", "tag": [], "annotation_id": 5, "data": 3}])
     assert "task 1" in fault_of(project, layout="label_studio")
@@ -231,6 +248,27 @@ def test_label_studio_png_by_hand(brushes: Path) -> None:
     table = read(brushes, layout="label_studio_png")[0]
     assert table.class_names == ("cold-shut", "pit")
     assert areas(table) == {"a.png": [3, 12], "coil/b.png": [0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("annotation", "words"),
+    [
+        ({"was_cancelled": True, "result": []}, "no label file mentions it"),
+        ({"result": REGIONS}, "its masks task-2-annotation-*.png are missing"),
+        (12, "no label file mentions it"),  # the number of an annotation, in a list of tasks
+    ],
+)
+def test_a_task_without_masks_is_clean_only_where_somebody_said_so(
+    brushes: Path, annotation: object, words: str
+) -> None:
+    content = tasks(REGIONS, [])
+    content[1]["annotations"] = [annotation]
+    save_json(brushes / "project.json", content)
+    assert words in fault_of(brushes, layout="label_studio_png")
+    choice = region("choices", "good", choices=["good"])
+    content[1]["annotations"] = [{"result": [choice]}]
+    save_json(brushes / "project.json", content)
+    assert areas(read(brushes, layout="label_studio_png")[0])["coil/b.png"] == [0, 0]
 
 
 def test_label_studio_png_needs_the_json(brushes: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from sever.config import DataSettings
 from sever.data.faults import Skipped, images_of
@@ -159,6 +161,31 @@ def test_labels_in_the_alpha_channel(
         fault = fault_of(root)
         assert words in fault
         assert "alpha" in fault
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "settings"),
+    [
+        ("RGBA", "TIFF", {}),
+        ("RGBA", "TIFF", {"compression": "tiff_lzw"}),
+        ("LA", "TIFF", {}),
+        ("LA", "TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("RGBA", "BMP", {}),
+    ],
+)
+def test_labels_in_the_alpha_channel_of_other_formats(
+    root: Path, mode: str, kind: str, settings: dict[str, Any]
+) -> None:
+    """Their decoder drops alpha, so that such a mask would read as one of a clean image."""
+    alpha = np.array([[0, 1, 2], [0, 0, 0]], np.uint8)
+    (root / "masks/a.png").unlink()
+    path = root / f"masks/a.{kind.lower()}"
+    pixels = np.dstack([np.zeros_like(alpha)] * (len(mode) - 1) + [alpha])
+    Image.fromarray(pixels, mode).save(path, kind, **settings)
+    assert "its alpha channel has the values 0, 1, 2" in fault_of(root)
+    opaque = np.full_like(alpha, 255)
+    Image.fromarray(np.dstack([alpha] * (len(mode) - 1) + [opaque]), mode).save(path, kind, **settings)
+    assert read(root)[0].frame[["runs_0", "runs_1"]].iloc[0].tolist() == ["3 1", "5 1"]
 
 
 def save_with_alpha(path: Path, colour: list[list[int]], alpha: list[list[int]], channels: int) -> None:

@@ -73,18 +73,39 @@ def tasks_of(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def image_names(task: dict[str, Any], where: str) -> tuple[str, ...]:
-    """The names that a task's image may have here: its path below the storage, its file name, that without prefix."""
+    """The names that a task's image may have here: its path below the storage, its file name, that without prefix.
+
+    A task with one text alone means an image by it, whatever it ends in: whoever looks for it says what is near.
+    """
     data = task.get("data", task)
     if not isinstance(data, dict):
         raise InputError(f"{where}: `data` is not an object with names and values")
     texts = [value for value in data.values() if isinstance(value, str)]
-    for text in texts:
+    paths = list(map(_path_in_address, texts))
+    path = next((each for each in paths if each.lower().endswith(IMAGE_SUFFIXES)), paths[0] if len(paths) == 1 else "")
+    if not path:
+        raise InputError(f"{where}: `data` names no image that ends in {', '.join(IMAGE_SUFFIXES)}")
+    name = path.rpartition("/")[2]
+    return tuple(dict.fromkeys((path, name, _PREFIX.sub("", name, count=1))))
+
+
+def was_judged(annotation: Any) -> bool:
+    """Whether a person answered, and did not skip the task."""
+    return isinstance(annotation, dict) and not annotation.get("was_cancelled")
+
+
+def marks_area(region: Any) -> bool:
+    """Whether an answer marks a part of the image, and not the image as a whole."""
+    value = region.get("value") if isinstance(region, dict) else None
+    return not isinstance(value, dict) or "x" in value or any(key in value for key in _DRAWN)
+
+
+def _path_in_address(text: str) -> str:
+    try:
         parts = urlsplit(text)
-        path = parse_qs(parts.query).get("d", [unquote(parts.path)])[0].replace("\\", "/").lstrip("/")
-        if path.lower().endswith(IMAGE_SUFFIXES):
-            name = path.rpartition("/")[2]
-            return tuple(dict.fromkeys((path, name, _PREFIX.sub("", name, count=1))))
-    raise InputError(f"{where}: `data` names no image that ends in {', '.join(IMAGE_SUFFIXES)}")
+    except ValueError:  # half an address, such as http://[
+        return text
+    return parse_qs(parts.query).get("d", [unquote(parts.path)])[0].replace("\\", "/").lstrip("/")
 
 
 def _entries(path: Path, part: str) -> list[Annotated]:
@@ -94,7 +115,7 @@ def _entries(path: Path, part: str) -> list[Annotated]:
             raise InputError(f"{path}, {where}: it has no `data`; export the project as JSON, not as JSON-MIN")
         names = image_names(task, f"{path}, {where}")
         annotations = field_of(task, part, list, f"{path}, {where}")
-        kept = [each for each in annotations if not (isinstance(each, dict) and each.get("was_cancelled"))]
+        kept = [each for each in annotations if not isinstance(each, dict) or was_judged(each)]
         if len(kept) == 1:
             found.append(_annotated(names, path, where, kept[0]))
         elif kept:

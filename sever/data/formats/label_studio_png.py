@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from sever.data.class_names import stated_class_names
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, image_base, labels_or_fault, table_of
 from sever.data.formats.classes import classes_of
-from sever.data.formats.label_studio import image_names, task_files, tasks_of
+from sever.data.formats.label_studio import image_names, marks_area, task_files, tasks_of, was_judged
 from sever.data.images import list_images
 from sever.data.listing import table_of_paths
 from sever.data.mask_pixels import read_codes
@@ -33,7 +34,7 @@ def looks_like_label_studio_png(root: Path) -> bool:
 
 
 def read_label_studio_png(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
-    """The images of the tasks that have masks, and those of tasks that were annotated without any: clean."""
+    """The images of the tasks that have masks, and those of tasks that were answered without any region: clean."""
     root = settings.root
     tasks = {
         field_of(task, "id", int, f"{path}, {where}"): (path, where, task)
@@ -42,11 +43,17 @@ def read_label_studio_png(settings: DataSettings, split: str) -> tuple[ImageTabl
     }
     masks = _masks(settings, stated_class_names(root, None))
     annotated = []
-    for number in sorted({*masks, *(number for number, (_, _, task) in tasks.items() if task.get("annotations"))}):
+    judged = {number: _judged_results(task) for number, (_, _, task) in tasks.items()}
+    for number in sorted({*masks, *(number for number, results in judged.items() if results)}):
         if number not in tasks:
             raise InputError(f"{masks[number][0][1].name}: task {number} is not in the JSON files of {root}")
         path, where, task = tasks[number]
-        annotated.append(_annotated(image_names(task, f"{path}, {where}"), masks.get(number, []), path))
+        names = image_names(task, f"{path}, {where}")
+        if number not in masks and any(judged[number]):
+            lost = f"{where}: it was annotated with regions, but its masks task-{number}-annotation-*.png are missing"
+            annotated.append(Annotated(names, path, faults=(lost,)))
+        else:
+            annotated.append(_annotated(names, masks.get(number, []), path))
     labels = labels_or_fault(annotated)
     classes = classes_of(settings, sorted(labels), "the names of the masks, sorted,", labels)
     base = image_base(root)
@@ -61,6 +68,14 @@ def _task_files(root: Path) -> list[Path]:
         f"{root} has masks of Label Studio, whose names give the task but not the image; export the project as JSON "
         "too and put that file beside them"
     )
+
+
+def _judged_results(task: dict[str, Any]) -> list[Any]:
+    """The areas that each person who did not skip the task marked; none of them: the image is clean."""
+    found = task.get("annotations")
+    judged = [each for each in found if was_judged(each)] if isinstance(found, list) else []
+    results = [each["result"] for each in judged if isinstance(each.get("result"), list)]
+    return [[region for region in result if marks_area(region)] for result in results]
 
 
 def _masks(settings: DataSettings, stated: tuple[tuple[str, ...], str] | None) -> dict[int, list[tuple[str, Path]]]:
