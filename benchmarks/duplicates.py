@@ -10,20 +10,22 @@ frame numbers lie within 150 stand for true ones. Some of them are other tiles, 
 neither column can reach 100 %.
 
 The others: the correlation of small pictures without light, a plain perceptual hash (8x8 of a discrete cosine
-transform, at most 10 bits apart), and imagededup's where it is installed. Claims: at least 98 % found at 98 % precision
-on strip, 95 % at 95 % on NEU-Seg.
+transform, at most 10 bits apart), and two hashes of imagededup where `--imagededup-python` names the Python of an
+environment that has it (`uv venv dedup && uv pip install --python dedup/bin/python imagededup`). Claims: at least 98 %
+found at 98 % precision on strip, 95 % at 95 % on NEU-Seg.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import re
 import resource
+import subprocess
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +42,8 @@ SHIFT = 40  # pixels along the strip
 LIGHT = 0.1
 QUALITIES = (95, 80)
 OVERLAP = 0.95
-HASH_BITS_APART = 10
+HASH_BITS_APART = 10  # imagededup's default, too
+IMAGEDEDUP_HASHES = ("PHash", "DHash")
 ALIKE = 0.9
 NEAR_FRAMES = 150
 NO_TRUTH = ("composite", "unmatched")
@@ -133,19 +136,23 @@ def _hash(image_hw: np.ndarray) -> np.ndarray:
     return coarse > np.median(coarse)
 
 
-def imagededup_hash(images: Images) -> Pairs:
-    from imagededup.methods import PHash  # type: ignore[import-not-found]
+def with_imagededup(python: Path, method: str, images: Images) -> tuple[Pairs, Clock]:
+    """Pairs and time by another Python."""
+    script = Path(__file__).with_name("imagededup_pairs.py")
+    asked = {"paths": list(map(str, images.paths)), "method": method, "bits": HASH_BITS_APART}
+    done = subprocess.run([python, script], input=json.dumps(asked), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{python} {script} ended with {done.returncode}:\n{done.stderr}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return {(a, b) for a, b in answer["pairs"]}, Clock(answer["wall"], answer["processor"])
 
-    hasher = PHash(verbose=False)
-    numbers = {str(at): hasher.encode_image(image_file=path) for at, path in enumerate(images.paths)}
-    found = hasher.find_duplicates(encoding_map=numbers, max_distance_threshold=HASH_BITS_APART)
-    return {(int(a), int(b)) for a, others in found.items() for b in others if int(a) < int(b)}
 
-
-def measure(images: Images, search: Callable[[Images], Pairs]) -> tuple[list[str], float]:
+def timed(search: Callable[[Images], Pairs], images: Images) -> tuple[Pairs, Clock]:
     start = Clock.now()
-    found = search(images)
-    took = start.since()
+    return search(images), start.since()
+
+
+def measure(images: Images, found: Pairs, took: Clock) -> tuple[list[str], float]:
     counted = {(a, b) for a, b in found if images.counted[a] and images.counted[b]}
     right = len(counted & images.true)
     recall, precision = right / len(images.true), right / max(1, len(counted))
@@ -153,16 +160,18 @@ def measure(images: Images, search: Callable[[Images], Pairs]) -> tuple[list[str
     return cells, recall
 
 
-def compare(images: Images) -> float:
+def compare(images: Images, imagededup_python: Path | None) -> float:
     """Print the table of one set of images; returns how many times as many pairs ours finds as the plain hash."""
-    searches: dict[str, Callable[[Images], Pairs]] = {
-        "sever data check": ours,
-        "correlation of small pictures": correlation,
-        "plain perceptual hash": plain_hash,
+    searches: dict[str, Callable[[Images], tuple[Pairs, Clock]]] = {
+        "sever data check": partial(timed, ours),
+        "correlation of small pictures": partial(timed, correlation),
+        "plain perceptual hash": partial(timed, plain_hash),
     }
-    if find_spec("imagededup"):
-        searches["imagededup PHash"] = imagededup_hash
-    results = {name: measure(images, search) for name, search in searches.items()}
+    if imagededup_python is not None:
+        searches |= {
+            f"imagededup {method}": partial(with_imagededup, imagededup_python, method) for method in IMAGEDEDUP_HASHES
+        }
+    results = {name: measure(images, *search(images)) for name, search in searches.items()}
     print(f"\n{images.name}: {len(images.paths)} images, {len(images.true)} true pairs")
     print_table(
         ("", "pairs", "found", "precision", "wall", "processor"),
@@ -180,15 +189,17 @@ def main() -> None:
     parser.add_argument("--neu", type=Path, help="NEU-Seg with its groups.csv")
     parser.add_argument("--tiles", type=Path, help="magnetic tiles")
     parser.add_argument("--work", type=Path, help="folder to keep the strips in for another run")
+    parser.add_argument("--imagededup-python", type=Path, help="Python of a separate environment with imagededup")
     options = parse(parser, {"strips": 12, "planted": 3, "height": 96, "width": 1200})
     print(describe_machine())
     with tempfile.TemporaryDirectory() as name:
         folder = options.work or Path(name)
-        ratio = compare(planted_strips(folder, options.strips, options.planted, options.height, options.width))
+        strips = planted_strips(folder, options.strips, options.planted, options.height, options.width)
+        ratio = compare(strips, options.imagededup_python)
     if options.neu is not None:
-        compare(neu(options.neu))
+        compare(neu(options.neu), options.imagededup_python)
     if options.tiles is not None:
-        compare(tiles(options.tiles))
+        compare(tiles(options.tiles), options.imagededup_python)
     print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
     print_ratio(ratio, "planted pairs found by sever over those found by the plain hash")
 

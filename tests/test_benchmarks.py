@@ -53,7 +53,16 @@ WITH_RATIO = [
     "tune",
 ]
 # Helpers, and a picture to look at, which is no measurement.
-OTHERS = {"common", "growth", "roofline", "planted_faults", "training", "real_vs_synthetic", "serve_locust"}
+OTHERS = {
+    "common",
+    "growth",
+    "imagededup_pairs",
+    "roofline",
+    "planted_faults",
+    "training",
+    "real_vs_synthetic",
+    "serve_locust",
+}
 
 
 def run(name: str, *arguments: str) -> str:
