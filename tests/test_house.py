@@ -56,6 +56,13 @@ def test_the_library_prints_nothing() -> None:
     assert printing == []
 
 
+def test_a_table_for_the_terminal_is_made_by_the_command_line() -> None:
+    """A stage of the pipeline returns what it found; how a terminal shows it is no matter of its own."""
+    made = [name_of(file) for file in FILES if "rich.table" in file.read_text()]
+    assert made
+    assert all(name.startswith("cli/tables/") for name in made)
+
+
 def test_no_test_file_shares_its_name_with_another() -> None:
     """pytest takes a test file for a module of its bare name, and refuses two of one name."""
     names = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
@@ -69,7 +76,7 @@ def test_a_command_has_a_file_of_its_own() -> None:
     names = {name.replace("-", "_") for name in command.commands}
     there = {path.stem for path in (PACKAGE / "cli").iterdir() if not path.name.startswith("_")}
     assert names <= there
-    assert there - names == {"application", "kaggle_options", "logs", "options", "output", "paths"}
+    assert there - names == {"application", "kaggle_options", "logs", "options", "output", "paths", "tables"}
 
 
 COUNTED = re.compile(r" (images|faults|labels|pairs|rows|submissions)\b")

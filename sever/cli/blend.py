@@ -58,9 +58,10 @@ def blend(
     given = [member, kind, weight, power, select]
     if (recipe is None) == (not member) or (recipe is not None and any(given)):
         raise InputError("give either -m MEMBER (two or more) with --kind, --weight, --power, --select, or --recipe")
+    from sever.cli.tables.blend import render_comparison
     from sever.pipeline.blend.combine import BlendRequest, as_blend, make_blend
     from sever.pipeline.blend.recipe import read_recipe
-    from sever.pipeline.blend.scores import compare, render
+    from sever.pipeline.blend.scores import compare
 
     if recipe is not None:
         request = read_recipe(recipe, saved, seed)
@@ -68,4 +69,4 @@ def blend(
         combined = as_blend(kind or "mean", weight or [], power)
         request = BlendRequest(tuple(member or ()), combined, select or "none", seed=seed)
     comparison = compare(make_blend(request, output, overwrite))
-    say(json.dumps(comparison, indent=2) if as_json else render(comparison))
+    say(json.dumps(comparison, indent=2) if as_json else render_comparison(comparison))

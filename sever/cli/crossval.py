@@ -76,7 +76,8 @@ def crossval(
     experiments = experiments_to_train(
         config, output, set_, data, skip_bad, folds__count=folds, train__seed=seed, train__precision=precision
     )
-    from sever.pipeline.crossval import crossvalidate, render, run_fold, start
+    from sever.cli.tables.crossval import render_crossval
+    from sever.pipeline.crossval import crossvalidate, run_fold, start
     from sever.store import Evidence
 
     if run is not None and fold is not None:
@@ -89,4 +90,4 @@ def crossval(
     for evidence in started:
         logs.use_those_of(evidence.folder)
         result = crossvalidate(evidence, device, jobs)
-        say(json.dumps(result.as_dict(), indent=2) if as_json else render(result))
+        say(json.dumps(result.as_dict(), indent=2) if as_json else render_crossval(result))

@@ -31,8 +31,9 @@ def demo(
     device: Device = "auto",
 ) -> None:
     """Run the whole workflow on synthetic strip, from no data to scored masks, in a few minutes on two cores."""
+    from sever.cli.tables.demo import render_demo
     from sever.config import read_assignments
     from sever.pipeline.demo import DemoModels, run_demo
 
     models = DemoModels(tuple(load_experiments(config or [], set_)), read_assignments(set_ or ()), machine)
-    say(run_demo(models, output, device))
+    say(render_demo(run_demo(models, output, device)))

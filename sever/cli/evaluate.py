@@ -52,7 +52,7 @@ def evaluate(
     `sever evaluate --data D --labels D/test_labels.csv -s out/submission.csv`
     """
     import sever
-    from sever.pipeline.evaluate import render
+    from sever.cli.tables.evaluation import render_evaluation
 
     if (submission is None) == (run is None):
         raise InputError("give either -s SUBMISSION or -r RUN")
@@ -72,4 +72,4 @@ def evaluate(
         precision=precision,
         max_pixels=max_pixels,
     )
-    say(json.dumps(evaluation, indent=2) if as_json else render(evaluation))
+    say(json.dumps(evaluation, indent=2) if as_json else render_evaluation(evaluation))

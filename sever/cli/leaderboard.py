@@ -166,9 +166,9 @@ def draw(
 
 
 def _say_course(made: list[Any], as_json: bool) -> None:
-    from sever.pipeline.leaderboard import render
+    from sever.cli.tables.leaderboard import render_course
 
-    say(json.dumps([asdict(found) for found in made], indent=2) if as_json else render(made))
+    say(json.dumps([asdict(found) for found in made], indent=2) if as_json else render_course(made))
 
 
 def _pair(option: str, text: str, example: str) -> tuple[str, str]:

@@ -61,14 +61,15 @@ def pseudo(
 
     Example: `sever pseudo -r saved/lite0-unet --images my/images -o sure`
     """
+    from sever.cli.tables.pseudo_labels import render_pseudo
     from sever.decide.pseudo_labels import Sureness
     from sever.pipeline.inference.options import InferenceOptions
     from sever.pipeline.predict import ImageSource
-    from sever.pipeline.pseudo import label_images, render
+    from sever.pipeline.pseudo import label_images
 
     sureness = Sureness(by.value, min_present, min_empty)
     source = ImageSource(images, data, split.value, tuple(include or ()), skip_bad)
     flips = None if flip is None else tuple(name.value for name in flip if name is not Flip.none)
     how = InferenceOptions(device, precision, flips, batch_size, max_pixels)
     report = label_images(run, source, output, sureness, how, sheet, overwrite)
-    say(json.dumps(report, indent=2) if as_json else render(report, output))
+    say(json.dumps(report, indent=2) if as_json else render_pseudo(report, output))

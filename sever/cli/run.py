@@ -43,6 +43,7 @@ def run(
     Examples: `sever run experiments/severstal-2019/story.yml --dry-run`,
     `sever run experiments/severstal-2019/story.yml --set submit=yes`
     """
+    from sever.cli.tables.story import render_scores
     from sever.pipeline.story.plan import Plan, render_plan
     from sever.pipeline.story.run import run_story
     from sever.pipeline.story.state import StoryState
@@ -51,7 +52,8 @@ def run(
     if dry_run:
         say(render_plan(plan, StoryState.read(plan.saved, plan.story.name, plan.text_sha256)))
     else:
-        say(run_story(plan, ThisProcess(), from_, only))
+        run_story(plan, ThisProcess(), from_, only)
+        say(render_scores(plan))
 
 
 def _name_and_value(text: str) -> tuple[str, str]:

@@ -66,10 +66,11 @@ def select(
 
     Example: `sever select saved/a saved/b saved/blend --public scores.csv --public-images 1801 --private-images 3705`
     """
+    from sever.cli.tables.selection import render_selection
     from sever.deliver.charts import require_charts
     from sever.output import OutputFolder
     from sever.pipeline.select.choose import SelectSettings, select_submissions
-    from sever.pipeline.select.words import RESULTS, as_dict, render, write_selection
+    from sever.pipeline.select.words import RESULTS, as_dict, write_selection
 
     settings = SelectSettings(
         public=public,
@@ -90,4 +91,4 @@ def select(
     selection = select_submissions(candidates, settings)
     if output is not None:
         write_selection(selection, output)
-    say(json.dumps(as_dict(selection), indent=2) if as_json else render(selection))
+    say(json.dumps(as_dict(selection), indent=2) if as_json else render_selection(selection))

@@ -48,8 +48,8 @@ def tune(
 
     Example: `sever tune -r saved/lite0-unet -o rules.json`
     """
+    from sever.cli.tables.tuning import render_tuning
     from sever.pipeline.tune import TuneOptions, tune_candidate
-    from sever.pipeline.tune_table import render
 
     report = tune_candidate(run, TuneOptions(output, draws, seed, allow_worse, apply, weights))
-    say(json.dumps(report, indent=2) if as_json else render(report))
+    say(json.dumps(report, indent=2) if as_json else render_tuning(report))

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from rich.table import Table
 
 from sever.config import ExperimentConfig, dump_config, load_config
-from sever.counted import counted
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
 from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.table import ImageTable
@@ -20,7 +18,6 @@ from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.locks import one_writer, writes_to
 from sever.pipeline.begun import is_begun
-from sever.pipeline.evaluate_labels import render_labels
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.fold_processes import default_jobs, run_side_by_side
 from sever.pipeline.inference.identity import identity_of_run
@@ -30,7 +27,6 @@ from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import origins_of
 from sever.pipeline.split_check import tell_copies_across
-from sever.pipeline.tables import as_text
 from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume_run
 from sever.pipeline.train.starting import made, train_run
@@ -202,31 +198,11 @@ def _label_scores(opened: OpenEvidence) -> dict[str, Any]:
     return sheet.as_dict()
 
 
-def render(result: CrossValidation) -> str:
-    """The scores as tables, and where the evidence lies."""
-    parts = [] if result.scores is None else [as_text(_table(result.scores))]
-    parts += [] if result.labels is None else [render_labels(list(result.class_names), result.labels, "Out of fold, ")]
-    return "\n".join([*parts, str(result.folder)])
-
-
 def _folds_of(evidence: Evidence) -> tuple[int, ...]:
     about = evidence.about()
     if about.is_blend:
         raise InputError(f"{evidence.folder} is not a cross-validation, but a blend; give the folder of one")
     return about.folds
-
-
-def _table(scores: dict[str, Any]) -> Table:
-    table = Table(title=f"Out of fold, {counted(scores['images'], 'image')}")
-    for heading in ("", "Dice", "all empty"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    rows = zip(scores["classes"], scores["dice_per_class"], scores["dice_all_empty_per_class"], strict=True)
-    for name, dice, empty in rows:
-        table.add_row(str(name), f"{dice:.4f}", f"{empty:.4f}")
-    table.add_row("mean", f"{scores['dice']:.4f}", f"{scores['dice_all_empty']:.4f}", style="bold")
-    folds = scores["dice_per_fold"].values()
-    table.caption = f"folds from {min(folds):.4f} to {max(folds):.4f}"
-    return table
 
 
 def _predict(evidence: Evidence, fold: int, model: Model, table: ImageTable) -> None:

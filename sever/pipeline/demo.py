@@ -18,18 +18,16 @@ from sever.files import write_text
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline import leaderboard as board
-from sever.pipeline import pseudo, tune, tune_table
-from sever.pipeline.blend import scores
+from sever.pipeline import pseudo, tune
 from sever.pipeline.blend.combine import BlendRequest, make_blend
+from sever.pipeline.blend.scores import compare
 from sever.pipeline.crossval import crossvalidate, start
-from sever.pipeline.evaluate import Truth, evaluate_submission, render
-from sever.pipeline.found_in_words import found_in_words
+from sever.pipeline.evaluate import Truth, evaluate_submission
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.plan.make import PlanWish, make_plan
 from sever.pipeline.predict import ImageSource, predict_images
 from sever.pipeline.report.write import write_report
-from sever.pipeline.select import words
-from sever.pipeline.select.choose import SelectSettings, select_submissions
+from sever.pipeline.select.choose import Selection, SelectSettings, select_submissions
 from sever.pipeline.synth import synthesize
 from sever.progress import tell
 
@@ -59,12 +57,26 @@ class DemoModels:
     machine: Path | None = None
 
 
+@dataclass(frozen=True)
+class DemoResults:
+    """What the stages of a demo found, in their order: the reports of the commands they stand for."""
+
+    output: Path
+    comparison: dict[str, Any]
+    tuning: dict[str, Any]
+    selection: Selection
+    pseudo_labels: dict[str, Any]
+    evaluation: dict[str, Any]
+    submissions: list[board.Submission]
+    seconds: float
+
+
 @writes_to("output", whole=True)
-def run_demo(models: DemoModels, output: Path, device: str) -> str:
+def run_demo(models: DemoModels, output: Path, device: str) -> DemoResults:
     """Make strip, plan, cross-validate two models on it, blend, tune, choose, predict the held-out images, score.
 
-    Everything lands in `output`, replacing an earlier demo's results; returns what to print at the end. Raises
-    InputError where `output` holds anything else.
+    Everything lands in `output`, replacing an earlier demo's results. Raises InputError where `output` holds anything
+    else.
     """
     started = time.monotonic()
     _clear(output)
@@ -76,7 +88,7 @@ def run_demo(models: DemoModels, output: Path, device: str) -> str:
         home.list_file.replace(output / MARKER)
 
 
-def _run(models: DemoModels, output: Path, device: str, started: float) -> str:
+def _run(models: DemoModels, output: Path, device: str, started: float) -> DemoResults:
     data = output / "data"
     _headline(
         1, f"making {STRIP.train} images of synthetic steel strip to learn from, and {STRIP.test} to be judged on"
@@ -90,11 +102,11 @@ def _run(models: DemoModels, output: Path, device: str, started: float) -> str:
     _headline(3, "blending the models' out-of-fold maps")
     blend = make_blend(BlendRequest(tuple(candidates)), output / "saved" / "demo-blend")
     candidates.append(blend.folder)
-    compared = scores.render(scores.compare(blend))
+    compared = compare(blend)
     _headline(4, "choosing thresholds, smallest areas and the gate on some folds, judging them on the others")
-    tuned = tune_table.render(tune.tune_candidate(blend.folder, tune.TuneOptions(apply=True)))
+    tuned = tune.tune_candidate(blend.folder, tune.TuneOptions(apply=True))
     _headline(5, "choosing which two of the candidates to submit")
-    chosen = words.render(select_submissions(candidates, SelectSettings(draws=500)))
+    chosen = select_submissions(candidates, SelectSettings(draws=500))
     _headline(6, "predicting the test images with the blend, scoring and drawing")
     strips, ledger = ImageSource(images=None, data=data), output / "saved" / "leaderboard.jsonl"
     predict_images(blend.folder, strips, output, "combined", InferenceOptions(device))
@@ -105,22 +117,8 @@ def _run(models: DemoModels, output: Path, device: str, started: float) -> str:
         "demo-blend", output / "submission.csv", blend=blend.folder, private=evaluation["dice"], message="sever demo"
     )
     board.record_submission(submission, ledger)
-    return "\n".join(
-        [
-            *(f"{title}\n{text}\n" for title, text in _told(compared, tuned, chosen, pseudo.render(sure, output))),
-            f"On the {STRIP.test} test images, which no model above has seen:",
-            render(evaluation),
-            board.render(board.course(ledger)),
-            f"{found_in_words(evaluation)}\n",
-            f"{time.monotonic() - started:.0f} s in all.",
-            f"In {output}/: report.html and sheet.png, worth a look; submission.csv, scores.json, images.csv.",
-            "",
-            "Next, on your own images (docs/howto.md shows how to lay them out):",
-            "  .venv/bin/sever plan data/mine --hours 1 -o mine.yml",
-            "  .venv/bin/sever train -c mine.yml",
-            "  .venv/bin/sever predict -r saved/planned --images FOLDER -o out",
-        ]
-    )
+    seconds = time.monotonic() - started
+    return DemoResults(output, compared, tuned, chosen, sure, evaluation, board.course(ledger), seconds)
 
 
 def _planned(models: DemoModels, data: Path, plan_file: Path, device: str) -> Iterator[ExperimentConfig]:
@@ -130,18 +128,6 @@ def _planned(models: DemoModels, data: Path, plan_file: Path, device: str) -> It
     for name, own in MODELS.items():
         changes = {key: value for key, value in (EVERY | own).items() if key not in models.changes}
         yield load_config(plan_file, {"name": name}, changes | dict(models.changes))
-
-
-def _told(compared: str, tuned: str, chosen: str, sure: str) -> list[tuple[str, str]]:
-    return [
-        ("Out of fold: the models and their blend", compared),
-        ("Rules, chosen on some folds and judged on the others", tuned),
-        ("Which two to submit", chosen),
-        (
-            "Confident labels of the blend for the test images, to train on next (section `pseudo` of an experiment)",
-            sure,
-        ),
-    ]
 
 
 def _headline(stage: int, text: str) -> None:

@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.markup import escape
-from rich.table import Table
 
 from sever.config import MAX_PIXELS, DataSettings
-from sever.counted import counted
 from sever.data import rle
 from sever.data.layouts import raise_unless_masks, read_table
 from sever.data.reader import ImageReader
@@ -25,11 +22,10 @@ from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.pipeline.evaluate_labels import RESULTS, evaluate_labels, render_labels
+from sever.pipeline.evaluate_labels import RESULTS, evaluate_labels
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.pixel_warnings import warn_of_headers
-from sever.pipeline.tables import as_text
 from sever.progress import meter
 from sever.store import Evidence, Run
 from sever.store.bundle.container import is_bundle
@@ -202,49 +198,3 @@ def _telling_images(scores: list[ImageScore]) -> list[tuple[str, ImageScore]]:
     worst = [score for score in worst if score not in best + median]
     groups = {"best": best, "median": median, "worst": worst}
     return [(heading, score) for heading, group in groups.items() for score in group]
-
-
-def render(evaluation: dict[str, Any]) -> str:
-    """The scores as a table that a person reads; of a classifier those of its labels."""
-    if "dice" not in evaluation:
-        return render_labels(evaluation["classes"], evaluation)
-    table = Table(
-        title=f"{counted(evaluation['images'], 'image')}, {counted(len(evaluation['classes']), 'class', 'classes')}"
-    )
-    headings = (
-        "class",
-        "Dice",
-        "Dice, all empty",
-        "Dice where present",
-        "IoU",
-        "images with it",
-        "found",
-        "missed",
-        "false alarms",
-    )
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for index, name in enumerate(evaluation["classes"]):
-        seen = evaluation["has_defect_per_class"][index]
-        positives = evaluation["positive_images_per_class"][index]
-        table.add_row(
-            escape(name),
-            _number(evaluation["dice_per_class"][index]),
-            _number(1 - positives / evaluation["images"]),
-            _number(evaluation["dice_positive_per_class"][index]),
-            _number(evaluation["iou_per_class"][index]),
-            *(str(count) for count in (positives, seen["tp"], seen["fn"], seen["fp"])),
-        )
-    seen = evaluation["has_defect"]
-    table.add_section()
-    table.add_row(
-        "mean / any",
-        *(_number(evaluation[key]) for key in ("dice", "dice_all_empty", "dice_positive", "mean_iou")),
-        *(str(count) for count in (seen["tp"] + seen["fn"], seen["tp"], seen["fn"], seen["fp"])),
-    )
-    labels = evaluation.get("labels")
-    return as_text(table) + ("\n" + render_labels(evaluation["classes"], labels) if labels else "")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

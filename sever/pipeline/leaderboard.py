@@ -13,14 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from rich.markup import escape
-from rich.table import Table
-
-from sever.counted import counted
 from sever.errors import InputError
 from sever.files import sha256_of
 from sever.near_names import unreadable
-from sever.pipeline.tables import as_text
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger
 from sever.store.submissions import ScoredRecord, SubmissionRecord, parse_lines
@@ -175,28 +170,6 @@ def moment_of(made: Submission) -> datetime | None:
     return None if made.time is None else datetime.fromisoformat(made.time)
 
 
-def render(made: list[Submission]) -> str:
-    """A table that a person reads; the best score of each kind has a star."""
-    best = {
-        kind: max((score for found in made if (score := getattr(found, kind)) is not None), default=None)
-        for kind in SCORE_KINDS
-    }
-    table = Table(title=f"{counted(len(made), 'submission')}")
-    for heading in ("name", "when", *SCORE_KINDS, "blend", "commit", "Kaggle's", "message"):
-        table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
-    for found in made:
-        table.add_row(
-            escape(found.name),
-            (found.time or "-")[:16].replace("T", " "),
-            *(_score_text(getattr(found, kind), best[kind]) for kind in SCORE_KINDS),
-            escape(found.blend or "-"),
-            _commit_text(found),
-            escape(found.reference or "-"),
-            escape(found.message),
-        )
-    return as_text(table, width=130)
-
-
 def fingerprint_evidence(evidence: Evidence) -> str:
     """SHA-256 over the small files of a blend or cross-validation; the same folder copied elsewhere has the same."""
     digest = hashlib.sha256()
@@ -264,13 +237,3 @@ def _git(*arguments: str) -> str | None:
 
 def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _score_text(score: float | None, best: float | None) -> str:
-    return "-" if score is None else f"{score:.5f}{' *' if score == best else ''}"
-
-
-def _commit_text(found: Submission) -> str:
-    if found.commit is None:
-        return "-"
-    return found.commit[:8] + ("+changes" if found.uncommitted_changes else "")

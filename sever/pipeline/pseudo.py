@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from sever.data import rle
 from sever.data.mixing import write_pseudo_labels
@@ -33,7 +31,6 @@ from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import Gate, ImageSource, claim, fill_maps, manifest_of, origins_of, read_levels
 from sever.pipeline.skipped import report_skipped
-from sever.pipeline.tables import as_text
 from sever.prefetch import read_ahead
 from sever.progress import meter, tell
 from sever.store import LabelStore, ProbabilityStore
@@ -128,20 +125,6 @@ def label_images(
     elif sheet_images:
         _draw_sheet(home, kept, model, table, sheet_images)
     return report
-
-
-def render(report: dict[str, Any], output: Path) -> str:
-    """The report as a table, and where the labels lie."""
-    table = Table(title=f"{report['kept']} of {report['given']} images kept by {report['by']}")
-    for heading in ("", "images", "kept", "mean confidence", "in doubt"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for row in report["per_class"]:
-        mean = "" if row["mean_confidence"] is None else f"{row['mean_confidence']:.3f}"
-        doubt = "" if row["in_doubt"] is None else str(row["in_doubt"])
-        table.add_row(escape(row["name"]), str(row["given"]), str(row["kept"]), mean, doubt)
-    limits = f"drawn classes from {report['min_present']:g}, empty ones from {report['min_empty']:g}"
-    note = f"sure enough: {limits}; in doubt: images left out because of this class"
-    return f"{as_text(table)}\n{note}\n{(output / 'pseudo.csv').absolute()}"
 
 
 def _raise_unless_it_can_tell(model: Model, sureness: Sureness) -> None:

@@ -17,6 +17,7 @@ import yaml
 from command_line import sever
 from evidence_maker import make_evidence, rewrite
 
+from sever.cli.tables.blend import render_comparison
 from sever.config import RuleSettings, load_config, load_ensemble
 from sever.decide.ensemble import BLENDS, Blend
 from sever.decide.postprocess import dequantise, quantise
@@ -27,7 +28,7 @@ from sever.pipeline.blend import weights
 from sever.pipeline.blend.combine import BlendRequest, as_blend, make_blend
 from sever.pipeline.blend.members import open_members
 from sever.pipeline.blend.recipe import read_recipe
-from sever.pipeline.blend.scores import compare, render
+from sever.pipeline.blend.scores import compare
 from sever.pipeline.blend.weights import take_sample
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inference.load import evidence_members, load_model
@@ -385,7 +386,7 @@ def test_greedy_weights_leave_a_useless_model_out(strip_root: Path, tmp_path: Pa
     assert blend == Blend("mean", (1.0,))
     image_id = next(iter(evidence.maps))
     np.testing.assert_array_equal(stored(evidence, image_id), stored(Evidence(tmp_path / "good"), image_id))
-    assert "greedy weights - equal mean, out of fold: +" in render(compare(evidence))
+    assert "greedy weights - equal mean, out of fold: +" in render_comparison(compare(evidence))
 
 
 def test_a_sample_of_images_and_pixels_chooses_as_well(
@@ -405,7 +406,7 @@ def test_greedy_keeps_the_equal_mean_where_luck_decides(strip_root: Path, tmp_pa
     selection = compare(evidence)["selection"]
     assert not selection["taken"]
     assert selection["counts"] == [1, 1]
-    assert "not taken, the equal mean stays" in render(compare(evidence))
+    assert "not taken, the equal mean stays" in render_comparison(compare(evidence))
 
 
 def test_the_sample_fits_into_its_budget() -> None:

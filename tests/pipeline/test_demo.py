@@ -14,12 +14,12 @@ import yaml
 from command_line import sever
 from lock_holder import another
 
+from sever.cli.tables.found_in_words import found_in_words
 from sever.config import load_config
 from sever.data.synthetic import SynthSettings
 from sever.decide.metrics import ScoreSheet, pair_counts
 from sever.errors import InputError
 from sever.pipeline import demo
-from sever.pipeline.found_in_words import found_in_words
 from sever.pipeline.leaderboard import course
 from sever.pipeline.plan.candidates import PlannedNetwork
 from sever.store import Evidence

@@ -14,13 +14,14 @@ import pytest
 from command_line import sever
 from evidence_maker import make_evidence
 
+from sever.cli.tables.selection import render_selection
 from sever.data.stats import FEATURES, image_features
 from sever.deliver import charts
 from sever.errors import InputError
 from sever.pipeline.select.candidates import read_candidates
 from sever.pipeline.select.choose import SelectSettings, select_submissions
 from sever.pipeline.select.image_features import clusters, likeness_to_test
-from sever.pipeline.select.words import as_dict, reason, render
+from sever.pipeline.select.words import as_dict, reason
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,7 @@ def test_a_difference_below_its_standard_error_counts_as_none(folders: list[Path
     found = {(each.one, each.other): each for each in selection.differences}
     assert found["alpha", "beta"].counts is False
     assert found["alpha", "beta"].public == pytest.approx(0.0001)
-    lines = [line for line in render(selection).splitlines() if "none: noise" in line]
+    lines = [line for line in render_selection(selection).splitlines() if "none: noise" in line]
     assert any("alpha" in line and "beta" in line for line in lines)
     assert "without the public scores" in reason(selection)
     scores = read_candidates(folders).scores_nm

@@ -14,8 +14,8 @@ import yaml
 from command_line import quick_run, sever, train
 
 from sever.cli import application
+from sever.cli.tables.evaluation import render_evaluation
 from sever.models.train import Trainer
-from sever.pipeline.evaluate import render
 from sever.pipeline.training_log import TrainingLog
 from sever.store import ProbabilityStore, Run
 
@@ -233,7 +233,7 @@ def test_a_single_image_and_a_data_set_are_predicted_as_such(
 def test_class_names_are_shown_as_they_are(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sever("evaluate", "-r", run, "--device", "cpu", "--json") == 0
     evaluation = json.loads(capsys.readouterr().out)
-    assert "[red]" in render(evaluation | {"classes": ["[red]", "b", "c", "d"]})
+    assert "[red]" in render_evaluation(evaluation | {"classes": ["[red]", "b", "c", "d"]})
 
 
 @pytest.mark.parametrize("workers", [0, 2])

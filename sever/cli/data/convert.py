@@ -58,9 +58,10 @@ def convert_(
     settings = load_data(set_, root=root, skip_bad=skip_bad or None, include=include or None)
     if first is not None and listed is None:
         raise InputError("--first limits a list; give the list, too (--listed doubts.csv)")
-    from sever.pipeline.data.convert import Listed, Predicted, convert, render
+    from sever.cli.tables.conversion import render_conversion
+    from sever.pipeline.data.convert import Listed, Predicted, convert
 
     predicted = None if predictions is None else Predicted(predictions, run)
     some = None if listed is None else Listed(listed, first)
     numbers = convert(settings, split.value, to.value, output, tolerance, link, predicted, some)
-    say(json.dumps(numbers, indent=2) if as_json else render(numbers))
+    say(json.dumps(numbers, indent=2) if as_json else render_conversion(numbers))

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from sever.config import DataSettings
 from sever.config.mask_values import IGNORED
@@ -35,7 +33,6 @@ from sever.names import inside
 from sever.near_names import missing
 from sever.output import OutputFolder
 from sever.pipeline.skipped import report_skipped
-from sever.pipeline.tables import as_text
 from sever.progress import meter
 from sever.store import find_run
 from sever.store.maps import ProbabilityStore
@@ -197,21 +194,3 @@ def measure_losses(before: ImageTable, after: ImageTable) -> dict[str, Any]:
         for name, (old, new, both, either) in zip(before.class_names, counts.tolist(), strict=True)
     }
     return {"classes": classes, "ignored_pixels_lost": ignored}
-
-
-def render(numbers: dict[str, Any]) -> str:
-    """What was written, and what it lost, as a person reads it."""
-    table = Table(title=f"{counted(numbers['images'], 'image')} as {numbers['to']}, read back")
-    for heading in ("class", "pixels", "after", "differ", "IoU"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for name, each in numbers["classes"].items():
-        iou = "-" if each["iou"] is None else f"{each['iou']:.6f}"
-        counts = (each["pixels"], each["pixels_after"], each["pixels_that_differ"])
-        table.add_row(escape(name), *(f"{count:,}" for count in counts), iou)
-    lines = [numbers["output"]]
-    if numbers["ignored_pixels_lost"]:
-        said = (
-            f"{numbers['ignored_pixels_lost']:,} ignored pixels are background there: the format has no place for them"
-        )
-        lines.insert(0, said)
-    return "\n".join([as_text(table), *lines])

@@ -13,22 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from rich.markup import escape
-from rich.table import Table
-
 from sever.config import (
     ExperimentConfig,
-    PublishedSettings,
     StageSettings,
     load_config,
     load_ensemble,
     read_assignments,
 )
 from sever.errors import InputError
-from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
 from sever.pipeline.story.plan import Plan, join_words
 from sever.pipeline.story.state import StoryState
-from sever.pipeline.tables import as_text
 from sever.progress import tell
 from sever.store.order import highest_number, in_order, number_of
 from sever.store.records import StageRecord
@@ -58,8 +52,8 @@ class Shell(Protocol):
         """Returns when the command is done, raises when it is not."""
 
 
-def run_story(plan: Plan, shell: Shell, start_at: str | None = None, only: str | None = None) -> str:
-    """Carry the story on to its end; returns the scores to print, if it keeps any.
+def run_story(plan: Plan, shell: Shell, start_at: str | None = None, only: str | None = None) -> None:
+    """Carry the story on to its end.
 
     Every command line, experiment and recipe of the story is checked before the first is run. `start_at`: from this
     stage on everything is done again; `only`: this stage alone is, even if it is done. Raises InputError, and what a
@@ -83,7 +77,6 @@ def run_story(plan: Plan, shell: Shell, start_at: str | None = None, only: str |
                 if only is None:  # what follows was made from what this stage left before
                     state.forget(set(plan.names()[plan.position(stage.name) + 1 :]))
                 _run_stage(plan, state, stage, shell, title)
-    return render_scores(plan)
 
 
 def _choose(plan: Plan, start_at: str | None, only: str | None) -> tuple[StageSettings, ...]:
@@ -193,26 +186,3 @@ def _stopped(title: str, line: str) -> str:
 
 def _stamp() -> str:
     return time.strftime("%Y%m%d-%H%M%S")
-
-
-def render_scores(plan: Plan) -> str:
-    """The leaderboard's scores beside the published ones; empty where the story keeps none."""
-    if plan.ledger is None or not (made := course(plan.ledger)):
-        return ""
-    return as_text(_score_table(made, plan.story.published), width=110)
-
-
-def _score_table(made: Sequence[Submission], published: PublishedSettings | None) -> Table:
-    table = Table(title=f"Ours, beside {escape(published.source)}" if published else "Ours")
-    for heading in ("submission", *SCORE_KINDS):
-        table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
-    for score in published.scores if published else ():
-        table.add_row(escape(score.name), "-", _digits(score.public), _digits(score.private))
-    table.add_section()
-    for found in made:
-        table.add_row(escape(found.name), *(_digits(getattr(found, kind)) for kind in SCORE_KINDS))
-    return table
-
-
-def _digits(score: float | None) -> str:
-    return "-" if score is None else f"{score:.5f}"

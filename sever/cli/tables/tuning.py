@@ -1,4 +1,4 @@
-"""The report of `sever tune` as a table that a person reads; knows no evidence."""
+"""The report of `sever tune` as a table; knows no evidence."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Literal
 from rich.markup import escape
 from rich.table import Table
 
+from sever.cli.tables.text import as_text
 from sever.decide.bootstrap import Interval
-from sever.pipeline.tables import as_text
 from sever.pipeline.tune import TUNED
 
 
-def render(report: dict[str, Any]) -> str:
+def render_tuning(report: dict[str, Any]) -> str:
     """The report as a table that a person reads, with the conclusion below."""
     gates = [report["gate"][which] for which in ("default", "chosen")]
     vetoes = any(gate["kind"] == "veto" for gate in gates)
