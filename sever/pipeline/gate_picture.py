@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sever.decide.gate import soft_min_pixels
+from sever.decide.report.counts import ReportCounts
+from sever.decide.report.numbers import GATE_FACTORS, gate_numbers
 from sever.decide.rules import resolve_rules
 from sever.deliver.charts import GatePanel, draw_gate
 from sever.errors import InputError
 from sever.pipeline.inference.options import InferenceOptions
-from sever.pipeline.report.counts import ReportCounts
-from sever.pipeline.report.numbers import GATE_FACTORS, gate_numbers
 from sever.pipeline.report.write import open_source
 from sever.progress import meter
 

@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 
 from sever.config import GateSettings, RuleSettings
 from sever.decide.postprocess import draw_masks
+from sever.decide.report.counts import ReportCounts, ReportedImage
+from sever.decide.report.images import choose_images, gallery_numbers
+from sever.decide.report.numbers import report_numbers
 from sever.decide.rules import resolve_rules
 from sever.deliver.canvas import palette
 from sever.deliver.report import FORM, draw_picture, read_numbers, render_page, rules_in_words, verdict_in_words
@@ -24,9 +27,6 @@ from sever.deliver.report.axes import Axis, room_around, round_ticks, short
 from sever.deliver.report.embedded import embed
 from sever.deliver.report.page import columns, show_number
 from sever.errors import InputError
-from sever.pipeline.report.counts import ReportCounts, ReportedImage
-from sever.pipeline.report.images import choose_images, gallery_numbers
-from sever.pipeline.report.numbers import report_numbers
 
 NASTY = '</script><b onmouseover="x">&'
 

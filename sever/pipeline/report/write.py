@@ -22,6 +22,10 @@ from sever.data import rle
 from sever.data.layouts import read_table
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
+from sever.decide.report.changes import changes, shows_the_same
+from sever.decide.report.counts import ReportCounts, ReportedImage
+from sever.decide.report.images import choose_images, gallery_numbers
+from sever.decide.report.numbers import Numbers, report_numbers
 from sever.decide.rules import resolve_rules
 from sever.deliver.canvas import palette
 from sever.deliver.report import (
@@ -39,10 +43,6 @@ from sever.near_names import missing
 from sever.output import OutputFolder
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.inference.load import load_model
-from sever.pipeline.report.changes import changes, shows_the_same
-from sever.pipeline.report.counts import ReportCounts, ReportedImage
-from sever.pipeline.report.images import choose_images, gallery_numbers
-from sever.pipeline.report.numbers import Numbers, report_numbers
 from sever.progress import meter
 from sever.store import Evidence, Run, find_run, fingerprint, read_rules
 from sever.store.findings import read_findings
@@ -120,13 +120,15 @@ def _write(
     source: ReportSource, page: Path, of_data: Numbers, before: Numbers | None, is_replaced: bool, images: int
 ) -> Report:
     counted = ReportCounts(resolve_rules(source.rules, source.table.num_classes))
+    drawn: list[list[str]] = []  # run lengths of every image, so that memory hardly grows
     with meter("report", len(source.table)) as progress:
         for seen in source.seen():
             counted.add(seen)
+            drawn.append(rle.encode_masks(seen.masks_chw))
             progress.advance()
     numbers = _numbers(source, counted, images) | {"data": of_data}
     numbers["changes"] = _changes(source, numbers, before, is_replaced)
-    text = render_page(numbers, _pictures(source, counted, numbers))
+    text = render_page(numbers, _pictures(source, dict(zip(counted.sheet.image_ids, drawn, strict=True)), numbers))
     home = OutputFolder(page.parent)
     home.write_json(page.with_suffix(".json").name, numbers)
     home.write_text(page.name, text)
@@ -266,15 +268,15 @@ def _last_change(files: tuple[Path, ...]) -> str:
     return f"{datetime.fromtimestamp(newest).astimezone():%Y-%m-%d %H:%M}"
 
 
-def _pictures(source: ReportSource, counted: ReportCounts, numbers: Numbers) -> dict[str, Picture]:
-    """Every image of the galleries, with as many bytes as each may take."""
+def _pictures(source: ReportSource, drawn: dict[str, list[str]], numbers: Numbers) -> dict[str, Picture]:
+    """Every image of the galleries, with as many bytes as each may take. `drawn`: run lengths a class, by image."""
     wanted = [image["image_id"] for gallery in numbers["galleries"] for image in gallery["images"]]
-    rows = {image_id: row for row, image_id in enumerate(counted.sheet.image_ids)}
+    rows = {image_id: row for row, image_id in enumerate(drawn)}
     colours, most_bytes = palette(source.table.num_classes), PICTURE_BYTES // (2 * max(1, len(wanted)))
     read, pictures = ImageReader.of(source.data, 3), {}
     for image_id in wanted:
         row = rows[image_id]
         image_hwc = read(source.table.path(row))
-        drawn_chw = np.stack([rle.decode(runs, *source.table.size(row)) for runs in counted.runs[row]])
+        drawn_chw = np.stack([rle.decode(runs, *source.table.size(row)) for runs in drawn[image_id]])
         pictures[image_id] = draw_picture(image_hwc, source.table.mask(row), drawn_chw, colours, most_bytes)
     return pictures

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sever.decide.bootstrap import in_words, paired_interval
-from sever.pipeline.report.numbers import DRAWS, LEVEL, Numbers, interval_of
+from sever.decide.report.numbers import DRAWS, LEVEL, Numbers, interval_of
 
 MEAN = "mean of all"
 

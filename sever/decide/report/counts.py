@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from sever.data import rle
 from sever.decide.evidence_curves import certainty, level_counts, threshold_dice
 from sever.decide.gate import GateEffect, gate_effects
 from sever.decide.levels import NUM_LEVELS, above
@@ -31,7 +30,7 @@ class ReportedImage:
 
 @dataclass
 class ReportCounts:
-    """What is kept of every image: a few counts a class, and its masks as run lengths."""
+    """What is kept of every image: a few counts a class."""
 
     rules: Rules
     sheet: ScoreSheet = field(init=False)
@@ -40,7 +39,6 @@ class ReportCounts:
     max_probs: list[np.ndarray] = field(default_factory=list)
     certainties: list[np.ndarray] = field(default_factory=list)
     gates: list[np.ndarray] = field(default_factory=list)
-    runs: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         classes = self.rules.num_classes
@@ -50,7 +48,6 @@ class ReportCounts:
 
     def add(self, seen: ReportedImage) -> None:
         self.sheet.add(seen.image_id, pair_counts(seen.masks_chw, seen.true_chw))
-        self.runs.append(rle.encode_masks(seen.masks_chw))
         self.max_probs.append(seen.levels_chw.max(axis=(1, 2)) / 255)
         self.certainties.append(certainty(seen.levels_chw, seen.masks_chw, self.rules, seen.gate_probs_c))
         open_chw = self._without_smallest_area(seen)

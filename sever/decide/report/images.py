@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sever.decide.metrics import dice_pairs
-from sever.pipeline.report.counts import ReportCounts
-from sever.pipeline.report.numbers import Numbers, certainty_of_images
+from sever.decide.report.counts import ReportCounts
+from sever.decide.report.numbers import Numbers, certainty_of_images
 
 
 @dataclass(frozen=True)

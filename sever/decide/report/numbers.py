@@ -23,8 +23,8 @@ from sever.decide.evidence_curves import (
 )
 from sever.decide.gate import soft_min_pixels
 from sever.decide.metrics import Confusion, plain
+from sever.decide.report.counts import THRESHOLDS_T, ReportCounts
 from sever.errors import InputError
-from sever.pipeline.report.counts import THRESHOLDS_T, ReportCounts
 
 DRAWS, LEVEL = 1000, 0.95
 GATE_FACTORS = (5.0, 10.0, 20.0)  # those of 2019
