@@ -55,6 +55,7 @@ WITH_RATIO = [
 # Helpers, and a picture to look at, which is no measurement.
 OTHERS = {
     "common",
+    "export_models",
     "growth",
     "imagededup_pairs",
     "roofline",
