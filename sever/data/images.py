@@ -95,7 +95,7 @@ def damage_of(path: str | Path) -> str | None:
 
     Looks at the whole file, so that damage is found before the work and not in its midst.
     """
-    data = _read_bytes(path)
+    data = read_content(path)
     codec = codecs.find_codec(data[:8])
     return codec.find_damage(data) if codec else codecs.TRUNCATED
 
@@ -106,21 +106,15 @@ def read_image(path: str | Path, channels: int, significant_bits: int = 16, max_
     `significant_bits` says how many bits of a 16-bit image carry the signal; 8-bit images stay as they are.
     Alpha is dropped. Raises InputError for what `read_header` does.
     """
-    return read_pixels(path, channels, significant_bits, max_pixels)[0]
-
-
-def read_pixels(
-    path: str | Path, channels: int, significant_bits: int = 16, max_pixels: int = MAX_PIXELS
-) -> tuple[np.ndarray, float]:
-    """As `read_image`, and the share of the stored values that is too bright for `significant_bits`."""
     if channels not in (1, 3):
         raise InputError(f"an image is read with 1 or 3 channels, not {channels}")
-    stored = decode_stored(_read_bytes(path), f"image {path}", max_pixels)
-    return to_model_pixels(stored, channels, significant_bits)
+    stored = decode_stored(read_content(path), f"image {path}", max_pixels)
+    return to_model_pixels(stored, channels, significant_bits)[0]
 
 
 def to_model_pixels(stored: np.ndarray, channels: int, significant_bits: int = 16) -> tuple[np.ndarray, float]:
-    """Stored pixels as `decode_stored` gives them to those of `read_pixels`, and the share that is too bright."""
+    """Stored pixels as `decode_stored` gives them to those of `read_image`, and the share of the values that is too
+    bright for `significant_bits`."""
     pixels, clipped = _to_8_bit(stored, significant_bits)
     return _CONVERT[channels](pixels), clipped
 
@@ -130,8 +124,13 @@ def decode_stored(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.nd
 
     Raises InputError, with `name` of the picture, for what is not an image, damaged, or larger than `max_pixels`.
     """
+    return decode_with_header(data, name, max_pixels)[0]
+
+
+def decode_with_header(data: bytes, name: str, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, Header]:
+    """As `decode_stored`, and what the file says of its picture."""
     codec, header = _examine(io.BytesIO(data), name, max_pixels)
-    return _checked(codec.decode(data), header, name)
+    return _checked(codec.decode(data), header, name), header
 
 
 def to_grey(image_hwc: np.ndarray) -> np.ndarray:
@@ -139,12 +138,14 @@ def to_grey(image_hwc: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image_hwc, cv2.COLOR_RGB2GRAY)[..., None]
 
 
-def to_channels(image_hwc: np.ndarray, channels: int, significant_bits: int = 16) -> np.ndarray:
-    """An array (H, W, 1 or 3), RGB, uint8 or uint16, as `read_image` would give it from a file that stores it."""
-    pixels, _ = _to_8_bit(image_hwc, significant_bits)
-    if pixels.shape[2] == channels:
-        return np.ascontiguousarray(pixels)
-    return to_grey(np.ascontiguousarray(pixels)) if channels == 1 else np.repeat(pixels, 3, axis=2)
+def to_channels(image_hwc: np.ndarray, channels: int, significant_bits: int = 16) -> tuple[np.ndarray, float]:
+    """An array (H, W, 1 or 3), RGB, uint8 or uint16, as `read_image` would give it from a file that stores it; and the
+    share of its values that is too bright."""
+    pixels, clipped_share = _to_8_bit(image_hwc, significant_bits)
+    pixels = np.ascontiguousarray(pixels)
+    if pixels.shape[2] != channels:
+        pixels = to_grey(pixels) if channels == 1 else np.repeat(pixels, 3, axis=2)
+    return pixels, clipped_share
 
 
 def read_label_map(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -153,7 +154,7 @@ def read_label_map(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray
     Raises InputError for an unreadable or truncated file, one that is no PNG, one larger than `max_pixels`, and one
     with true colours.
     """
-    data = _read_bytes(path)
+    data = read_content(path)
     if not data.startswith(png.MAGIC):
         raise InputError(f"mask {path} is not a PNG; label maps are 8-bit PNG files")
     _, header = _examine(io.BytesIO(data), f"mask {path}", max_pixels)
@@ -173,7 +174,8 @@ def _is_loop(current: Path, top: Path) -> bool:
     return any(parent.resolve() == real for parent in current.parents)
 
 
-def _read_bytes(path: str | Path) -> bytes:
+def read_content(path: str | Path) -> bytes:
+    """The bytes of an image's file. Raises InputError where it can't be read."""
     try:
         return Path(path).read_bytes()
     except (OSError, ValueError) as error:  # a path with a zero byte is no path

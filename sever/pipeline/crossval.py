@@ -17,6 +17,7 @@ from sever.decide.label_metrics import LabelSheet
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.locks import one_writer, writes_to
+from sever.pipeline import pixel_warnings
 from sever.pipeline.begun import is_begun
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.fold_processes import default_jobs, run_side_by_side
@@ -66,6 +67,7 @@ def start(config: ExperimentConfig, saved: Path, folder: Path | None = None) -> 
         return Evidence(folder)
     if config.model.task == "segment":
         raise_unless_masks(config.data)
+    pixel_warnings.begin()
     table, _ = read_table(config.data)
     warn_of_headers(table)
     folds_n = assign_folds(table, config.folds)

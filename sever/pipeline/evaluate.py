@@ -22,6 +22,7 @@ from sever.deliver.submission import read_submission
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
+from sever.pipeline import pixel_warnings
 from sever.pipeline.evaluate_labels import RESULTS, evaluate_labels
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
@@ -106,6 +107,7 @@ def evaluate_run(
         raise InputError(f"{run} is several networks as one; give --data, or `sever report` for out-of-fold scores")
     if truth is None and is_bundle(run):
         raise InputError(f"{run} is a bundle, and holds no images; give labelled ones: --data ROOT")
+    pixel_warnings.begin()
     loaded = load_model(run, how)
     if truth is None:
         everything, _ = read_table(loaded.config.data)

@@ -18,7 +18,7 @@ from sever.output import OutputFolder
 from sever.pipeline.image_source import PredictedImages
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.one_pass import OnePass, Row, map_origin
-from sever.pipeline.pixel_warnings import warn_of_clipping
+from sever.pipeline.pixel_warnings import warn_of_values
 from sever.progress import meter
 from sever.store import LabelStore, ProbabilityStore
 from sever.store.found import FoundImage, FoundStore
@@ -68,7 +68,7 @@ def _fill(home: OutputFolder, model: Model, table: ImageTable, found: FoundStore
             if row.is_new:
                 _keep(row, model, found, maps, labels)
             progress.advance()
-    warn_of_clipping(read)
+    warn_of_values(read, model.facts.mean)
     found.finish(table.image_ids)
     if model.labels_images:
         labels.finish(table.image_ids, classes)

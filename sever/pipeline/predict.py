@@ -21,6 +21,7 @@ from sever.deliver.submission import write_submission
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
+from sever.pipeline import pixel_warnings
 from sever.pipeline.image_source import ImageSource, PredictedImages
 from sever.pipeline.inference.inspection import Inspection
 from sever.pipeline.inference.load import load_model
@@ -69,6 +70,7 @@ def predict_images(
     out then.
     """
     began = time.monotonic()
+    pixel_warnings.begin()
     model = load_model(run, replace(how, streams=0 if minutes else cores()))
     in_one_pass = model.network.streams is not None and model.draws_masks
     if keep_maps is False and not in_one_pass:

@@ -23,6 +23,7 @@ from sever.deliver.pictures import Sample, picture_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
+from sever.pipeline import pixel_warnings
 from sever.pipeline.inference.inspection import Inspection
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
@@ -97,6 +98,7 @@ def label_images(
 
     Raises InputError for a model that can't tell how sure it is by the measure that is asked for.
     """
+    pixel_warnings.begin()
     model = load_model(path, how)
     _raise_unless_it_can_tell(model, sureness)
     table, skipped = source.read(model)

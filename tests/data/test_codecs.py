@@ -308,4 +308,5 @@ def test_a_reader_counts_the_images_that_it_clips(tmp_path: Path) -> None:
     read = ImageReader(1, significant_bits=12)
     for path in (whole, few, many, many):
         read(path)
-    assert (read.images, read.clipped_images, read.worst_share) == (4, 2, 0.75)
+    counts = read.counts
+    assert (counts.images, counts.clipped_images, counts.worst_share) == (4, 2, 0.75)

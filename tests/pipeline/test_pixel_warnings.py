@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,8 @@ from command_line import quick_run, sever, train
 from PIL import Image
 
 from sever.pipeline import pixel_warnings
+from sever.pipeline.inference.load import load_model
+from sever.pipeline.inference.options import InferenceOptions
 
 RNG = np.random.default_rng(5)
 
@@ -106,6 +109,42 @@ def test_tags_and_pages_are_warned_of_with_a_count(
     turned, paged = warned(capsys.readouterr().err)
     assert "2 images with an orientation tag other than 1 (such as 0.png" in turned
     assert "1 image with more than one page (such as 2.tif" in paged
+
+
+def test_images_that_a_program_hands_over_are_warned_of_too(
+    masked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As paths, arrays, a folder and columns; once for each kind and model, with a count."""
+    assert train(experiment(masked, significant_bits=12)) == 0
+    model = load_model(tmp_path / "saved" / "warned", InferenceOptions(device="cpu"))
+    bright = np.full((64, 64), 60_000, np.uint16)
+    exif = Image.Exif()
+    exif[274] = 6
+    turned = masked / "images" / "0.png"
+    Image.open(turned).save(turned, exif=exif)
+
+    def warned_by(ask: Callable[[], object]) -> list[str]:
+        pixel_warnings.begin()
+        capsys.readouterr()
+        ask()
+        first = warned(capsys.readouterr().err)
+        ask()
+        assert not warned(capsys.readouterr().err)
+        return first
+
+    (clipped,) = warned_by(lambda: model.inspect([bright, bright // 16]))
+    assert "1 image of 2 with over 1% of the pixels clipped" in clipped
+    (tag,) = warned_by(lambda: model.inspect(turned))
+    assert "1 image with an orientation tag other than 1" in tag
+    assert "1 image with" in warned_by(lambda: list(model.inspect_folder(masked / "images")))[0]
+    assert "1 image with" in warned_by(lambda: model({"bytes": [turned.read_bytes()]}))[0]
+    (dark,) = warned_by(lambda: model.inspect([bright // 4096, bright // 4096, bright // 16]))
+    assert "2 images of 3 nearly black, though the mean of the training images was 0." in dark
+    pixel_warnings.begin()
+    for _ in range(2):  # another command may say it again
+        out = ["-o", tmp_path / "out", "--overwrite", "--device", "cpu", "--sheet", 0]
+        assert sever("predict", "-r", tmp_path / "saved" / "warned", "--images", turned, *out) == 0
+        assert len(warned(capsys.readouterr().err)) == 1
 
 
 def test_a_damaged_jpeg_is_named_and_can_be_left_out(

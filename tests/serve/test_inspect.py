@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from serve_maker import GreyModel, Running, png, running, spots, wait_for
 
 from sever.data import rle
@@ -239,6 +241,43 @@ def test_a_stop_answers_what_was_accepted(tmp_path: Path) -> None:
             answer = job.result()
     assert answer.status_code == 200
     check_spots(answer.json())
+
+
+def turned_png() -> bytes:
+    exif, stream = Image.Exif(), io.BytesIO()
+    exif[274] = 6
+    Image.fromarray(spots(seed=7)).save(stream, "PNG", exif=exif)
+    return stream.getvalue()
+
+
+def paged_tiff() -> bytes:
+    stream = io.BytesIO()
+    pages = [Image.fromarray(spots(seed=seed)) for seed in (8, 9)]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    return stream.getvalue()
+
+
+def test_doubtful_images_are_counted_and_logged_now_and_then(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The same policy as in files: used as they are stored, with a warning that counts."""
+    bright = np.full((20, 30), 60_000, np.uint16)
+    with running(tmp_path, model=GreyModel(significant_bits=12)) as served, served.client() as client:
+        for data in [turned_png(), paged_tiff(), png(bright), png(spots())]:
+            assert client.post("/v1/inspect", content=data, params={"name": "s.png"}).status_code == 200
+        tensor = {"name": "image", "datatype": "UINT16", "shape": [1, 2, 2, 1], "data": [60_000] * 4}
+        for _ in range(9):
+            sent = client.post("/v2/models/grey/infer", json={"inputs": [tensor]})
+            assert sent.status_code == 200, sent.text
+        registry = served.service.metrics.registry
+        counts = {
+            reason: registry.get_sample_value("sever_doubtful_images_total", {"reason": reason})
+            for reason in ("turned", "pages", "clipped")
+        }
+    assert counts == {"turned": 1, "pages": 1, "clipped": 10}
+    said = [each.getMessage() for each in caplog.records if "so far with" in each.getMessage()]
+    assert len(said) == 4
+    assert "orientation tag other than 1" in said[0]
+    assert said[0].endswith("the latest is 's.png'")
+    assert said[3].startswith("10 images so far with over 1% of the pixels clipped")
 
 
 def test_metrics_count_images_and_requests(served: Running) -> None:

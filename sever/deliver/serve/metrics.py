@@ -20,6 +20,12 @@ class Metrics:
         self.images = Counter(
             "sever_images", "Images answered, by where they came from.", ["source"], registry=self.registry
         )
+        self.doubtful = Counter(
+            "sever_doubtful_images",
+            "Images that are likely not what is meant: turned by a tag, of several pages, or clipped.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.defects = Counter("sever_defects", "Defects found, by class.", ["class_name"], registry=self.registry)
         self.seconds = Histogram(
             "sever_answer_seconds", "From the request to its answer.", buckets=SECONDS, registry=self.registry

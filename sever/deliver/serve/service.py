@@ -22,6 +22,7 @@ from sever.deliver.serve.comparison import BesideTheOldOne
 from sever.deliver.serve.metrics import Metrics
 from sever.deliver.serve.model import InspectionLike, ServedModel
 from sever.deliver.serve.models import Models
+from sever.deliver.serve.pixel_doubts import PixelDoubts
 from sever.deliver.serve.plant.alarms import in_words, raise_alarms
 from sever.deliver.serve.plant.outbox import Sender, post
 from sever.deliver.serve.plant.sinks import make_sinks
@@ -33,7 +34,7 @@ from sever.deliver.serve.storage import answers
 from sever.deliver.serve.storage.answers import Found, Original, Source
 from sever.deliver.serve.storage.retention import sweep
 from sever.deliver.serve.storage.store import Store
-from sever.deliver.serve.uploads import RawShape, decode, for_model, media_type, raw_shape_of
+from sever.deliver.serve.uploads import RawShape, decode, decode_upload, for_model_and_clipped, media_type, raw_shape_of
 
 LOGGER = logging.getLogger("sever.serve")
 SWEEP_SECONDS = 600.0
@@ -55,6 +56,7 @@ class Service:
     def __init__(self, settings: ServeSettings, store: Store, models: Models) -> None:
         self.settings, self.store, self.models = settings, store, models
         self.metrics = Metrics()
+        self.doubts = PixelDoubts(self.metrics)
         self.sinks = make_sinks(settings)
         self.sender = Sender(store, self.sinks, self.metrics)
         limits = settings.limits
@@ -106,7 +108,7 @@ class Service:
         model = self.models.current
         stored, original = await asyncio.to_thread(self._take_in, upload)
         with self.room.hold_pixels(original.height * original.width):
-            image_hwc, inspection = await self._see(model, stored, seconds)
+            image_hwc, inspection = await self._see(model, stored, seconds, upload.source.name)
             found = await asyncio.to_thread(_conclude, inspection, model, image_hwc, began)
         keep = partial(self._keep, model, original, upload.source, found, done)
         uid, is_new, raised = await self.store.write_soon(keep)
@@ -176,15 +178,20 @@ class Service:
     def _take_in(self, upload: Upload) -> tuple[np.ndarray, Original]:
         """Decode first: what is not an image is not kept."""
         limits = self.settings.limits
-        stored = decode(upload.data, upload.source.name, limits.max_pixels, upload.raw)
+        stored, header = decode_upload(upload.data, upload.source.name, limits.max_pixels, upload.raw)
+        self.doubts.look_at_header(upload.source.name, header)
         digest = self.store.pictures.keep(upload.data)
         kind = media_type(upload.data, upload.raw)
         return stored, Original(digest, kind, len(upload.data), *stored.shape[:2])
 
     async def _see(
-        self, model: ServedModel, stored: np.ndarray, seconds: float | None
+        self, model: ServedModel, stored: np.ndarray, seconds: float | None, new_name: str | None = None
     ) -> tuple[np.ndarray, InspectionLike]:
-        image_hwc = await asyncio.to_thread(for_model, stored, model.channels, model.significant_bits)
+        """`new_name`: what an image is called that was not seen before."""
+        prepare = partial(for_model_and_clipped, stored, model.channels, model.significant_bits)
+        image_hwc, clipped_share = await asyncio.to_thread(prepare)
+        if new_name is not None:
+            self.doubts.look_at_clipping(new_name, clipped_share)
         return image_hwc, await self.batcher.inspect(model, image_hwc, self.deadline(seconds))
 
     def _keep(

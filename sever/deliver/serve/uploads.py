@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sever.data.images import decode_stored, to_model_pixels
+from sever.data.codecs import Header
+from sever.data.images import decode_with_header, to_model_pixels
 from sever.deliver.serve.refusal import Refusal
 from sever.errors import InputError
 
@@ -52,17 +53,27 @@ _RAW_DEFAULTS = {"height": "0", "width": "0", "channels": "1", "bits": "8"}
 
 def decode(data: bytes, name: str, max_pixels: int, raw: RawShape | None = None) -> np.ndarray:
     """The pixels as they are stored: (H, W) or (H, W, 3 or 4) uint8 or uint16, blue first. Raises Refusal."""
+    return decode_upload(data, name, max_pixels, raw)[0]
+
+
+def decode_upload(data: bytes, name: str, max_pixels: int, raw: RawShape | None = None) -> tuple[np.ndarray, Header]:
+    """As `decode`, and what the file says of its picture."""
     if raw is not None:
-        return _decode_raw(data, raw, max_pixels)
+        return _decode_raw(data, raw, max_pixels), Header(raw.height, raw.width)
     try:
-        return decode_stored(data, f"image {name!r}", max_pixels)
+        return decode_with_header(data, f"image {name!r}", max_pixels)
     except InputError as error:
         raise Refusal(413 if "too large" in str(error) else 422, str(error)) from error
 
 
 def for_model(stored: np.ndarray, channels: int, significant_bits: int) -> np.ndarray:
     """What a model takes: (H, W, channels) uint8, as every other way from a file to a mask makes it."""
-    return to_model_pixels(stored, channels, significant_bits)[0]
+    return for_model_and_clipped(stored, channels, significant_bits)[0]
+
+
+def for_model_and_clipped(stored: np.ndarray, channels: int, significant_bits: int) -> tuple[np.ndarray, float]:
+    """The same, and the share of the stored values that is too bright."""
+    return to_model_pixels(stored, channels, significant_bits)
 
 
 def media_type(data: bytes, raw: RawShape | None) -> str:

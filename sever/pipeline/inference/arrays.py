@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from sever.data.images import to_channels
 from sever.data.reader import ImageReader
 from sever.errors import InputError
 
@@ -25,4 +24,4 @@ def as_pixels(image: Any, read: ImageReader) -> np.ndarray:
             f"an image is an array (H, W), (H, W, 1) grey or (H, W, 3) RGB of uint8 or uint16, not {image.shape} "
             f"of {image.dtype}; probabilities or floats in 0..1 are to be multiplied by 255 first"
         )
-    return to_channels(np.asarray(shaped, dtype), read.channels, read.significant_bits)
+    return read.take(np.asarray(shaped, dtype))

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sever.data.reader import ImageReader
 from sever.errors import InputError
 from sever.pipeline.inference.arrays import as_pixels
+from sever.pipeline.pixel_warnings import warn_of_read
 
 if TYPE_CHECKING:
     from sever.pipeline.inference.model import Model
@@ -21,7 +23,9 @@ CONTENT, PIXELS, PATH = "bytes", "image", "path"
 def columns_of(model: Model, batch: Mapping[str, Any]) -> dict[str, Any]:
     """The batch's columns without pixels, and two more: `run_lengths`, one text a class, and `areas` (N, C) int64 in
     pixels. Raises InputError for a batch without a column of images, and for images that can't be read."""
-    found = model.inspect_pixels(_pixels(model, batch))
+    read = model.reader()
+    found = model.inspect_pixels(_pixels(read, batch))
+    warn_of_read(read, model.facts.mean, str(model.folder))
     runs = np.empty(len(found), object)
     runs[:] = [each.run_lengths for each in found]
     areas = np.stack([each.areas for each in found]) if found else np.zeros((0, len(model.classes)), np.int64)
@@ -29,8 +33,7 @@ def columns_of(model: Model, batch: Mapping[str, Any]) -> dict[str, Any]:
     return kept | {"run_lengths": runs, "areas": areas}
 
 
-def _pixels(model: Model, batch: Mapping[str, Any]) -> Sequence[np.ndarray]:
-    read = model.reader()
+def _pixels(read: ImageReader, batch: Mapping[str, Any]) -> Sequence[np.ndarray]:
     if CONTENT in batch:
         names = batch.get(PATH, [f"row {row}" for row in range(len(batch[CONTENT]))])
         return [read.decode(bytes(each), Path(str(name))) for each, name in zip(batch[CONTENT], names, strict=True)]

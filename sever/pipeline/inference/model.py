@@ -28,7 +28,7 @@ from sever.pipeline.inference.inspection import Inspection, Inspections
 from sever.pipeline.inference.network import AnyNetwork, Ensemble, combined
 from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inference.part_seconds import PartSeconds
-from sever.pipeline.pixel_warnings import warn_of_clipping
+from sever.pipeline.pixel_warnings import warn_of_read, warn_of_values
 from sever.prefetch import chunks, read_ahead
 from sever.progress import meter
 
@@ -133,7 +133,7 @@ class Model:
             pixels = [read(Path(each)) if isinstance(each, str | Path) else as_pixels(each, read) for each in part]
             names = [str(each) if isinstance(each, str | Path) else "" for each in part]
             found += self.inspect_pixels(pixels, members, names)
-        warn_of_clipping(read)
+        warn_of_read(read, self.facts.mean, str(self.folder))
         return found
 
     def inspect_pixels(
@@ -173,7 +173,7 @@ class Model:
             found = self.inspect_pixels([image for _, image in part], members, names, part_seconds)
             yield from zip((row for row, _ in part), found, strict=True)
         if read is None:
-            warn_of_clipping(own)
+            warn_of_values(own, self.facts.mean)
 
     def inspect_folder(
         self, folder: str | Path, progress: bool = False, include: Sequence[str] = (), members: bool = False
@@ -192,10 +192,8 @@ class Model:
         table, _ = read_images(
             Path(folder), self.classes, include=tuple(include), max_pixels=self.config.data.max_pixels
         )
-        stream = self.inspect_table(table, members)
-        if not progress:
-            return (found for _, found in stream)
-        return self._with_progress(stream, len(table))
+        stream = self._of_folder(table, members)
+        return self._with_progress(stream, len(table)) if progress else stream
 
     def masks(self, levels_chw: np.ndarray, label_probs_c: np.ndarray | None = None) -> np.ndarray:
         """Masks (C, H, W) uint8 by this model's rules, of a stored map: levels (C, H, W) uint8, or probabilities."""
@@ -222,9 +220,15 @@ class Model:
             raise InputError(f"without {', '.join(map(str, effort.without))} nothing would be left of {self.folder}")
         return replace(self, network=lighter, source=None)
 
+    def _of_folder(self, table: ImageTable, members: bool) -> Iterator[Inspection]:
+        read = self.reader()
+        for _, found in self.inspect_table(table, members, read):
+            yield found
+        warn_of_read(read, self.facts.mean, str(self.folder))
+
     @staticmethod
-    def _with_progress(stream: Iterator[tuple[int, Inspection]], total: int) -> Iterator[Inspection]:
+    def _with_progress(stream: Iterator[Inspection], total: int) -> Iterator[Inspection]:
         with meter("inspect", total) as progress:
-            for _, found in stream:
+            for found in stream:
                 yield found
                 progress.advance()

@@ -12,7 +12,7 @@ from sever.pipeline.inference.inspection import Inspection
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import AnyNetwork, Network
 from sever.pipeline.inference.part_seconds import PartSeconds
-from sever.pipeline.pixel_warnings import warn_of_clipping
+from sever.pipeline.pixel_warnings import warn_of_values
 from sever.progress import tell
 
 # Batches that only warm up, batches that the first decision is made by, and images between later ones.
@@ -55,7 +55,7 @@ def inspect_within(budget: Budget, model: Model, table: ImageTable, images: int)
                 tell(f"short of time: continuing without {', '.join(budget.effort.describe())}")
                 model = whole.lighter(budget.effort)
         row, chunk = rows.stop, chunk + 1
-    warn_of_clipping(read)
+    warn_of_values(read, model.facts.mean)
 
 
 def _parts(budget: Budget) -> list[int]:

@@ -81,5 +81,8 @@ def _read_about(text: str) -> About:
 
 
 def _is_own_page(socket: WebSocket) -> bool:
-    origin = urlsplit(socket.headers.get("origin", ""))
+    try:
+        origin = urlsplit(socket.headers.get("origin", ""))
+    except ValueError:  # half an address, such as http://[
+        return False
     return origin.scheme in ("http", "https") and origin.netloc == socket.headers.get("host")
