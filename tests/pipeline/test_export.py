@@ -28,8 +28,9 @@ QUICK = ExportOptions(images=4, calibration=4, backends=(*FULL, "openvino-bf16",
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, strip_root: Path) -> Path:
-    folder = tmp_path_factory.mktemp("saved") / "tiny" / "20260101-000000"
-    return with_folds(make_run(folder, strip_root, flips=["width"], tile=[48, 128], tile_overlap=16), strip_root)
+    saved = tmp_path_factory.mktemp("saved")
+    made = make_run(saved / "tiny" / "20260101-000000", strip_root, flips=["width"], tile=[48, 128], tile_overlap=16)
+    return with_folds(made, strip_root).rename(saved / "elsewhere")  # as `train -o` leaves it: no name in its path
 
 
 @pytest.fixture(scope="module")

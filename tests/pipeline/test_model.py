@@ -47,6 +47,18 @@ def test_inspect_gives_masks_of_its_own_probabilities() -> None:
     np.testing.assert_array_equal(model.masks(large.probabilities), large.masks)
 
 
+def test_a_notebook_shows_what_a_model_is_and_what_it_found() -> None:
+    model = make_model([make_network(constant(0.7, 0.8)), make_network(labels=always(0.25))], 2)
+    assert repr(model).endswith(f", classes={list(model.classes)!r}, members=2)")
+    one = model.classes[1]
+    assert repr(model.inspect([IMAGES[1]])) == f"[Inspection('', size=(4, 2), areas={{{one!r}: 8}})]"
+    classifier = make_model([make_network(labels=always(0.25))], 1)
+    assert (
+        repr(classifier.inspect(IMAGES[0]))
+        == f"Inspection('', label_probabilities={{{classifier.classes[0]!r}: 0.25}})"
+    )
+
+
 def test_labels_are_averaged_over_the_networks_that_have_any() -> None:
     segmenter, classifier = make_network(constant(0.75)), make_network(labels=always(0.25))
     both = make_network(constant(0.75), always(0.5))

@@ -15,9 +15,12 @@ def model_card(manifest: BundleRecord) -> str:
         *_scores(manifest),
         *(certificate_lines(manifest.certificate) if manifest.certificate else ()),
         "## Limits",
+        "",
         "It was judged on images like those that it was trained on: another camera, line or steel grade needs a score "
         "of its own (`sever evaluate`). It finds the classes that are named above and no others.",
+        "",
         "## Licences",
+        "",
         *(f"- {each.of}: {each.licence}" for each in manifest.licences),
     ]
     return "\n\n".join(parts[:2]) + "\n\n" + "\n".join(parts[2:]) + "\n"

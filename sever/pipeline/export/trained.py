@@ -125,7 +125,7 @@ def model_name(path: Path) -> str:
     """The experiment's name, or the blend's."""
     if Evidence.is_at(path):
         return Evidence.find(path).about().name
-    return find_run(path)[0].folder.resolve().parent.name
+    return load_config(find_run(path)[0].config_file).name
 
 
 def _node(path: Path, networks: list[TrainedNetwork]) -> NodeRecord:

@@ -6,7 +6,7 @@ Classes are columns 0..C-1, in the order of `class_names`; sizes and places are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -37,14 +37,26 @@ class Inspection:
     `familiar`: what says how familiar images are.
     """
 
-    image: np.ndarray = field(repr=False)
+    image: np.ndarray
     class_names: tuple[str, ...]
-    rules: Rules = field(repr=False)
-    levels: np.ndarray | None = field(repr=False)
+    rules: Rules
+    levels: np.ndarray | None
     label_probabilities: np.ndarray | None = None
-    members: tuple[Prediction, ...] = field(default=(), repr=False)
+    members: tuple[Prediction, ...] = ()
     name: str = ""
-    familiar: Familiarity | None = field(default=None, repr=False)
+    familiar: Familiarity | None = None
+
+    def __repr__(self) -> str:
+        """What a notebook shows in a list of several: the image, and what was found on it."""
+        if self.levels is None:
+            assert self.label_probabilities is not None, "what neither draws nor labels is no model"
+            found = {
+                name: round(float(prob), 3)
+                for name, prob in zip(self.class_names, self.label_probabilities, strict=True)
+            }
+            return f"Inspection({self.name!r}, label_probabilities={found})"
+        areas = {name: int(area) for name, area in zip(self.class_names, self.areas, strict=True) if area}
+        return f"Inspection({self.name!r}, size={self.image.shape[:2]}, areas={areas})"
 
     @staticmethod
     def of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -48,11 +48,16 @@ class Model:
     folder: Path
     network: AnyNetwork
     rules: Rules
-    config: ExperimentConfig = field(repr=False)
-    facts: DatasetFacts = field(repr=False)
-    checkpoints: tuple[Path, ...] = field(default=(), repr=False)
-    familiar: Familiarity | None = field(default=None, repr=False)
-    source: tuple[Path, InferenceOptions] | None = field(default=None, repr=False)
+    config: ExperimentConfig
+    facts: DatasetFacts
+    checkpoints: tuple[Path, ...] = ()
+    familiar: Familiarity | None = None
+    source: tuple[Path, InferenceOptions] | None = None
+
+    def __repr__(self) -> str:
+        """What a notebook shows: where it is from, what it finds, and of how many members it is."""
+        members = len(self.network.members) if isinstance(self.network, Ensemble) else 1
+        return f"Model({str(self.folder)!r}, classes={list(self.classes)}, members={members})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Sent to another process, a model is loaded there from where it lies. Raises InputError for one that was
