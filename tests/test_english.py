@@ -20,7 +20,6 @@ from sever.cli import app
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 
-_THINGS = "bundle|image|PNG|file|folder|number|class|list|score|object|date"
 # What is wrong -> what to write instead.
 PHRASES = {
     r"(?:is|are|was|were) told(?! apart)": "logged, shown, reported, gives an error",
@@ -39,7 +38,8 @@ PHRASES = {
     r"\banew\b": "again",
     r"\b(?:is|are) laid\b(?! out)": "is put, is added",
     r"\b[Nn]o such \w+ (?:is|are) known\b": "unknown; choose one of",
-    rf"(?<![tTw]here )\bis no (?:{_THINGS})\b(?! (?:is|are|has|was|of|left))": "is not a",
+    r"(?<![tTw]here )\b(?:is|are) no (?!longer\b|more\b|less\b|\w+er\b|\w+ (?:is|are|has|was|left)\b)\w+": "is not a",
+    r"(?<!of )(?<!have )\b(?:is|are) none of\b": "is not one of",
     r"\bkept no longer\b": "no longer kept",
     r"\bknows not\b": "doesn't know",
     r"\bone sentence each\b": "gives a one-sentence error",

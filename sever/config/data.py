@@ -46,7 +46,7 @@ class DataSettings(Settings):
     mask_values: dict[MaskValue, str] | None = Field(
         None,
         description="What the values or colours of mask pictures mean, e.g. {127: pit, 255: scratch} or "
-        '{"#ff0000": pit}; `background` and `ignore` are no classes. By default k is the k-th class.',
+        '{"#ff0000": pit}; `background` and `ignore` are not classes. By default k is the k-th class.',
     )
     ignore_value: MaskValue | None = Field(
         None,

@@ -114,7 +114,7 @@ def _raise_unless_known(text: str, known: set[str], where: str) -> None:
     try:
         strange = sorted(variables_in(text) - known)
     except ValueError as error:
-        raise ValueError(f"{where}: {text!r} has a curly bracket that is no variable's ({error})") from error
+        raise ValueError(f"{where}: {text!r} has a curly bracket that belongs to no variable ({error})") from error
     if strange:
         raise ValueError(
             f"{where}: {text!r} names {', '.join(f'{{{name}}}' for name in strange)}; variables known there: "

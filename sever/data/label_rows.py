@@ -89,7 +89,9 @@ def _read_named(path: Path, names: Sequence[str]) -> tuple[pd.DataFrame, list[Sk
         }
     )
     reasons = {
-        at: f"class {match[2]!r} is none of {', '.join(names)}" if match else "there is no class behind the file name"
+        at: f"class {match[2]!r} is not one of {', '.join(names)}"
+        if match
+        else "there is no class behind the file name"
         for at, match in enumerate(parts)
         if match is None or match[2] not in numbers
     }

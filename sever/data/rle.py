@@ -130,7 +130,7 @@ def _read(runs: str, pixels: int) -> tuple[np.ndarray, str | None]:
 
 def _find_odd_text(tokens: list[str]) -> str | None:
     if tokens == ["-1"]:
-        return "-1 is no run length; leave the field empty where there is no defect"
+        return "-1 is not a run length; leave the field empty where there is no defect"
     for token in tokens:
         if not _NUMBER.fullmatch(token):
             return f"{token[:MOST_DIGITS]!r} in the run lengths is not a whole number"

@@ -64,7 +64,7 @@ def learn_normality(features_nf: np.ndarray, held_out_vf: np.ndarray) -> Normali
                 f"what is normal is learnt from {LEAST_IMAGES} {name} images or more; there are {len(rows)}"
             )
         if not np.isfinite(rows).all():
-            raise InputError(f"a network's features of {name} images are no numbers; its weights are damaged")
+            raise InputError(f"a network's features of {name} images are not finite numbers; its weights are damaged")
     features_nf = features_nf.astype(np.float64)
     mean_f, scale_f = features_nf.mean(axis=0), features_nf.std(axis=0)
     scale_f = np.where(scale_f > LEAST_VARIANCE * (np.abs(mean_f) + scale_f.max() + 1e-12), scale_f, np.inf)

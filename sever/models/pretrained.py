@@ -73,7 +73,7 @@ def _finite(weights: Weights, path: Path) -> Weights:
     """Raises InputError for weights that would spoil every answer."""
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise InputError(f"the weights {path} are damaged: {name} holds values that are no finite numbers")
+            raise InputError(f"the weights {path} are damaged: {name} holds values that are not finite numbers")
     return weights
 
 

@@ -53,7 +53,7 @@ def import_run(path: Path, saved: Path, name: str | None = None, mean: float = M
     file = find_checkpoint(path)
     content = read_pickled(file)
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise InputError(f"{file} is no checkpoint of the 2019 solution: it has no `state_dict`")
+        raise InputError(f"{file} is not a checkpoint of the 2019 solution: it has no `state_dict`")
     translated = translate(_settings(content, file), name, f"the configuration of {file}")
     config = translated.config
     channels = 3 if config.model.in_channels == "rgb" else 1

@@ -49,7 +49,7 @@ class Translated:
 def translate(values: Mapping[str, Any], name: str | None, source: str) -> Translated:
     """Raises InputError where no network of today is the one of this configuration."""
     if not looks_like_2019(values):
-        raise InputError(f"{source} is no configuration of the 2019 solution: it has no `arch` and `optimizer`")
+        raise InputError(f"{source} is not a configuration of the 2019 solution: it has no `arch` and `optimizer`")
     model, num_classes = _model(_section(values, "arch"), source)
     settings: dict[str, Any] = {
         "name": name or _name(values),

@@ -71,7 +71,7 @@ def test_classes_by_name(root: Path) -> None:
     (root / "classes.txt").write_text("rolled_in\nPit\n")
     assert areas(read(root)[0]) == {"a_1.jpg": [4, 0], "b.jpg": [0, 2]}
     (root / "classes.txt").write_text("Pit\n")
-    assert "'rolled_in' is none of Pit" in fault_of(root)
+    assert "'rolled_in' is not one of Pit" in fault_of(root)
 
 
 def test_named_rows_that_are_wrong(root: Path) -> None:
@@ -94,5 +94,5 @@ def test_names_are_those_of_the_training_labels_whichever_labels_are_read(tmp_pa
     assert table.class_names == ("crack", "pit", "scab")
     assert table.has_class()[0].tolist() == [True, False, True]
     labels.write_text(NAMED + "a.png_blister,1 1\n")
-    with pytest.raises(InputError, match="class 'blister' is none of crack, pit, scab"):
+    with pytest.raises(InputError, match="class 'blister' is not one of crack, pit, scab"):
         read_severstal(settings, "test")

@@ -354,7 +354,7 @@ def test_a_score_of_another_kind_is_told_and_not_kept(
 ) -> None:
     world.scores = [{"status": "COMPLETE", "publicScore": "12.5"}]
     assert submit(SubmissionEntry(good, "houses", "one"), 1, ledger, patience).score.public == 12.5
-    assert "one scores 12.5, which is no mean Dice" in capsys.readouterr().err
+    assert "one scores 12.5, which is not a mean Dice" in capsys.readouterr().err
     assert course(ledger)[0].public is None
 
 

@@ -158,7 +158,7 @@ def test_epochs_that_are_not_there(strip_root: Path, tmp_path: Path) -> None:
         upload_model(run, [1, 7], SETTINGS, Names(), 1)
     with pytest.raises(InputError, match="is a checkpoint already"):
         upload_model(run / "checkpoints" / "epoch-0001", [1], SETTINGS, Names(), 1)
-    with pytest.raises(InputError, match="no single run"):
+    with pytest.raises(InputError, match="not a single run"):
         upload_model(make_blend(tmp_path / "blend", [run, run]), [1], SETTINGS, Names(), 1)
 
 
@@ -320,7 +320,7 @@ def test_dependencies_come_too_but_for_torch(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_source_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no checkout of sever"):
+    with pytest.raises(InputError, match="not a checkout of sever"):
         build_wheels(tmp_path, tmp_path)
     with pytest.raises(InputError, match="not a wheel of sever"):
         build_wheels(tmp_path, tmp_path / "other-1.whl")

@@ -156,7 +156,7 @@ def test_all_faults_are_told_at_once_with_what_to_do(tmp_path: Path, monkeypatch
     assert lines[3].startswith("upload what is missing with: sever upload --wheel --with-dependencies --python 3.")
     assert not (tmp_path / "site").exists()
     (shelf / "broken-1-py3-none-any.whl").write_bytes(b"PK")
-    with pytest.raises(SystemExit, match=r"broken-1-py3-none-any\.whl is no wheel, or damaged"):
+    with pytest.raises(SystemExit, match=r"broken-1-py3-none-any\.whl is not a wheel, or is damaged"):
         offline_install.install(shelf, tmp_path / "site")
 
 

@@ -215,7 +215,7 @@ def test_candidates_that_cannot_be_compared_are_refused(fault: str, folders: lis
     ("content", "said"),
     [
         ("name,score\nalpha,0.5\n", "lacks the column public"),
-        ("name,public\ndelta,0.5\n", "delta, which is no candidate"),
+        ("name,public\ndelta,0.5\n", "delta, which is not a candidate"),
         ("name,public\nalpha,0.5\nalpha,0.6\n", "two scores for alpha"),
         ("name,public\nalpha,91.5\n", "from 0 to 1"),
         ("name,public\nalpha,high\n", "from 0 to 1"),

@@ -353,7 +353,7 @@ def test_a_sparse_member_of_a_backup_is_refused(tmp_path: Path) -> None:
         tar.addfile(hole)
     with tarfile.open(tmp_path / "bad.tar") as tar:
         assert tar.getmembers()[1].size == 8 << 30
-    with pytest.raises(InputError, match="is no plain file"):
+    with pytest.raises(InputError, match="is not a regular file"):
         restore(tmp_path / "bad.tar", tmp_path / "new", None)
 
 

@@ -60,7 +60,9 @@ def read_label_colours(path: Path) -> dict[str, str]:
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise InputError(f"{path}, row {number}: {line.strip()[:60]!r} is no name:red,green,blue:parts:actions")
+            raise InputError(
+                f"{path}, row {number}: {line.strip()[:60]!r} is not of the form name:red,green,blue:parts:actions"
+            )
         name = match[1].strip()
         if match[2] is None:
             bare.append(name)
@@ -87,4 +89,6 @@ def _colour(text: str, path: Path, number: int) -> str:
     try:
         return plain_value(text)
     except ValueError as error:
-        raise InputError(f"{path}, row {number}: {text} is no colour of three numbers from 0 to 255") from error
+        raise InputError(
+            f"{path}, row {number}: {text} is not a colour, which is three numbers from 0 to 255"
+        ) from error

@@ -121,7 +121,7 @@ def read_wheels(folder: Path) -> list[Wheel]:
         try:
             wheels.append(Wheel.read(path))
         except (ValueError, StopIteration, zipfile.BadZipFile) as error:
-            sys.exit(f"{path} is no wheel, or damaged ({error or 'no METADATA'}); upload the wheels again")
+            sys.exit(f"{path} is not a wheel, or is damaged ({error or 'no METADATA'}); upload the wheels again")
     return wheels
 
 

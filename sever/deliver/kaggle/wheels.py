@@ -101,7 +101,7 @@ def _built(source: Path, folder: Path) -> Path:
     """Built from a copy: setuptools leaves a build folder behind, and packs what lies in an old one."""
     if not (source / "pyproject.toml").is_file():
         raise InputError(
-            f"{source} is no checkout of sever (it has no pyproject.toml); give one, or a wheel, with --source"
+            f"{source} is not a checkout of sever (it has no pyproject.toml); give one, or a wheel, with --source"
         )
     with tempfile.TemporaryDirectory(prefix="sever-wheel-") as temporary:
         for name in BUILD_FILES:

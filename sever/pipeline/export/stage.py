@@ -36,7 +36,7 @@ def stage_model(path: Path, target: Path, epochs: Sequence[int] = ()) -> str:
         _stage_run(run, chosen, target)
         return f"checkpoints/{chosen[0].name}" if len(chosen) == 1 else "."
     if epochs:
-        raise InputError(f"{path} is no single run; -e chooses checkpoints of a run, all else goes as a whole")
+        raise InputError(f"{path} is not a single run; -e chooses checkpoints of a run, all else goes as a whole")
     evidence = Evidence.find(path)
     about, members = evidence.about(), evidence_members(evidence)[0]
     names = [f"members/{at}-{member.resolve().name}" for at, member in enumerate(members)]

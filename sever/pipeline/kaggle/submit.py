@@ -59,7 +59,7 @@ class Reference:
     def parse(text: str) -> Reference:
         competition, _, number = text.rpartition("/")
         if not (competition and re.fullmatch(r"[0-9]{1,18}", number)):
-            raise InputError(f"{text!r} is no reference of a submission, COMPETITION/NUMBER; the ledger is damaged")
+            raise InputError(f"{text!r} does not name a submission as COMPETITION/NUMBER; the ledger is damaged")
         return Reference(competition, int(number))
 
     def __str__(self) -> str:
@@ -203,7 +203,7 @@ def _record(name: str, score: Score, ledger: Path) -> bool:
     if not known:
         return False
     if not all(0 <= value <= 1 for value in known):
-        tell(f"{name} scores {known[0]}, which is no mean Dice: it is not kept in {ledger}")
+        tell(f"{name} scores {known[0]}, which is not a mean Dice, so it is not recorded in {ledger}")
         return True
     record_scores(name, public=score.public, private=score.private, ledger=ledger)
     return True

@@ -106,7 +106,7 @@ def write_report(
     source = open_source(path, how)
     page = output or source.folder / "report.html"
     if page.suffix != ".html" or page.is_dir():
-        raise InputError(f"-o {page} is no name for a page; give a file that ends in .html")
+        raise InputError(f"-o {page} can't be a page; give a file that ends in .html")
     home = OutputFolder(page.parent)
     home.claim([page.name, page.with_suffix(".json").name])
     older = against or (page if page.exists() else None)

@@ -49,7 +49,7 @@ class Candidates:
         for names in (self.names, self.given):
             if name in names:
                 return names.index(name)
-        raise InputError(f"{path} names {name}, which is no candidate; the candidates are {', '.join(self.names)}")
+        raise InputError(f"{path} names {name}, which is not a candidate; the candidates are {', '.join(self.names)}")
 
 
 def read_candidates(paths: Sequence[Path]) -> Candidates:

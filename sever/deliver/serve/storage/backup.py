@@ -104,7 +104,7 @@ def _write_images(pictures: Pictures | RemotePictures, tar: tarfile.TarFile) -> 
 def _read_about(tar: tarfile.TarFile, source: Path) -> dict[str, Any]:
     member = tar.next()
     if member is None or member.name != ABOUT:
-        raise InputError(f"{source} is no backup of `sever serve backup`: it does not begin with {ABOUT}")
+        raise InputError(f"{source} was not written by `sever serve backup`: it does not begin with {ABOUT}")
     about = _parse(_content(tar, member), ABOUT)
     if not isinstance(about, dict) or about.get("version") != VERSION:
         other = about.get("sever") if isinstance(about, dict) else None
@@ -159,7 +159,7 @@ def _parse(content: bytes, what: str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{what} is no JSON: {error}") from error
+        raise ValueError(f"{what} is not valid JSON: {error}") from error
 
 
 def _raise_unless_empty(connection: Connection) -> None:
@@ -170,7 +170,7 @@ def _raise_unless_empty(connection: Connection) -> None:
 def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file: IO[bytes] | None = None if member.issparse() or not member.isfile() else tar.extractfile(member)
     if file is None:  # of a sparse one a few bytes may stand for gigabytes
-        raise ValueError(f"{member.name} is no plain file")
+        raise ValueError(f"{member.name} is not a regular file")
     content = file.read()
     if len(content) != member.size:
         raise ValueError(f"{member.name} is cut short")
