@@ -35,6 +35,7 @@ WITH_RATIO = [
     "loader",
     "memory",
     "mixed_precision",
+    "next_images",
     "origins",
     "postprocess",
     "probability_maps",
