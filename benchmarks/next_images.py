@@ -20,10 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from common import QUICK_ENCODER, describe_machine, make_parser, parse, print_ratio, print_table
-from label_doubts import drawn_source, experiment, groups_of, sever
+from label_doubts import drawn_source, experiment, groups_of
 from planted_faults import plant
+
+import sever
+from sever.pipeline.data.next import choose_images
+from sever.pipeline.inference.options import InferenceOptions
 
 WAYS = ("sever data next", "random")
 LEAST = 1e-9  # a mean IoU may be 0 after --quick
@@ -44,8 +47,7 @@ class Round:
         result = self.place / "scores.json"
         if not result.is_file():
             self._train(labelled, seed)
-            words = [word for name in self.judged for word in ("--include", name)]
-            result.write_text(sever("evaluate", "-r", self.run, "--data", self.root, "--json", *words))
+            result.write_text(json.dumps(sever.evaluate(self.run, data=self.root, include=self.judged)))
         return float(json.loads(result.read_text())["mean_iou"])
 
     def next(self, pool: set[str], count: int, seed: int) -> list[str]:
@@ -53,8 +55,8 @@ class Round:
         output = self.place / "next"
         if not (output / "next.csv").is_file():
             # More than are wanted, since some may be judged ones, which are not to be had.
-            words = ["--images", self.root / "images", "-o", output, "-n", count + len(self.judged), "--sheet", 0]
-            sever("data", "next", self.run, *words, "--seed", seed)
+            wanted = count + len(self.judged)
+            choose_images(self.run, self.root / "images", output, wanted, InferenceOptions(), num_shown=0, seed=seed)
         with (output / "next.csv").open(encoding="utf-8") as file:
             chosen = [row["image"] for row in csv.DictReader(file)]
         return [name for name in chosen if name in pool][:count]
@@ -68,9 +70,7 @@ class Round:
         settings["model"]["decoder_channels"] = [64, 32, 16, 16]
         # One image validates, since a run needs one; nothing is chosen by it.
         settings["folds"] |= {"scheme": "share", "share": 1.5 / len(labelled)}
-        config = self.place / "experiment.yml"
-        config.write_text(yaml.safe_dump(settings))
-        sever("train", "-c", config, "-o", self.run)
+        sever.train(settings, output=self.run)
 
 
 def curve(root: Path, pool: list[str], judged: list[str], way: str, seed: int, options: Namespace) -> list[float]:
@@ -115,7 +115,7 @@ def measure(options: Namespace) -> None:
     gains = [np.mean(np.subtract(*pair)[1:]) for pair in zip(*(scores[way] for way in WAYS), strict=True)]
     print("gain of each seed: " + ", ".join(f"{gain:+.4f}" for gain in gains))
     chosen, random = (np.mean(np.array(scores[way])[:, 1:]) for way in WAYS)
-    print_ratio(float(chosen / max(random, LEAST)), "mean IoU, chosen over random")
+    print_ratio(float((chosen + LEAST) / (random + LEAST)), "mean IoU, chosen over random")
 
 
 def main() -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import cv2
 import pytest
+from run_maker import make_run, with_folds
 
 from sever.data.synthetic import make_strip
+from sever.pipeline.export.make import ExportOptions, export_model
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 WITH_RATIO = [
@@ -88,9 +90,18 @@ def test_it_runs_and_tells_one_ratio(name: str) -> None:
     assert "cores" in printed
 
 
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, strip_root: Path) -> Path:
+    """One for both, without int8, whose calibration takes most of an export."""
+    trained = make_run(tmp_path_factory.mktemp("saved") / "tiny" / "20260101-000000", strip_root)
+    path = tmp_path_factory.mktemp("bundle") / "model.sever"
+    export_model(with_folds(trained, strip_root), path, ExportOptions(images=2, backends=("onnx", "torch")))
+    return path
+
+
 @pytest.mark.parametrize("of", [("--growth", "6"), ("--latency", "20")])
-def test_inference_tells_whether_it_grows_and_how_long_a_frame_takes(of: tuple[str, str]) -> None:
-    assert "memory" in run("inference", "--quick", *of)
+def test_inference_tells_whether_it_grows_and_how_long_a_frame_takes(of: tuple[str, str], bundle: Path) -> None:
+    assert "memory" in run("inference", "--quick", "--model", str(bundle), *of)
 
 
 def test_operations_are_those_one_reckons_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
