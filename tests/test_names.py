@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import string
 from pathlib import Path, PureWindowsPath
 
@@ -87,3 +88,13 @@ def test_a_neighbour_may_lie_beside_the_folder_and_nowhere_by_an_absolute_path()
     for name in ("/abs", "C:/x", "a/../x", "../a\\b", "../\n", ""):
         with pytest.raises(InputError):
             beside(folder, name)
+
+
+def test_a_word_of_thousands_of_characters_is_shortened_in_an_error() -> None:
+    """As a number of 5,000 digits, which a message would otherwise spread over a terminal."""
+    error = InputError(f"row 2: class '{'9' * 5000}' is not a whole number; /long/{'x' * 255}/name stays")
+    assert (
+        str(error)
+        == f"row 2: class '{'9' * 40}... (5000 characters)' is not a whole number; /long/{'x' * 255}/name stays"
+    )
+    assert pickle.loads(pickle.dumps(error)).args == error.args

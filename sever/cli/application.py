@@ -100,8 +100,8 @@ def _confess() -> NoReturn:
 
 def _lies_with_the_disk(error: OSError) -> bool:
     """Whether a path or a disk that the user chose is at fault: not there, not ours to write, full, of another kind."""
-    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return error.errno is not None and (error.filename is not None or error.errno in full)
+    failing = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
+    return error.errno is not None and (error.filename is not None or error.errno in failing)
 
 
 @app.callback(invoke_without_command=True)

@@ -104,9 +104,9 @@ def show(ledger: Ledger = LEDGER, as_json: AsJson = False) -> None:
 
     Example: `sever leaderboard show`
     """
-    from sever.pipeline.leaderboard import course
+    from sever.pipeline.leaderboard import existing_course
 
-    _say_course(course(ledger), as_json)
+    _say_course(existing_course(ledger), as_json)
 
 
 @board.command("import")

@@ -37,6 +37,7 @@ HEADS = frozenset(
     {"fc", "_fc", "classifier", "last_linear", "linear", "head", "head_dist", "_conv_head", "conv_head"}
     | {"norm_head", "fc_norm", "norm", "bn2", "_bn1"}
 )
+KINDS = ("hub", "offline", "strip", "none")
 FILE_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 
 
@@ -52,15 +53,25 @@ def load_and_recycle(encoder: nn.Module, encoder_name: str, source: str, in_chan
     recycle_stem(encoder, in_channels)
 
 
-def read_weights(path: Path) -> Weights:
-    """Tensors by name from a .safetensors file, or from a .pth that holds no pickled code."""
+def check_source(source: str) -> None:
+    """Raises InputError where `model.weights` names neither a kind of weights nor a file."""
+    if source not in KINDS:
+        _check_file(expand_home(source))
+
+
+def _check_file(path: Path) -> None:
     if path.suffix not in FILE_ENDINGS:
         raise InputError(
-            f"model.weights is {str(path)!r}; allowed are hub, offline, none, or a file ending in "
+            f"model.weights is {str(path)!r}; allowed are {', '.join(KINDS)}, or a file ending in "
             f"{', '.join(FILE_ENDINGS)}"
         )
     if not path.is_file():
         raise InputError(f"model.weights: {missing(path, 'file')}")
+
+
+def read_weights(path: Path) -> Weights:
+    """Tensors by name from a .safetensors file, or from a .pth that holds no pickled code."""
+    _check_file(path)
     try:
         weights = load_file(path) if path.suffix == ".safetensors" else _find_tensors(read_pickled(path), path)
     except (SafetensorError, OSError) as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sever.deliver.charts import Course, Line, draw_course
 from sever.errors import InputError
-from sever.pipeline.leaderboard import LEDGER, SCORE_KINDS, Submission, course, moment_of
+from sever.pipeline.leaderboard import LEDGER, SCORE_KINDS, Submission, existing_course, moment_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class View:
 def draw(output: Path, ledger: Path = LEDGER, view: View | None = None) -> None:
     """The scores as a PNG or SVG. Raises InputError where nothing has a score, and for what isn't there to draw."""
     view = view or View()
-    everything = course(ledger)
+    everything = existing_course(ledger)
     numbers = {found.name: number for number, found in enumerate(everything, start=1)}
     made = _in_range(everything, view, ledger)
     scores = {kind: [_or_nan(getattr(found, kind)) for found in made] for kind in SCORE_KINDS}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sever.config import ExperimentConfig, dump_config, load_config
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
-from sever.data.layouts import raise_unless_masks, read_table
+from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.rules import with_min_pixels
@@ -28,6 +28,7 @@ from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import origins_of
 from sever.pipeline.split_check import tell_copies_across
+from sever.pipeline.train.first_checks import check_before_data
 from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume_run
 from sever.pipeline.train.starting import made, train_run
@@ -65,8 +66,7 @@ def start(config: ExperimentConfig, saved: Path, folder: Path | None = None) -> 
     config = config.model_copy(update={"folds": folds_settings})
     if folder is not None and is_begun(folder, config, "crossval") and Evidence(folder).about_file.is_file():
         return Evidence(folder)
-    if config.model.task == "segment":
-        raise_unless_masks(config.data)
+    check_before_data(config)
     pixel_warnings.begin()
     table, _ = read_table(config.data)
     warn_of_headers(table)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sever.errors import InputError
 from sever.files import sha256_of
-from sever.near_names import unreadable
+from sever.near_names import missing, unreadable
 from sever.store import Evidence
 from sever.store.ledger import Record, append_record, raise_unless_writable, read_ledger
 from sever.store.submissions import ScoredRecord, SubmissionRecord, parse_lines
@@ -163,6 +163,13 @@ def course(ledger: Path = LEDGER) -> list[Submission]:
     times = [moment_of(found) for found in made]
     known = [time for time in times if time is not None]
     return [made[row] for row in sorted(range(len(made)), key=known.__getitem__)] if len(known) == len(made) else made
+
+
+def existing_course(ledger: Path = LEDGER) -> list[Submission]:
+    """As `course`, of a leaderboard that somebody began. Raises InputError where it isn't there."""
+    if not ledger.exists():
+        raise InputError(f"{missing(ledger, 'file')}; `sever submit` and `sever leaderboard add` begin a leaderboard")
+    return course(ledger)
 
 
 def moment_of(made: Submission) -> datetime | None:

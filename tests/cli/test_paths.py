@@ -104,7 +104,8 @@ def test_in_commands(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (home / "strip" / "train.csv").is_file()
     assert sever("evaluate", "-s", "~/nowhere.csv", "--data=~/strip") == 2
     assert f"{home}/nowhere.csv" in capsys.readouterr().err
-    assert sever("leaderboard", "show", "--ledger=~/ledger.jsonl") == 0
+    assert sever("leaderboard", "show", "--ledger=~/ledger.jsonl") == 2
+    assert f"there is no file {home}/ledger.jsonl" in capsys.readouterr().err
 
 
 def test_in_stories(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,6 +172,20 @@ def test_processes_too_take_turns(submission: Path, ledger: Path) -> None:
     assert [record["before"] for record in read_ledger(ledger)] == list(range(40))
 
 
+@pytest.mark.parametrize(
+    "words", [["show"], ["show", "--json"], ["draw", "-o", "x.png"], ["score", "a", "--public", 1]]
+)
+def test_a_leaderboard_that_is_not_there_is_no_empty_one(
+    words: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sever("leaderboard", *words, "--ledger", tmp_path / "MISSING.jsonl") == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "MISSING.jsonl" in shown.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_commands_add_score_show_and_draw(
     submission: Path, ledger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

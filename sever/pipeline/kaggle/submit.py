@@ -24,6 +24,7 @@ from sever.pipeline.leaderboard import (
     course,
     draft_submission,
     earlier_submission,
+    existing_course,
     record_scores,
     record_submission,
 )
@@ -188,7 +189,7 @@ def fetch_scores(
 
 def _wanted(names: Sequence[str], ledger: Path) -> list[Submission]:
     """These submissions, or all that Kaggle has and that lack a score. Raises InputError."""
-    made = {found.name: found for found in course(ledger)}
+    made = {found.name: found for found in existing_course(ledger)}
     for name in names:
         if name not in made or made[name].reference is None:
             sent = ", ".join(found.name for found in made.values() if found.reference is not None)

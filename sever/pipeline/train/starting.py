@@ -16,15 +16,14 @@ from sever.config import ExperimentConfig, RuleSettings, dump_config
 from sever.counted import counted
 from sever.data.dataset import measure_pixels
 from sever.data.folds import ALWAYS_TRAIN, assign_folds, split
-from sever.data.layouts import passed_over_beside, raise_unless_masks, read_table
-from sever.data.mixing import check_there, read_pseudo_labelled
+from sever.data.layouts import passed_over_beside, read_table
+from sever.data.mixing import read_pseudo_labelled
 from sever.data.reader import ImageReader
-from sever.data.samplers import mix_in_words, plan_mix, pseudo_a_batch
+from sever.data.samplers import mix_in_words, plan_mix
 from sever.data.table import ImageTable
 from sever.decide.rules import with_min_pixels
 from sever.errors import InputError
 from sever.locks import one_writer, writes_to
-from sever.models.architectures import check_settings, find_architecture, find_encoder
 from sever.models.device import from_main
 from sever.output import OutputFolder
 from sever.pipeline import pixel_warnings
@@ -35,6 +34,7 @@ from sever.pipeline.label_checks import raise_if_relabelled, tell_doubts
 from sever.pipeline.pixel_warnings import warn_of_clipping, warn_of_headers, warn_of_mean
 from sever.pipeline.skipped import report_skipped, warn_of
 from sever.pipeline.split_check import tell_copies_across
+from sever.pipeline.train.first_checks import check_before_data
 from sever.pipeline.train.fitting import build_trainer, fit
 from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume
@@ -76,16 +76,8 @@ def train_run(
     `labels`: digests of the labels by image that must still hold, where others began this work.
     """
     detail(f"settings of {config.name}:\n{dump_config(config)}")
-    # What needs no data is told before a large data set is read.
-    if config.model.task == "segment":
-        check_settings(find_architecture(config.model.architecture), config.model)
-        raise_unless_masks(config.data)
-    find_encoder(config.model.encoder)
+    check_before_data(config)
     config, _ = on_device(config, device)
-    if config.pseudo is not None:
-        check_there(config.pseudo)
-        pseudo_a_batch(config.pseudo, config.train.batch_size)
-
     table, skipped = read_table(config.data)
     warn_of(passed_over_beside(table))
     warn_of_headers(table)

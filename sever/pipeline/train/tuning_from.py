@@ -67,6 +67,14 @@ def start_facts(path: Path, class_names: Sequence[str]) -> DatasetFacts:
     return facts
 
 
+def check_start(path: Path) -> None:
+    """Raises InputError where there is no model, or one without weights for torch."""
+    try:
+        _start(path)
+    except InputError as error:
+        raise InputError(f"model.start: {error}") from error
+
+
 def load_start(network: nn.Module, path: Path) -> None:
     """Put the start's weights in. Raises InputError where they are of another network."""
     load_weights(network, load_weights_file(_start(path)[1].checkpoint))
