@@ -27,9 +27,20 @@ Channels = Literal[1, 3]  # one grey channel, or red, green and blue
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
+class TooManyPixels(InputError):
+    """An image that is larger than what is allowed."""
+
+
 def list_images(folder: Path) -> list[Path]:
     """All images below a folder, sorted by path in posix form; not what is hidden or `is_passed_over`, nor the pictures
     that a command wrote there, such as maps: where results lie among images, the images stay the same."""
+    found = find_images(folder)
+    _raise_unless_text(found)
+    return [Path(name) for name in sorted(found)]
+
+
+def find_images(folder: Path) -> list[str]:
+    """The same in any order, whose names need not be text."""
     found, results = [], set[str]()
     for current, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not is_passed_over(name, folders)]
@@ -41,14 +52,12 @@ def list_images(folder: Path) -> list[Path]:
         found += [
             f"{current}/{name}" for name in names if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
         ]
-    _raise_unless_text(found)
-    paths = [Path(name) for name in sorted(found)]
-    return [path for path in paths if str(path) not in results] if results else paths
+    return [name for name in found if str(Path(name)) not in results] if results else found
 
 
 def _raise_unless_text(paths: list[str]) -> None:
     """An image's id stands in CSV and JSON files, so that its name must be text; Linux allows any bytes."""
-    strange = [path for path in paths if not path.isascii() and not _is_text(path)]
+    strange = [path for path in paths if not is_text(path)]
     if not strange:
         return
     raw = os.fsencode(min(strange))
@@ -61,7 +70,10 @@ def _raise_unless_text(paths: list[str]) -> None:
     )
 
 
-def _is_text(path: str) -> bool:
+def is_text(path: str) -> bool:
+    """Whether a name can stand in a file in UTF-8."""
+    if path.isascii():
+        return True
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -199,7 +211,7 @@ def _examine(stream: BinaryIO, name: str, max_pixels: int) -> tuple[Codec, Heade
     if min(header.height, header.width) < 1:
         raise InputError(f"{name} is damaged: by its header it is {header.width} x {header.height} pixels")
     if header.height * header.width > max_pixels:
-        raise InputError(
+        raise TooManyPixels(
             f"{name} is too large: by its header it is {header.width} x {header.height} pixels, more than the "
             f"{max_pixels:,} that data.max_pixels (predict --max-pixels) allows; cut it into pieces, or allow more"
         )

@@ -127,7 +127,7 @@ def running(
     loaders = {name: (lambda other=other: other) for name, other in (others or {}).items()}
     service = Service(chosen, store, Models(model, loaders))
     listener = serve_server.listen(chosen)
-    server = uvicorn.Server(serve_server.configure(chosen, service))
+    server = serve_server.AnsweringServer(serve_server.configure(chosen, service), service)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     wait_for(lambda: server.started and service.is_ready)

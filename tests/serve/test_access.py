@@ -63,8 +63,21 @@ def test_a_stranger_gets_nothing_from_any_route(served: Running) -> None:
                     continue
                 answer = client.request(method, path, headers=headers, json={})
                 assert answer.status_code in (401, 422), f"{method} {path}: {answer.status_code}"
-                if answer.status_code == 422:  # a body that is no form of ours is refused before who sent it matters
-                    assert "body." in answer.text or "query." in answer.text
+                if answer.status_code == 422:  # a query that is no form of ours is refused before who sent it matters
+                    assert "query." in answer.text
+
+
+def test_a_strangers_body_is_not_read(served: Running) -> None:
+    """Nested a million deep, or of a size that many connections would fill the memory with."""
+    with served.client(None) as client:
+        for method, path in routes(served):
+            if method not in ("GET", "HEAD") and (method, path) != ("POST", "/v1/session"):
+                headers = {"content-type": "application/json"}
+                answer = client.request(method, path, content=b"[" * 100_000, headers=headers)
+                assert answer.status_code == 401, f"{method} {path}: {answer.status_code}"
+        assert client.post("/v1/session", content=bytes(2 << 20)).status_code == 413
+    with served.client("viewer") as client:
+        assert client.post("/v1/users", content=bytes(2 << 20)).status_code == 413
 
 
 def test_roles_are_kept_apart(served: Running) -> None:
@@ -125,7 +138,22 @@ def test_a_change_from_another_site_is_refused(served: Running) -> None:
 
 
 def test_a_page_that_resolves_its_name_to_this_machine_is_refused(served: Running) -> None:
-    assert httpx.get(f"{served.url}/health/live", headers={"host": "evil.example"}, trust_env=False).status_code == 400
+    answer = httpx.get(f"{served.url}/health/live", headers={"host": "evil.example"}, trust_env=False)
+    assert answer.status_code == 400
+    assert "security.hosts" in answer.json()["error"]["message"]
+
+
+def test_only_own_names_are_answered(tmp_path: Path) -> None:
+    names = {"host": "::1", "security": {"hosts": ["mill.local", "*.line.local"]}}
+    with running(tmp_path, names) as served:
+        at = served.url.replace("127.0.0.1", "[::1]")
+        good = ["localhost", "LOCALHOST:8350", "127.0.0.1:1", "[::1]", "[::1]:8350", "mill.local", "a.line.local:80"]
+        for host in (*good, "evil", "mill.local.evil", "evil.mill.local", "[::2]", "line.local", "[::1].evil"):
+            answer = httpx.get(f"{at}/health/live", headers={"host": host}, trust_env=False)
+            assert answer.status_code == (200 if host in good else 400), host
+        with socket.create_connection(("::1", int(at.rpartition(":")[2])), timeout=10) as raw:
+            raw.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nhost: evil\r\n\r\n")
+            assert b" 400 " in raw.recv(1000), "a proxy may believe the other one"
 
 
 def test_passwords_are_guessed_slowly(tmp_path: Path) -> None:
@@ -306,6 +334,10 @@ def test_another_machine_is_served_over_tls_or_not_at_all(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="go together"):
         raise_unless_guarded(ServeSettings.model_validate({"security": {"tls_key": tmp_path}}))
     raise_unless_guarded(ServeSettings.model_validate({"host": "10.0.0.1", "security": {"behind_proxy": True}}))
+    (tmp_path / "c.pem").write_text("no certificate")
+    both = {"tls_certificate": tmp_path / "c.pem", "tls_key": tmp_path / "c.pem"}
+    with pytest.raises(InputError, match="can't be used for TLS"):
+        raise_unless_guarded(ServeSettings.model_validate({"security": both}))
     assert ServeSettings().host == "127.0.0.1"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -98,3 +100,34 @@ def test_connections_are_counted(tmp_path: Path) -> None:
         wait_for(lambda: not served.server.server_state.connections)
         with served.client(None) as client:
             assert client.get("/health/live").status_code == 200
+
+
+def test_a_head_that_comes_at_once_has_the_same_bound(tmp_path: Path) -> None:
+    with running(tmp_path) as served, connect(served) as client:
+        client.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * (80 << 10) + b"\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 431 ")
+        assert is_closed(client)
+
+
+def test_a_body_that_goes_on_after_its_answer_is_cut_off(tmp_path: Path) -> None:
+    """A stranger is refused before his body is read; a byte now and then must not hold the connection for good."""
+    with running(tmp_path, {"limits": {"body_seconds": 0.5}}) as served, connect(served) as client:
+        client.sendall(b"POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 401 ")
+        until = time.monotonic() + 10
+        with contextlib.suppress(OSError):
+            while time.monotonic() < until:
+                client.sendall(b"x")
+                time.sleep(0.05)
+        assert time.monotonic() < until
+
+
+def test_a_client_that_goes_away_is_no_fault_of_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running(tmp_path) as served:
+        with connect(served) as client:
+            key = served.keys["reviewer"].encode()
+            head = b"POST /v1/inspect HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer " + key
+            client.sendall(head + b"\r\ncontent-length: 100000\r\n\r\nhalf")
+            wait_for(lambda: served.service.room.taken == 1)
+        wait_for(lambda: served.service.room.taken == 0)
+    assert "a request failed" not in caplog.text

@@ -115,8 +115,35 @@ def test_a_batch_answers_each_image_or_says_what_is_wrong_with_it(served: Runnin
     check_spots(first["answer"])
     assert second["name"] == "<two>"
     assert second["error"]["status"] == 422
-    assert too_many.status_code == 400
-    assert "Maximum number of files is 3" in too_many.text
+    assert too_many.status_code == 413
+    assert "at most 3 images" in too_many.text
+
+
+def test_a_file_that_is_called_any_bytes_is_a_file(served: Running) -> None:
+    with served.client() as client:
+        check_spots(
+            client.post(
+                "/v1/inspect", content=png(spots()), headers={"content-type": "application/octet-stream"}
+            ).json()
+        )
+
+
+def test_more_images_than_there_are_places_are_too_many_for_good(tmp_path: Path) -> None:
+    """429 would say that another time would do."""
+    files = [("images", (str(number), png(spots(seed=number)))) for number in range(3)]
+    with running(tmp_path, {"limits": {"max_waiting": 2}}) as served, served.client() as client:
+        assert client.post("/v1/inspect/batch", files=files[:2]).status_code == 200
+        refused = client.post("/v1/inspect/batch", files=files)
+    assert refused.status_code == 413
+    assert "limits.max_waiting" in refused.text
+
+
+def test_a_request_key_is_of_one_image(served: Running) -> None:
+    key = {"idempotency-key": "of one"}
+    with served.client() as client:
+        first = client.post("/v1/inspect", content=png(spots()), headers=key).json()
+        assert client.post("/v1/inspect", content=png(spots()), headers=key).json() == first
+        assert client.post("/v1/inspect", content=png(spots(seed=1)), headers=key).status_code == 409
 
 
 def test_overlay_draws_and_keeps_nothing(served: Running) -> None:
@@ -139,7 +166,9 @@ def test_overlay_draws_and_keeps_nothing(served: Running) -> None:
         (bytes(100), {"height": 10, "width": 11}, "application/octet-stream", 422, "110 bytes, but 100"),
         (bytes(100), {"height": 10, "width": "x"}, "application/octet-stream", 422, "width"),
         (bytes(10), {"height": 10**6, "width": 10**6}, "application/octet-stream", 413, "40,000"),
-        (png(np.zeros((300, 300), np.uint8)), {}, "image/png", 413, "too large"),
+        (png(np.zeros((300, 300), np.uint8)), {}, "image/png", 413, "limits.max_pixels"),
+        (bytes(100), {"height": 10, "width": 10}, "image/png", 422, "Content-Type is application/octet-stream"),
+        (b"no image", {"name": "too large"}, "image/png", 422, "image 'too large' is not an image"),
         (bytes(200_001), {}, "image/png", 413, "200,000"),
         (png(spots()), {"masks": "svg"}, "image/png", 422, "masks"),
         (png(spots()), {"nmae": "a"}, "image/png", 422, "nmae"),

@@ -102,7 +102,7 @@ def body(**changes: object) -> bytes:
 MALFORMED: list[tuple[bytes, str | None, str]] = [
     (b"", None, "cannot read"),
     (b"[]", None, "object"),
-    (b"\xff", None, "utf-8"),
+    (b"\xff", None, "UTF-8"),
     (b'{"inputs": []}', None, "1 to 16"),
     (b'{"inputs": [1]}', None, "an object"),
     (b"[" * 100_000, None, "nested"),
@@ -127,7 +127,9 @@ MALFORMED: list[tuple[bytes, str | None, str]] = [
     (body(), "-1", "Inference-Header"),
     (body(), "9" * 5000, "Inference-Header"),
     (body(), "²", "Inference-Header"),
-    (body() + b"xx", str(len(body())), "left over"),
+    (body() + b"xx", str(len(body())), "2 bytes too many"),
+    (body()[:-1] + b', "id": "a\\u0000b"}', None, "`id`"),
+    (body()[:-1] + b', "id": "\\ud800"}', None, "`id`"),
 ]
 
 

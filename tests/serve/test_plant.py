@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,12 +20,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from serve_kills import kill_while_watching
-from serve_maker import Running, png, running, spots, wait_for
+from serve_maker import GreyModel, Running, png, running, spots, wait_for
 from sqlalchemy import func, select
 
 from sever.config.serve import ServeSettings
 from sever.deliver.serve.plant.periods import find_period
 from sever.deliver.serve.storage import tables
+from sever.pipeline.inference.inspection import Inspection
 
 QUICK = {"poll_seconds": 0.02, "settle_seconds": 0.1}
 
@@ -78,6 +81,54 @@ def test_a_file_that_is_no_image_is_noted_once_and_stays(tmp_path: Path) -> None
             rows = served.service.store.read(lambda c: c.execute(select(tables.files)).mappings().all())
     assert (folder / "bad.png").exists()
     assert sum(row["fault"] is not None for row in rows) == 1
+
+
+def test_one_file_that_fails_holds_up_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A name that is no text, a file of bytes without end, one on which the model fails, and folders of thumbnails."""
+    folder = tmp_path / "in"
+    for name in ("@eaDir", "thumbs", ".hidden", "deep"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "small.png").write_bytes(png(spots(seed=len(name))))
+    strange = os.fsencode(folder) + b"/\xff.png"
+    with open(strange, "wb") as file:  # noqa: PTH123  # a Path holds it, but this says what it is
+        file.write(png(spots(seed=20)))
+    with (folder / "endless.png").open("wb") as file:
+        file.truncate(1 << 40)
+    (folder / "gone.png").symlink_to(folder / "nowhere")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.png").write_bytes(png(spots(seed=21)))
+    (folder / "elsewhere.png").symlink_to(tmp_path / "elsewhere" / "x.png")
+    (folder / "bad.png").write_bytes(png(spots(height=7)))
+    os.utime(folder / "bad.png", (1, 1))  # the oldest, so that it comes first
+
+    class Choosy(GreyModel):
+        def inspect(self, images: Sequence[np.ndarray]) -> Sequence[Inspection]:
+            if any(len(image) == 7 for image in images):
+                raise RuntimeError("planted")
+            return super().inspect(images)
+
+    with running(tmp_path / "s", watched(folder) | {"batch": {"max_images": 1}}, Choosy()) as served:
+        wait_for(lambda: total(served) == 4)
+        with served.client() as client:
+            names = {each["name"] for each in client.get("/v1/answers").json()["answers"]}
+        wait_for(lambda: "bad.png could not be inspected; it is tried again" in caplog.text)
+        (folder / "late.png").write_bytes(png(spots(seed=30)))
+        wait_for(lambda: total(served) == 5)
+    assert names == {"deep/small.png", "linked/x.png", "elsewhere.png", r"\xff.png"}
+    assert "endless.png: it is larger than" in caplog.text
+    assert caplog.text.count("could not be inspected") == 1, "it is left for a while"
+
+
+def test_a_folder_that_is_not_there_is_told_once_and_watched_when_it_comes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tmp_path / "s", watched(tmp_path / "in")) as served:
+        wait_for(lambda: "is not there; it is watched as soon as it is" in caplog.text)
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / "a.png").write_bytes(png(spots()))
+        wait_for(lambda: total(served) == 1)
+    assert caplog.text.count("is not there") == 1
 
 
 def test_a_camera_that_writes_one_file_again_and_again_is_followed(tmp_path: Path) -> None:
@@ -368,6 +419,57 @@ def served_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield found
 
 
+def test_a_stop_answers_what_streams_have_sent(tmp_path: Path) -> None:
+    """The image at work is answered; the next one is not taken, and the sender is told why."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed
+
+    async def talk(served: Running) -> tuple[dict, int]:
+        headers = {"Authorization": f"Bearer {served.keys['reviewer']}"}
+        url = served.url.replace("http", "ws") + "/v1/stream"
+        served.model.hold.clear()
+        async with connect(url, additional_headers=headers, proxy=None) as socket:
+            await socket.send(png(spots()))
+            while not served.service.room.taken:
+                await asyncio.sleep(0.01)
+            served.server.should_exit = True
+            await asyncio.sleep(0.3)
+            served.model.hold.set()
+            answer = json.loads(await socket.recv())
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send(png(spots(seed=1)))
+                await socket.recv()
+            return answer, socket.close_code or 0
+
+    with running(tmp_path) as served:
+        answer, code = asyncio.run(talk(served))
+    assert answer["answer"]["classes"][0]["area"] == 24
+    assert code == 1012
+    assert total_of(tmp_path) == 1
+
+
+def test_a_stream_ends_with_its_key(tmp_path: Path) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed
+
+    async def talk(served: Running) -> int:
+        headers = {"Authorization": f"Bearer {served.keys['reviewer']}"}
+        url = served.url.replace("http", "ws") + "/v1/stream"
+        async with connect(url, additional_headers=headers, proxy=None) as socket:
+            await socket.send(png(spots()))
+            assert "answer" in json.loads(await socket.recv())
+            with served.client("admin") as admin:
+                assert admin.delete("/v1/keys/reviewer-key").status_code == 204
+            await socket.send(png(spots(seed=1)))
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+            return socket.close_code or 0
+
+    with running(tmp_path) as served:
+        assert asyncio.run(talk(served)) == 1008
+    assert total_of(tmp_path) == 1
+
+
 def test_a_text_that_is_no_json_ends_the_stream(served_once: Running) -> None:
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed
@@ -384,3 +486,13 @@ def test_a_text_that_is_no_json_ends_the_stream(served_once: Running) -> None:
 
     assert asyncio.run(talk()) == 1003
     assert httpx.get(f"{served_once.url}/health/ready", trust_env=False).status_code == 200
+
+
+def test_images_beside_the_strip_are_cut_at_the_edge_of_the_map(served_once: Running) -> None:
+    """A strip wanders, and a camera may begin before its head."""
+    with served_once.client() as client:
+        for number, place in enumerate(({"across_m": -0.005, "position_m": 1}, {"position_m": -9}, {"across_m": -9})):
+            about = {"coil": f"beside {number}", **place}
+            assert client.post("/v1/inspect", content=png(spots()), params=about).status_code == 200
+            for form in ("", ".csv", ".png", ".html"):
+                assert client.get(f"/v1/coils/map{form}", params={"coil": about["coil"]}).status_code == 200

@@ -8,7 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sever.deliver.serve.middleware import refused
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.security import people
 from sever.deliver.serve.security.people import Principal, Role
@@ -16,6 +18,8 @@ from sever.deliver.serve.service import Service
 
 COOKIE, CSRF_HEADER = "sever_session", "x-csrf-token"
 READING = ("GET", "HEAD", "OPTIONS")
+SIGN_IN = ("POST", "/v1/session")
+STRANGER = Refusal(401, "sign in, or send a key: Authorization: Bearer KEY")
 
 
 def service_of(connection: HTTPConnection) -> Service:
@@ -36,14 +40,37 @@ async def who_asks(connection: HTTPConnection) -> Principal | None:
     return None
 
 
+class KnownFirst:
+    """Who sends a body must be known before it is read: a stranger's takes no memory, and is not parsed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in READING and (scope["method"], scope["path"]) != SIGN_IN:
+            request = Request(scope)
+            try:
+                scope["sever.principal"] = await _known(request)
+            except Refusal as refusal:
+                await refused(refusal, scope["path"])(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+async def _known(request: Request) -> Principal:
+    """Raises Refusal for a stranger (401), and for who asks too often (429)."""
+    principal = await who_asks(request)
+    address = request.client.host if request.client else ""
+    request.app.state.rate.take(principal.name if principal else address)
+    if principal is None:
+        raise STRANGER
+    request.scope["sever.who"] = principal.name
+    return principal
+
+
 def _needs(role: Role):  # type: ignore[no-untyped-def]  # FastAPI reads the signature of what is returned
     async def check(request: Request) -> Principal:
-        principal = await who_asks(request)
-        address = request.client.host if request.client else ""
-        request.app.state.rate.take(principal.name if principal else address)
-        if principal is None:
-            raise Refusal(401, "sign in, or send a key: Authorization: Bearer KEY")
-        request.scope["sever.who"] = principal.name
+        principal: Principal = request.scope.get("sever.principal") or await _known(request)
         if not principal.may(role):
             raise Refusal(403, f"this needs the role {role}; {principal.name} is {principal.role}")
         if request.method not in READING:

@@ -9,12 +9,13 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import Response
 
 from sever import __version__
-from sever.deliver.serve.middleware import Around, BodyLimit, refused
+from sever.deliver.serve.access import KnownFirst
+from sever.deliver.serve.middleware import Around, BodyLimit, KnownHosts, refused
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.routes import ROUTERS
 from sever.deliver.serve.schemas import Fault
@@ -69,20 +70,26 @@ def make_app(service: Service) -> FastAPI:
         app.include_router(router)
     _tell_faults(app)
     app.add_middleware(BodyLimit, max_bytes=settings.limits.max_bytes, seconds=settings.limits.body_seconds)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=_hosts(service), www_redirect=False)
+    app.add_middleware(KnownFirst)
+    app.add_middleware(KnownHosts, hosts=_hosts(service))
     app.add_middleware(Around, metrics=service.metrics, https=https)
     return app
 
 
 def _hosts(service: Service) -> list[str]:
-    """A page elsewhere that resolves its own name to this machine (DNS rebinding) comes under that name."""
-    return ["localhost", "127.0.0.1", "[::1]", service.settings.host, *service.settings.security.hosts]
+    host = service.settings.host
+    return ["localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host, *service.settings.security.hosts]
 
 
 def _tell_faults(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     def refuse(request: Request, refusal: Refusal) -> Response:
         return refused(refusal, request.url.path)
+
+    @app.exception_handler(OperationalError)
+    def refuse_for_now(request: Request, error: OperationalError) -> Response:
+        LOGGER.error("the database can't be used now: %s", error.orig)
+        return refused(Refusal(503, "the database can't be used now; send it again", 5), request.url.path)
 
     @app.exception_handler(HTTPException)
     def refuse_plainly(request: Request, error: HTTPException) -> Response:

@@ -21,6 +21,7 @@ from sever.deliver.serve.model import ServedModel, describe_model
 from sever.deliver.serve.models import Models, warm_up
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.storage.export import Judged, read_judged
+from sever.deliver.serve.storage.pictures import DamagedImage
 from sever.deliver.serve.storage.store import Store
 from sever.deliver.serve.uploads import decode, for_model, raw_shape_of
 
@@ -127,7 +128,7 @@ class BesideTheOldOne:
             standing.is_over = True
 
     async def _look(self, standing: Standing, judged: Judged) -> Beside | None:
-        """None of an image that is kept no longer, or that people judged by other classes."""
+        """None of an image that is kept no longer, or damaged, or that people judged by other classes."""
         truth = {mask["class"]: mask["runs"] for mask in judged.masks}
         names = standing.now.class_names
         stored = await asyncio.to_thread(self._pixels, judged)
@@ -140,7 +141,10 @@ class BesideTheOldOne:
         return Beside(judged.uid, dice[0], dice[1], standing.new.has_seen(judged.sha256), truth, runs[0], runs[1])
 
     def _pixels(self, judged: Judged) -> np.ndarray | None:
-        data = self._store.pictures.read(judged.sha256)
+        try:
+            data = self._store.pictures.read(judged.sha256)
+        except DamagedImage:
+            return None
         return None if data is None else decode(data, "stored", self._limits.max_pixels, raw_shape_of(judged.kind))
 
     async def _masks(self, model: ServedModel, stored: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""What a connection may do before its request is known: a bounded head, in a bounded time, on a bounded number of them.
+"""What a connection may do that no middleware sees: a bounded head, in a bounded time, on a bounded number of them, and
+a body that ends in time, too, when its request was answered before it was whole (401, 429).
 
-uvicorn with httptools takes heads of any length, and waits for their end for ever; no middleware sees such a request.
+uvicorn with httptools takes heads of any length, and waits for their end, and for that of such a body, for ever.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ def guarded(limits: LimitSettings) -> type[asyncio.Protocol]:
     """uvicorn's protocol with these limits."""
 
     class Guarded(HttpToolsProtocol):
-        """Counts what came since the last request's head was whole; a clock runs until the next one is."""
+        """Counts a head as it comes; a clock runs until it is whole, and once more until its body is."""
 
-        _head_bytes = 0
+        _head_bytes = 0  # that came before the head was whole; a body may come with the end of its head
+        _whole_bytes = 0  # of the head's own lines
         _is_in_head = True
         _clock: asyncio.TimerHandle | None = None
 
@@ -49,18 +51,26 @@ def guarded(limits: LimitSettings) -> type[asyncio.Protocol]:
                     self._start_clock()
             was_in_head = self._is_in_head
             super().data_received(data)
-            # A body comes with the end of its head, and is counted elsewhere.
             if was_in_head and self._is_in_head and self._head_bytes > MOST_HEAD_BYTES:
-                self.transport.write(TOO_LARGE)
-                self.transport.close()
+                self._refuse_head()
+
+        def on_url(self, url: bytes) -> None:
+            super().on_url(url)
+            self._count_whole(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            super().on_header(name, value)
+            self._count_whole(name, value)
 
         def on_headers_complete(self) -> None:
-            self._is_in_head, self._head_bytes = False, 0
+            self._is_in_head, self._head_bytes, self._whole_bytes = False, 0, 0
             self._stop_clock()
+            self._start_clock()
             super().on_headers_complete()
 
         def on_message_complete(self) -> None:
             self._is_in_head = True
+            self._stop_clock()
             super().on_message_complete()
 
         def handle_websocket_upgrade(self) -> None:
@@ -77,8 +87,22 @@ def guarded(limits: LimitSettings) -> type[asyncio.Protocol]:
 
         def _too_late(self) -> None:
             self._clock = None
-            if self._is_in_head and not self.transport.is_closing():
+            if self.transport.is_closing():
+                return
+            if self._is_in_head or self.cycle.response_complete:
                 self.transport.close()
+            else:  # whoever reads the body has a clock of his own; what comes after his answer is cut off here
+                self._start_clock()
+
+        def _count_whole(self, *parts: bytes) -> None:
+            self._whole_bytes += sum(map(len, parts))
+            if self._whole_bytes > MOST_HEAD_BYTES:
+                self._refuse_head()
+                raise ValueError("the head is too large")  # which ends the parser's work
+
+        def _refuse_head(self) -> None:
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
 
     made: Any = Guarded
     return made

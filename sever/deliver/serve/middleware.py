@@ -1,12 +1,15 @@
-"""Around every request: a bound on its body's size and time, security headers, a log line and a count (plain ASGI)."""
+"""Around every request: the name it came under, a bound on its body's size and time, security headers, a log line and
+a count (plain ASGI)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -41,6 +44,41 @@ def refused(refusal: Refusal, path: str = "") -> JSONResponse:
     return JSONResponse(body, refusal.status, headers)
 
 
+# What brings images and masks; nothing else needs a body of more than this.
+LARGE_BODIES, MOST_OTHER_BYTES = ("/v1/inspect", "/v1/overlay", "/v1/answers/", "/v2/"), 1 << 20
+# A client that went away, as web servers log it; nobody is there to be told.
+CLIENT_GONE = 499
+
+
+class KnownHosts:
+    """Refuses a request that comes under a name that is not ours, or under two: a page elsewhere that resolves its own
+    name to this machine (DNS rebinding) comes under that name. `*.NAME` stands for all names below one."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self.app, self.hosts = app, frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        given = [value.decode("latin-1") for key, value in scope["headers"] if key == b"host"]
+        if len(given) == 1 and self._is_ours(given[0].lower()):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            shown = repr(one_line(given[0][:100])) if given else "no name"
+            words = f"this service is not reached under {shown}; add its name to the setting security.hosts"
+            refusal = Refusal(400, words if len(given) < 2 else "a request has one Host header")
+            await refused(refusal, scope["path"])(scope, receive, send)
+
+    def _is_ours(self, host: str) -> bool:
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        above = name.partition(".")[2]
+        return name in self.hosts or f"*.{above}" in self.hosts or "*" in self.hosts
+
+
 class BodyLimit:
     """Refuses a body that is too large, by its header or while it comes, and one that comes too slowly."""
 
@@ -51,14 +89,14 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and int(told) > self.max_bytes:
-            await refused(self._too_large(), scope["path"])(scope, receive, send)
+        told, most = dict(scope["headers"]).get(b"content-length", b"0"), self._most(scope["path"])
+        if told.isdigit() and int(told[:20]) > most:
+            await refused(too_large(most), scope["path"])(scope, receive, send)
             return
         if "\0" in scope["path"] or b"%00" in scope["query_string"]:  # which no database takes as text
             await refused(Refusal(400, "an address holds no NUL character"), scope["path"])(scope, receive, send)
             return
-        body = _Body(self, receive, send)
+        body = _Body(most, self.seconds, receive, send)
         try:
             await self.app(scope, body.receive, body.send)
         except Refusal as refusal:
@@ -67,16 +105,21 @@ class BodyLimit:
         if body.refusal is not None and not body.has_begun:
             await refused(body.refusal, scope["path"])(scope, receive, send)
 
-    def _too_large(self) -> Refusal:
-        return Refusal(413, f"the request is larger than {self.max_bytes:,} bytes (limits.max_bytes)")
+    def _most(self, path: str) -> int:
+        return self.max_bytes if path.startswith(LARGE_BODIES) else min(self.max_bytes, MOST_OTHER_BYTES)
+
+
+def too_large(most: int) -> Refusal:
+    setting = "" if most == MOST_OTHER_BYTES else " (limits.max_bytes)"
+    return Refusal(413, f"the request is larger than {most:,} bytes{setting}")
 
 
 class _Body:
     """One request's body on its way in."""
 
-    def __init__(self, limit: BodyLimit, receive: Receive, send: Send) -> None:
-        self._limit, self._receive, self._send = limit, receive, send
-        self._count, self._until = 0, time.monotonic() + limit.seconds
+    def __init__(self, most: int, seconds: float, receive: Receive, send: Send) -> None:
+        self._most, self._seconds, self._receive, self._send = most, seconds, receive, send
+        self._count, self._until = 0, time.monotonic() + seconds
         self._is_whole = False
         self.refusal: Refusal | None = None
         self.has_begun = False
@@ -88,12 +131,11 @@ class _Body:
             async with asyncio.timeout(max(0.0, self._until - time.monotonic())):
                 message = await self._receive()
         except TimeoutError as error:
-            seconds = self._limit.seconds
-            raise self._refuse(Refusal(408, f"the request took longer than {seconds:g} s to arrive")) from error
+            raise self._refuse(Refusal(408, f"the request took longer than {self._seconds:g} s to arrive")) from error
         self._count += len(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
-        if self._count > self._limit.max_bytes:
-            raise self._refuse(self._limit._too_large())
+        if self._count > self._most:
+            raise self._refuse(too_large(self._most))
         return message
 
     async def send(self, message: Message) -> None:
@@ -133,11 +175,12 @@ class Around:
 
         try:
             await self.app(scope, receive, with_headers)
+        except ClientDisconnect:
+            status = CLIENT_GONE
         except Exception:
             LOGGER.exception("a request failed", extra={"path": one_line(scope["path"][:200])})
-            await refused(Refusal(500, "this is our fault, not yours; see the service's log"))(
-                scope, receive, with_headers
-            )
+            ours = Refusal(500, "this is our fault, not yours; see the service's log")
+            await refused(ours, scope["path"])(scope, receive, with_headers)
         finally:
             self._tell(scope, status, time.monotonic() - began)
 

@@ -7,8 +7,10 @@ import logging
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -24,7 +26,7 @@ from sever.deliver.serve.storage.database import one_service
 from sever.deliver.serve.storage.store import Store, open_existing
 from sever.errors import InputError
 from sever.locks import one_writer
-from sever.near_names import missing
+from sever.near_names import NearNames, missing
 
 LOGGER = logging.getLogger("sever.serve")
 FIRST_ADMIN = "admin"
@@ -42,18 +44,31 @@ def serve(
     Raises InputError for an address, certificate or store that can't be used.
     """
     raise_unless_guarded(settings)
+    raise_unless_alarms_fit(settings, model)
     with one_writer(settings.store, f"{settings.store} is in use by another service"), ExitStack() as held:
         store = Store(settings.store, settings.database, settings.durable, settings.images)
         held.enter_context(one_service(store.engine))
-        first_admin(store, say)
         service = Service(settings, store, Models(model, available))
-        server = uvicorn.Server(configure(settings, service))
+        server = AnsweringServer(configure(settings, service), service)
         listener = listen(settings)
+        first_admin(store, say)
         scheme = "https" if settings.security.tls_certificate else "http"
         host, port = listener.getsockname()[:2]
         say(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         with listener, _ending_well():
             server.run(sockets=[listener])
+
+
+class AnsweringServer(uvicorn.Server):
+    """uvicorn closes streams at once when it stops; this one lets each answer its image first."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._service.streams.end(self._service.settings.limits.stop_seconds)
+        await super().shutdown(sockets)
 
 
 @contextmanager
@@ -98,12 +113,36 @@ def raise_unless_guarded(settings: ServeSettings) -> None:
     for path in filter(None, (security.tls_certificate, security.tls_key)):
         if not path.is_file():
             raise InputError(f"security.tls_certificate, tls_key: {missing(path, 'file')}")
+    if security.tls_certificate and security.tls_key:
+        _raise_unless_pair(security.tls_certificate, security.tls_key)
     if not (_is_loopback(settings.host) or security.tls_certificate or security.behind_proxy):
         raise InputError(
             f"--host {settings.host} is reached from other machines, and passwords would cross the network in plain "
             "text; give --tls-certificate and --tls-key, or listen on 127.0.0.1 behind a proxy that does TLS "
             "(security.behind_proxy)"
         )
+
+
+def _raise_unless_pair(certificate: Path, key: Path) -> None:
+    try:
+        # A key with a passphrase is refused: nobody is there to type it.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise InputError(
+            f"{certificate} and {key} can't be used for TLS: {getattr(error, 'strerror', None) or error}; give a "
+            "certificate in PEM and its own key, without a passphrase"
+        ) from error
+
+
+def raise_unless_alarms_fit(settings: ServeSettings, model: ServedModel) -> None:
+    """An alarm on a class that no model knows would never be raised. Raises InputError."""
+    near = NearNames(model.class_names)
+    for alarm in settings.alarms:
+        if alarm.class_name is not None and alarm.class_name not in model.class_names:
+            raise InputError(
+                f"alarms: {alarm.name!r} waits for class {alarm.class_name!r}, but {model.name} knows "
+                f"{', '.join(model.class_names)}{near.hint(alarm.class_name)}"
+            )
 
 
 def listen(settings: ServeSettings) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -32,8 +33,10 @@ from sever.deliver.serve.room import Room
 from sever.deliver.serve.rule_trial import RuleTrial
 from sever.deliver.serve.storage import answers
 from sever.deliver.serve.storage.answers import Found, Original, Source
+from sever.deliver.serve.storage.pictures import DamagedImage
 from sever.deliver.serve.storage.retention import sweep
 from sever.deliver.serve.storage.store import Store
+from sever.deliver.serve.streams import Streams
 from sever.deliver.serve.uploads import RawShape, decode, decode_upload, for_model_and_clipped, media_type, raw_shape_of
 
 LOGGER = logging.getLogger("sever.serve")
@@ -60,6 +63,7 @@ class Service:
         self.sinks = make_sinks(settings)
         self.sender = Sender(store, self.sinks, self.metrics)
         limits = settings.limits
+        self.streams = Streams()
         self.room = Room(limits.max_waiting, limits.max_waiting_pixels)
         self.batcher = Batcher(settings.batch.max_images, settings.batch.wait_ms / 1000)
         self.rule_trial = RuleTrial(store, self.inspect_stored)
@@ -75,7 +79,8 @@ class Service:
         self.batcher.start()
         await self.models.warm_up()
         self.is_ready = True
-        watches = [Watch(each, self.store, self._inspect_file) for each in self.settings.watch]
+        most = self.settings.limits.max_bytes
+        watches = [Watch(each, self.store, self._inspect_file, most) for each in self.settings.watch]
         jobs = [self._sweep(), self.sender.run(), *(watch.run() for watch in watches)]
         self._tasks = [asyncio.create_task(job) for job in jobs]
 
@@ -95,7 +100,7 @@ class Service:
 
         The same request key gives the stored answer again, whatever model is in service by now.
         """
-        if known := await self._known(upload.source):
+        if known := await self._known(upload):
             return known
         uid, _ = await self.inspect_fully(upload, seconds)
         return await asyncio.to_thread(self.answer, uid)
@@ -133,20 +138,36 @@ class Service:
 
     def stored_pixels(self, uid: str) -> np.ndarray:
         """The image of an answer as it came. Raises Refusal (404)."""
+        data, kind = self.original(uid)
+        return decode(data, "stored", self.settings.limits.max_pixels, raw_shape_of(kind))
+
+    def original(self, uid: str) -> tuple[bytes, str]:
+        """The image of an answer byte for byte, and its media type. Raises Refusal (404, 503)."""
         row = self.store.read(lambda connection: answers.read_answer(connection, uid))
         if row is None:
             raise Refusal(404, "there is no such answer")
-        data = self.store.pictures.read(row["image"])
+        data = self.picture(row["image"])
         if data is None:
             raise Refusal(404, "the image is no longer kept (retention)")
-        return decode(data, "stored", self.settings.limits.max_pixels, raw_shape_of(row["kind"]))
+        return data, str(row["kind"])
+
+    def picture(self, digest: str) -> bytes | None:
+        """A stored image; None where it was dropped. Raises Refusal (404 for a damaged one, 503)."""
+        try:
+            return self.store.pictures.read(digest)
+        except DamagedImage as error:
+            LOGGER.error("%s", error)
+            raise Refusal(404, "the image is damaged in the store; whoever sends it again mends it") from error
+        except OSError as error:
+            LOGGER.error("an image can't be read: %s", error)
+            raise Refusal(503, "the store of images can't be reached now", 5) from error
 
     def answer(self, uid: str) -> dict[str, Any]:
         """A stored answer as it is given. Raises Refusal (404)."""
         row = self.store.read(lambda connection: answers.read_answer(connection, uid))
         if row is None:
             raise Refusal(404, "there is no such answer")
-        return as_given(dict(row))
+        return answers.as_given(dict(row))
 
     def kind_of(self, uid: str) -> str:
         """The media type of an answer's original."""
@@ -168,19 +189,28 @@ class Service:
                 LOGGER.exception("retention failed; it is tried again")
             await asyncio.sleep(SWEEP_SECONDS)
 
-    async def _known(self, source: Source) -> dict[str, Any] | None:
-        key = source.request_key
+    async def _known(self, upload: Upload) -> dict[str, Any] | None:
+        key = upload.source.request_key
         if key is None:
             return None
         uid = await asyncio.to_thread(self.store.read, lambda connection: answers.uid_of_request(connection, key))
-        return None if uid is None else await asyncio.to_thread(self.answer, uid)
+        if uid is None:
+            return None
+        answer = await asyncio.to_thread(self.answer, uid)
+        if answer["image"]["sha256"] != hashlib.sha256(upload.data).hexdigest():
+            raise Refusal(409, "this request key was used for another image; give each image its own key")
+        return answer
 
     def _take_in(self, upload: Upload) -> tuple[np.ndarray, Original]:
         """Decode first: what is not an image is not kept."""
         limits = self.settings.limits
         stored, header = decode_upload(upload.data, upload.source.name, limits.max_pixels, upload.raw)
         self.doubts.look_at_header(upload.source.name, header)
-        digest = self.store.pictures.keep(upload.data)
+        try:
+            digest = self.store.pictures.keep(upload.data)
+        except OSError as error:  # a full disk, or a store that is away: nothing is answered that is not kept
+            LOGGER.error("an image can't be kept: %s", error)
+            raise Refusal(503, "the store takes no image now, so none is answered; send it again", 5) from error
         kind = media_type(upload.data, upload.raw)
         return stored, Original(digest, kind, len(upload.data), *stored.shape[:2])
 
@@ -212,14 +242,12 @@ class Service:
         if self.sinks:
             row = answers.read_answer(connection, uid)
             assert row is not None
-            post(connection, self.sinks, as_given(dict(row)), raised)
+            post(connection, self.sinks, answers.as_given(dict(row)), raised)
         if done is not None:
             done(connection, uid)
         return uid, True, raised
 
     async def _inspect_file(self, data: bytes, source: Source, done: Done) -> None:
-        if len(data) > self.settings.limits.max_bytes:
-            raise Refusal(413, f"it is larger than {self.settings.limits.max_bytes:,} bytes (limits.max_bytes)")
         with self.room.place():
             await self.inspect_fully(Upload(data, source), done=done)
 
@@ -240,44 +268,16 @@ class Service:
         self.metrics.batch_images.observe(len(images))
 
 
-def take_places(service: Service, images: int = 1) -> ExitStack:
-    """Places for so many images until the `with` ends. Raises Refusal (413, 429)."""
-    if images > service.settings.limits.max_images:
-        raise Refusal(
-            413, f"{counted(images, 'image')} in one request; at most {service.settings.limits.max_images} are taken"
-        )
+def take_places(service: Service, images: int = 1, held: int = 0) -> ExitStack:
+    """Places for so many images, of which `held` have theirs already, until the `with` ends. Raises Refusal (413 for
+    what would never find room, 429 for what finds none now)."""
+    limits = service.settings.limits
+    if images > (most := min(limits.max_images, limits.max_waiting)):
+        setting = "max_images" if most == limits.max_images else "max_waiting"
+        raise Refusal(413, f"{counted(images, 'image')} in one request; at most {most} are taken (limits.{setting})")
     stack = ExitStack()
-    stack.enter_context(service.room.place(images))
+    stack.enter_context(service.room.place(images - held))
     return stack
-
-
-def as_given(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the store as the API gives it."""
-    return {
-        "id": row["uid"],
-        "name": row["name"],
-        "source": row["source"],
-        "request_key": row["request_key"],
-        "coil": row["coil"],
-        "position_m": row["position_m"],
-        "across_m": row["across_m"],
-        "created": row["created"],
-        "seconds": round(row["seconds"], 6),
-        "image": {
-            "sha256": row["image"],
-            "height": row["height"],
-            "width": row["width"],
-            "kept": row["dropped"] is None,
-        },
-        "model": {"name": row["model_name"], "identity": row["identity"], "rules": row["rules_identity"]},
-        "brightness": row["brightness"],
-        "uncertainty": row["uncertainty"],
-        "familiarity": row["familiarity"],
-        "num_defects": row["num_defects"],
-        "verdict": row["verdict"],
-        "version": row["version"],
-        "classes": row["classes"],
-    }
 
 
 def _conclude(inspection: InspectionLike, model: ServedModel, image_hwc: np.ndarray, began: float) -> Found:

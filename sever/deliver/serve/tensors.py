@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from sever.counted import counted
 from sever.deliver.serve.refusal import Refusal
 from sever.errors import InputError
 from sever.reading import parse_json
@@ -25,6 +27,8 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype("<f4"),
 }
 BYTES = "BYTES"
+# No database takes a NUL, or half of a surrogate pair, as text.
+_ID = re.compile(r"[^\x00\ud800-\udfff]{0,200}")
 MOST_TENSORS, MOST_AXES, MOST_LENGTH = 16, 6, 2**31
 
 
@@ -61,10 +65,10 @@ def read_request(body: bytes, header_length: str | None) -> InferRequest:
             raise _bad(f"input {tensor.name!r} appears twice")
         found[tensor.name] = tensor
     if tail:
-        raise _bad(f"{len(tail)} bytes are left over behind the tensors")
+        raise _bad(f"{counted(len(tail), 'byte')} too many follow the tensors")
     identity = about.get("id")
-    if identity is not None and not (isinstance(identity, str) and len(identity) <= 200):
-        raise _bad("`id` is a text of at most 200 characters")
+    if identity is not None and not (isinstance(identity, str) and _ID.fullmatch(identity)):
+        raise _bad("`id` is a text of at most 200 characters, without NUL")
     return InferRequest(found, _read_outputs(about), identity, _flag(about, "binary_data_output"))
 
 
@@ -94,7 +98,9 @@ def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
 def _object(head: bytes) -> dict[str, Any]:
     try:
         about = parse_json(head.decode(), "the request", most_lists=10_000_000)
-    except (InputError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise _bad(f"the JSON of the request is not UTF-8: {error}") from error
+    except InputError as error:
         raise _bad(str(error)) from error
     if not isinstance(about, dict):
         raise _bad("the request is a JSON object")
@@ -148,7 +154,7 @@ def _split_strings(name: str, count: int, data: bytes) -> list[bytes]:
         found.append(data[at + 4 : at + 4 + length])
         at += 4 + length
     if len(found) != count or at != len(data):
-        raise _bad(f"input {name!r}: its bytes are not {count} strings with their lengths")
+        raise _bad(f"input {name!r}: its bytes are not {counted(count, 'string')}, each behind its length")
     return found
 
 

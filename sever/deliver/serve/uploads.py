@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sever.counted import counted
 from sever.data.codecs import Header
-from sever.data.images import decode_with_header, to_model_pixels
+from sever.data.images import TooManyPixels, decode_with_header, to_model_pixels
 from sever.deliver.serve.refusal import Refusal
 from sever.errors import InputError
 
@@ -33,22 +34,28 @@ class RawShape:
     def num_bytes(self) -> int:
         return self.height * self.width * self.channels * self.bits // 8
 
+    def __str__(self) -> str:
+        colours = "grey" if self.channels == 1 else "RGB"
+        return f"{self.width} x {self.height} raw pixels, {colours}, {self.bits} bits"
+
 
 def read_raw_shape(query: Mapping[str, str]) -> RawShape:
     """The shape that a raw upload declares in its query. Raises Refusal where it is none."""
     try:
-        shape = RawShape(*(int(query.get(name, base)) for name, base in _RAW_DEFAULTS.items()))
+        shape = RawShape(*(int(query.get(name, base)) for name, base in SHAPE.items()))
     except ValueError as error:
         raise Refusal(422, "height, width, channels and bits of raw pixels are whole numbers") from error
     if shape.height < 1 or shape.width < 1 or shape.channels not in (1, 3) or shape.bits not in (8, 16):
         raise Refusal(
             422,
-            f"raw pixels need ?height=&width= (at least 1), channels (1 or 3) and bits (8 or 16); given were {shape}",
+            "raw pixels need height and width in the query (at least 1), channels 1 or 3 and bits 8 or 16; given were "
+            f"height {shape.height}, width {shape.width}, channels {shape.channels}, bits {shape.bits}",
         )
     return shape
 
 
-_RAW_DEFAULTS = {"height": "0", "width": "0", "channels": "1", "bits": "8"}
+# What says in a query how raw pixels lie, and what it says where it is left out.
+SHAPE = {"height": "0", "width": "0", "channels": "1", "bits": "8"}
 
 
 def decode(data: bytes, name: str, max_pixels: int, raw: RawShape | None = None) -> np.ndarray:
@@ -60,10 +67,13 @@ def decode_upload(data: bytes, name: str, max_pixels: int, raw: RawShape | None 
     """As `decode`, and what the file says of its picture."""
     if raw is not None:
         return _decode_raw(data, raw, max_pixels), Header(raw.height, raw.width)
+    called = f"image {name!r}" if name else "the image"
     try:
-        return decode_with_header(data, f"image {name!r}", max_pixels)
+        return decode_with_header(data, called, max_pixels)
+    except TooManyPixels as error:
+        raise Refusal(413, f"{called} has more than {max_pixels:,} pixels by its header (limits.max_pixels)") from error
     except InputError as error:
-        raise Refusal(413 if "too large" in str(error) else 422, str(error)) from error
+        raise Refusal(422, str(error)) from error
 
 
 def for_model(stored: np.ndarray, channels: int, significant_bits: int) -> np.ndarray:
@@ -87,14 +97,14 @@ def raw_shape_of(kind: str) -> RawShape | None:
     if not kind.startswith(f"{RAW_TYPE};"):
         return None
     values = dict(part.split("=") for part in kind.split(";")[1:])
-    return RawShape(*(int(values[name]) for name in _RAW_DEFAULTS))
+    return RawShape(*(int(values[name]) for name in SHAPE))
 
 
 def _decode_raw(data: bytes, raw: RawShape, max_pixels: int) -> np.ndarray:
     if raw.height * raw.width > max_pixels:
         raise Refusal(413, f"{raw.width} x {raw.height} pixels are more than the {max_pixels:,} that are allowed")
     if len(data) != raw.num_bytes:
-        raise Refusal(422, f"{raw} is {raw.num_bytes:,} bytes, but {len(data):,} came")
+        raise Refusal(422, f"{raw}, are {counted(raw.num_bytes, 'byte')}, but {len(data):,} came")
     pixels = np.frombuffer(data, np.dtype("<u2") if raw.bits == 16 else np.uint8)
     pixels = pixels.reshape(raw.height, raw.width, raw.channels).astype(pixels.dtype.newbyteorder("="), copy=False)
     return np.ascontiguousarray(pixels[..., ::-1]) if raw.channels == 3 else pixels[..., 0]

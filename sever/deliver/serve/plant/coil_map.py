@@ -51,10 +51,10 @@ def coil_picture(
     """
     if not rows:
         return encode_png(blank(LABEL_HEIGHT, WIDTH))
-    metres = max((row["position_m"] or 0.0) + _length(row, strip) for row in rows)
+    metres = max(max(0.0, row["position_m"] or 0.0) + _length(row, strip) for row in rows)
     line_metres = max(ROW_METRES_LEAST, metres / MOST_ROWS)
     scale = WIDTH / line_metres
-    breadth = max((row["across_m"] or 0.0) + _breadth(row, strip) for row in rows)
+    breadth = max(max(0.0, row["across_m"] or 0.0) + _breadth(row, strip) for row in rows)
     height = max(8, min(400, round(breadth * scale)))
     lines = np.full((math.ceil(metres / line_metres), height, WIDTH, 3), PAPER, np.uint8)
     for row in rows:
@@ -71,7 +71,7 @@ def coil_picture(
 def coil_page(coil: str, rows: Sequence[dict[str, Any]], png: bytes, strip: StripSettings) -> str:
     """One HTML file without scripts that prints well: picture, sums, and the largest defects."""
     places = [place for row in rows for place in places_of(row, strip)]
-    metres = max(((row["position_m"] or 0.0) + _length(row, strip) for row in rows), default=0.0)
+    metres = max((max(0.0, row["position_m"] or 0.0) + _length(row, strip) for row in rows), default=0.0)
     sums: dict[str, list[Place]] = {}
     for place in places:
         sums.setdefault(place.class_name, []).append(place)
@@ -132,7 +132,8 @@ def _tile(
 def _paste(lines: np.ndarray, tile: np.ndarray, start: float, top: float) -> None:
     """Put a tile on the lines; what passes the end of one goes on at the next."""
     first, y = round(start), round(top)
-    tile = tile[: max(0, lines.shape[1] - y)]
+    tile = tile[max(0, -y) : max(0, lines.shape[1] - y)]  # what lies beside the map is not drawn
+    y = max(0, y)
     for column in range(0, tile.shape[1]):
         line, x = divmod(first + column, lines.shape[2])
         if 0 <= line < len(lines):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
@@ -15,9 +16,9 @@ from sever.deliver.serve.answer import MaskForm, encode_png, masks_of
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.routes.inspect import shown
 from sever.deliver.serve.schemas import QUERY, Answer, Given, Page, Verdict
-from sever.deliver.serve.service import Service, as_given
-from sever.deliver.serve.storage.answers import ORDERS, Filter, count_answers, find_answers
-from sever.deliver.serve.uploads import RAW_TYPE, decode, for_model, raw_shape_of
+from sever.deliver.serve.service import Service
+from sever.deliver.serve.storage.answers import ORDERS, Filter, as_given, count_answers, find_answers
+from sever.deliver.serve.uploads import RAW_TYPE, for_model
 
 router = APIRouter()
 PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
@@ -67,7 +68,7 @@ def one_answer(uid: str, service: TheService, _: Viewer, masks: MaskForm = "runs
 @router.get("/v1/answers/{uid}/image", response_class=Response, responses={200: {"content": {"image/*": {}}}})
 def original(uid: str, service: TheService, _: Viewer) -> Response:
     """The original file, byte for byte as it came."""
-    data, kind = _read_image(service, uid)
+    data, kind = service.original(uid)
     is_raw = kind.startswith(RAW_TYPE)
     headers = {"content-disposition": "attachment" if is_raw else "inline", "cache-control": "private, max-age=3600"}
     return Response(data, media_type=RAW_TYPE if is_raw else kind, headers=headers)
@@ -76,35 +77,21 @@ def original(uid: str, service: TheService, _: Viewer) -> Response:
 @router.get("/v1/answers/{uid}/image.png", response_class=Response, responses=PNG)
 def as_png(uid: str, service: TheService, _: Viewer) -> Response:
     """The image as the model saw it, for browsers that show no TIFF, BMP or raw pixels."""
-    data, kind = _read_image(service, uid)
-    png = encode_png(_pixels(service, data, kind))
+    png = encode_png(_pixels(service, uid))
     return Response(png, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
 @router.get("/v1/answers/{uid}/overlay.png", response_class=Response, responses=PNG)
 def overlay(uid: str, service: TheService, _: Viewer) -> Response:
     """The image with a contour round every defect that the model found."""
-    data, kind = _read_image(service, uid)
+    pixels = _pixels(service, uid)
     answer = service.answer(uid)
     masks_chw = masks_of(answer["classes"], answer["image"]["height"], answer["image"]["width"])
-    return Response(encode_png(draw_contours(_pixels(service, data, kind), masks_chw)), media_type="image/png")
+    return Response(encode_png(draw_contours(pixels, masks_chw)), media_type="image/png")
 
 
-def _read_image(service: Service, uid: str) -> tuple[bytes, str]:
-    from sever.deliver.serve.storage.answers import read_answer
-
-    row = service.store.read(lambda connection: read_answer(connection, uid))
-    if row is None:
-        raise Refusal(404, "there is no such answer")
-    data = service.store.pictures.read(row["image"])
-    if data is None:
-        raise Refusal(404, "the image is no longer kept (retention)")
-    return data, row["kind"]
-
-
-def _pixels(service: Service, data: bytes, kind: str):  # type: ignore[no-untyped-def]
-    stored = decode(data, "stored", service.settings.limits.max_pixels, raw_shape_of(kind))
-    return for_model(stored, 3, service.models.current.significant_bits)
+def _pixels(service: Service, uid: str) -> np.ndarray:
+    return for_model(service.stored_pixels(uid), 3, service.models.current.significant_bits)
 
 
 def _read_place(after: str | None) -> tuple[float, int] | None:

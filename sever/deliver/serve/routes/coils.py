@@ -150,7 +150,12 @@ def _draw(service: Service, rows: list[dict[str, Any]]) -> bytes:
     bits = service.models.current.significant_bits
 
     def read(row: dict[str, Any]) -> np.ndarray | None:
-        data = service.store.pictures.read(row["image"])
+        try:
+            data = service.picture(row["image"])
+        except Refusal as refusal:
+            if refusal.status != 404:
+                raise
+            return None
         if data is None:
             return None
         stored = decode(data, "stored", service.settings.limits.max_pixels, raw_shape_of(row["kind"]))

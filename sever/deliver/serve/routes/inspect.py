@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from sever.deliver.canvas import draw_contours
@@ -17,7 +20,7 @@ from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.schemas import QUERY, Answer, Batch, Given
 from sever.deliver.serve.service import Service, Upload, take_places
 from sever.deliver.serve.storage.answers import Source
-from sever.deliver.serve.uploads import RAW_TYPE, decode, for_model, read_raw_shape
+from sever.deliver.serve.uploads import RAW_TYPE, SHAPE, RawShape, decode, for_model, media_type, read_raw_shape
 
 router = APIRouter()
 Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
@@ -81,9 +84,9 @@ async def inspect(
     The answer is in the store, once, when it is given. `Idempotency-Key` makes a repetition safe.
     """
     with take_places(service):
-        raw = read_raw_shape(request.query_params) if _is_raw(request) else None
+        data, raw = await _sent(request, words)
         source = Source("http", words.name, key, words.coil, words.position_m, words.across_m)
-        upload = Upload(await _body(request), source, raw)
+        upload = Upload(data, source, raw)
         answer = await service.inspect(upload, _seconds(words))
         return JSONResponse(await asyncio.to_thread(shown, answer, words.masks))
 
@@ -94,9 +97,9 @@ async def inspect_batch(
 ) -> JSONResponse:
     """Inspect several image files of a form, field `images`; each has its own answer or its own error."""
     with take_places(service):  # one for the form on its way, the others when their number is known
-        async with request.form(max_files=service.settings.limits.max_images, max_fields=1) as form:
+        async with _form(request, service.settings.limits.max_images) as form:
             files = _form_files(form)
-            with take_places(service, len(files) - 1):
+            with take_places(service, len(files), held=1):
                 jobs = [_one_of_batch(service, file, index, words, key) for index, file in enumerate(files)]
                 return JSONResponse({"answers": await asyncio.gather(*jobs)})
 
@@ -110,8 +113,8 @@ async def inspect_batch(
 async def overlay(request: Request, service: TheService, _: Reviewer, words: Annotated[RawWords, Query()]) -> Response:
     """One image back as PNG with a contour round every defect; nothing is kept."""
     with take_places(service):
-        raw = read_raw_shape(request.query_params) if _is_raw(request) else None
-        data, most = await _body(request), service.settings.limits.max_pixels
+        data, raw = await _sent(request, words)
+        most = service.settings.limits.max_pixels
         stored = await asyncio.to_thread(decode, data, words.name, most, raw)
         model, inspection = await service.inspect_pixels(stored, _seconds(words))
         image_hwc = for_model(stored, 3, model.significant_bits)
@@ -137,6 +140,17 @@ async def _one_of_batch(
     return {"name": name, "answer": await asyncio.to_thread(shown, answer, words.masks)}
 
 
+@asynccontextmanager
+async def _form(request: Request, most_files: int) -> AsyncIterator[FormData]:
+    try:
+        async with request.form(max_files=most_files, max_fields=1) as form:
+            yield form
+    except HTTPException as error:
+        many = str(error.detail).startswith("Too many files")
+        words = f"at most {most_files} images are taken in one request (limits.max_images)" if many else error.detail
+        raise Refusal(413 if many else 400, words) from error
+
+
 def _form_files(form: FormData) -> list[UploadFile]:
     files = [value for value in form.getlist("images") if isinstance(value, UploadFile)]
     if not files:
@@ -144,15 +158,21 @@ def _form_files(form: FormData) -> list[UploadFile]:
     return files
 
 
-async def _body(request: Request) -> bytes:
-    data = await request.body()
+async def _sent(request: Request, words: RawWords) -> tuple[bytes, RawShape | None]:
+    """The body, and its shape where it is raw pixels. Many clients call any file `application/octet-stream`, so it is
+    the shape in the query that says what comes."""
+    kind = request.headers.get("content-type", RAW_TYPE).partition(";")[0].strip().lower()
+    is_raw = any(getattr(words, name) is not None for name in SHAPE)
+    if is_raw and kind != RAW_TYPE:
+        raise Refusal(
+            422, f"height, width, channels and bits are for raw pixels, whose Content-Type is {RAW_TYPE}, not {kind!r}"
+        )
+    raw, data = read_raw_shape(request.query_params) if is_raw else None, await request.body()
     if not data:
         raise Refusal(422, "the body is empty; it should be an image file, or raw pixels")
-    return data
-
-
-def _is_raw(request: Request) -> bool:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == RAW_TYPE
+    if raw is None and kind == RAW_TYPE and media_type(data, None) == RAW_TYPE:
+        raise Refusal(422, "the body is not an image file; for raw pixels give height and width in the query")
+    return data, raw
 
 
 def _seconds(words: Words) -> float | None:

@@ -83,7 +83,7 @@ async def infer(name: str, request: Request, service: TheService, _: Reviewer, v
     with take_places(service):
         asked = await asyncio.to_thread(read_request, await request.body(), request.headers.get(HEADER))
         uploads = _uploads(asked)
-        with take_places(service, len(uploads) - 1):
+        with take_places(service, len(uploads), held=1):
             found = await _all(service, uploads)
             outputs = await asyncio.to_thread(_outputs, service, asked, found)
             head = {"model_name": model.name, "model_version": "1"} | ({} if asked.id is None else {"id": asked.id})

@@ -1,7 +1,8 @@
 """A stream of images over one WebSocket: each binary message is an image, each answer a JSON text, in their order.
 
 A text message before an image says of it `name`, `coil`, `position_m`, `across_m` and `request_key`, as JSON. Who signs
-in by a cookie must come from the service's own pages: a browser sends cookies along for any site.
+in by a cookie must come from the service's own pages: a browser sends cookies along for any site. A stop answers the
+image at work first; a stream whose key or session has ended is closed at its next message.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from sever.deliver.serve.service import Service, Upload, take_places
 from sever.deliver.serve.storage.answers import Source
 
 router = APIRouter()
-NOT_ALLOWED, NOT_READ = 1008, 1003
+NOT_ALLOWED, NOT_READ, RESTART = 1008, 1003, 1012
 # How often a full house is tried again for an image of a stream, which has nowhere else to wait.
 TRY_AGAIN_SECONDS = 0.05
 
@@ -40,26 +41,36 @@ class About(Given):
 
 @router.websocket("/v1/stream")
 async def stream(socket: WebSocket) -> None:
-    who = await who_asks(socket)
-    if who is None or not who.may("reviewer") or (who.csrf is not None and not _is_own_page(socket)):
+    if not await _may_send(socket):
         await socket.close(NOT_ALLOWED)
         return
     await socket.accept()
     service, about = service_of(socket), About()
     try:
-        while True:
-            message = await socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            if message.get("bytes") is not None:
-                await socket.send_text(json.dumps(await _answer(service, message["bytes"], about)))
-                about = About()
-            else:
+        while (message := await socket.receive())["type"] != "websocket.disconnect":
+            if service.streams.are_ending:
+                break
+            if message.get("bytes") is None:
                 about = _read_about(message.get("text") or "")
+                continue
+            if not await _may_send(socket):
+                await socket.close(NOT_ALLOWED, "the key or session has ended")
+                return
+            with service.streams.answering():
+                await socket.send_text(json.dumps(await _answer(service, message["bytes"], about)))
+            about = About()
+        else:
+            return
+        await socket.close(RESTART, "the service is stopping")
     except ValidationError:
         await socket.close(NOT_READ, "a text message is JSON with name, coil, position_m, across_m, request_key")
     except WebSocketDisconnect:
         return
+
+
+async def _may_send(socket: WebSocket) -> bool:
+    who = await who_asks(socket)
+    return who is not None and who.may("reviewer") and (who.csrf is None or _is_own_page(socket))
 
 
 async def _answer(service: Service, data: bytes, about: About) -> dict[str, Any]:

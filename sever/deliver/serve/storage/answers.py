@@ -122,6 +122,35 @@ def read_answer(connection: Connection, uid: str) -> RowMapping | None:
     return connection.execute(_joined().where(tables.answers.c.uid == uid)).mappings().first()
 
 
+def as_given(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the store as the API gives it."""
+    return {
+        "id": row["uid"],
+        "name": row["name"],
+        "source": row["source"],
+        "request_key": row["request_key"],
+        "coil": row["coil"],
+        "position_m": row["position_m"],
+        "across_m": row["across_m"],
+        "created": row["created"],
+        "seconds": round(row["seconds"], 6),
+        "image": {
+            "sha256": row["image"],
+            "height": row["height"],
+            "width": row["width"],
+            "kept": row["dropped"] is None,
+        },
+        "model": {"name": row["model_name"], "identity": row["identity"], "rules": row["rules_identity"]},
+        "brightness": row["brightness"],
+        "uncertainty": row["uncertainty"],
+        "familiarity": row["familiarity"],
+        "num_defects": row["num_defects"],
+        "verdict": row["verdict"],
+        "version": row["version"],
+        "classes": row["classes"],
+    }
+
+
 @dataclass(frozen=True)
 class Filter:
     """Which answers; what is None is not asked for. `before` is the last (value, id) of the page before."""

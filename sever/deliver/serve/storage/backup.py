@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from sqlalchemy.exc import StatementError
 
 from sever import __version__
 from sever.deliver.serve.storage.database import current_revision, open_database, usable
-from sever.deliver.serve.storage.pictures import Pictures
+from sever.deliver.serve.storage.pictures import DamagedImage, Pictures
 from sever.deliver.serve.storage.remote_pictures import RemotePictures, open_pictures
 from sever.deliver.serve.storage.store import DATABASE, url_of
 from sever.deliver.serve.storage.tables import METADATA, audit, sessions
@@ -28,6 +29,7 @@ from sever.files import new_file, new_folder
 from sever.locks import writes_to
 from sever.near_names import missing
 
+LOGGER = logging.getLogger("sever.serve")
 ABOUT, END, VERSION = "backup.json", "end.json", 1
 ROWS_TOGETHER = 500
 # Who is signed in stays out of it.
@@ -94,7 +96,11 @@ def _write_tables(engine: Engine, tar: tarfile.TarFile) -> dict[str, int]:
 def _write_images(pictures: Pictures | RemotePictures, tar: tarfile.TarFile) -> int:
     count = 0
     for digest in sorted(pictures):
-        data = pictures.read(digest)
+        try:
+            data = pictures.read(digest)
+        except DamagedImage as error:
+            LOGGER.warning("%s; the backup continues without it", error)
+            continue
         if data is not None:  # retention may take one away meanwhile
             _add(tar, f"images/{digest}", data)
             count += 1

@@ -7,6 +7,7 @@ image the one judged last counts.
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,14 @@ from sever.config import MAX_PIXELS
 from sever.data.run_table import write_run_table
 from sever.data.severstal import LABELS_FILE, TRAIN_FOLDER
 from sever.deliver.serve.storage import tables
+from sever.deliver.serve.storage.pictures import DamagedImage
 from sever.deliver.serve.storage.store import Store
 from sever.deliver.serve.uploads import decode, raw_shape_of
 from sever.errors import InputError
 from sever.files import new_folder, raise_unless_new
 from sever.locks import writes_to
 
+LOGGER = logging.getLogger("sever.serve")
 GROUPS_FILE, CLASSES_FILE = "groups.csv", "classes.txt"
 SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/tiff": ".tif", "image/bmp": ".bmp", "image/webp": ".webp"}
 NAME_DIGITS = 24
@@ -88,7 +91,11 @@ def _class_names(judged: list[Judged]) -> list[str]:
 
 
 def _write_image(store: Store, judged: Judged, folder: Path) -> str | None:
-    data = store.pictures.read(judged.sha256)
+    try:
+        data = store.pictures.read(judged.sha256)
+    except DamagedImage as error:
+        LOGGER.warning("%s; it is left out", error)
+        return None
     if data is None:
         return None
     raw = raw_shape_of(judged.kind)

@@ -18,6 +18,10 @@ from sever.files import atomic_path
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
+class DamagedImage(OSError):
+    """A stored image whose content is not what its name says."""
+
+
 class Pictures:
     """A folder of images."""
 
@@ -31,21 +35,21 @@ class Pictures:
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         with self._turns[digest[0]]:
-            try:
+            if _holds(path, data):
                 os.utime(path)  # retention leaves alone what was used just now
-            except FileNotFoundError:
+            else:  # a damaged one is whole again
                 with atomic_path(path, self.durable) as temporary:
                     temporary.write_bytes(data)
         return digest
 
     def read(self, digest: str) -> bytes | None:
-        """None where it was dropped. A file that is not what its name says counts as lost, and raises OSError."""
+        """None where it was dropped. Raises DamagedImage for a file that is not what its name says."""
         path = self._path(digest)
         if not path.is_file():
             return None
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
-            raise OSError(errno.EIO, "this image is damaged: its content does not match its name", str(path))
+            raise DamagedImage(errno.EIO, "this image is damaged: its content does not match its name", str(path))
         return data
 
     def drop(self, digest: str) -> None:
@@ -64,3 +68,10 @@ class Pictures:
     def _path(self, digest: str) -> Path:
         assert _DIGEST.fullmatch(digest), digest
         return self.folder / digest[:2] / digest
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except FileNotFoundError:
+        return False

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sever.deliver.serve.storage.pictures import Pictures
+from sever.deliver.serve.storage.pictures import DamagedImage, Pictures
 from sever.errors import InputError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -66,14 +66,14 @@ class RemotePictures:
         return digest
 
     def read(self, digest: str) -> bytes | None:
-        """None where it was dropped; OSError for one that is not what its name says."""
+        """None where it was dropped. Raises DamagedImage for one that is not what its name says."""
         try:
             with _as_os_error(self.address):
                 data = bytes(self._fs.cat_file(self._path(digest)))
         except FileNotFoundError:
             return None
         if hashlib.sha256(data).hexdigest() != digest:
-            raise OSError(f"the image {digest} at {self.address} is damaged: its content does not match its name")
+            raise DamagedImage(f"the image {digest} at {self.address} is damaged: its content does not match its name")
         return data
 
     def drop(self, digest: str) -> None:
