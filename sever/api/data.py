@@ -58,6 +58,7 @@ def predict(
     overwrite: bool = False,
     minutes: float | None = None,
     keep_maps: bool | None = None,
+    familiarity: bool = False,
     device: str = "auto",
     precision: str | None = None,
     flips: Sequence[str] | None = None,
@@ -77,10 +78,13 @@ def predict(
     separate. `sheet`: images drawn into sheet.png. `skip_bad`: leave bad images out, and list them. `overwrite`:
     replace the maps of another model. `minutes`: end within so many, without flips and then members if need be.
     `keep_maps`: store probability maps; None: those of a trained run are stored, those of a bundle are not.
+    `familiarity`: also rate how familiar each image is to the model (familiarity.csv, the strangest first), which takes
+    a second pass of the encoder.
     `engine`: local, or ray: the workers of a Ray cluster (RAY_ADDRESS, else this machine), for a bundle. Then `images`
     may also be a list (.csv, .parquet) or a URL; `workers`: how many, each of `worker_cores` cores; `shard_images`:
     handed out, and committed, together.
-    Returns what was found: `folder`, `images`, `found_per_class`, `result` (the CSV), `left_out`.
+    Returns what was found: `folder`, `images`, `found_per_class`, `result` (the CSV), `left_out`, and
+    `unfamiliar` (images; None where that was not asked for).
 
     Raises InputError for images that can't be read, and for a folder that holds another prediction.
 
@@ -93,7 +97,7 @@ def predict(
     if engine == "ray":
         refused = {"data": data, "include": include, "overwrite": overwrite, "minutes": minutes, "keep_maps": keep_maps}
         raise_if_not_for_ray(refused, images)
-        job = Job(str(images), shard_images, workers, worker_cores, skip_bad)
+        job = Job(str(images), shard_images, workers, worker_cores, skip_bad, familiarity)
         return predict_on_ray(as_path(model, "model"), job, as_path(output, "output"), form, options)
     if engine != "local":
         raise InputError(f"unknown engine {engine!r}; there are local and ray")
@@ -102,7 +106,7 @@ def predict(
     folder, root = as_path_or_none(images, "images"), as_path_or_none(data, "data")
     source = ImageSource(folder, root, split, tuple(include), skip_bad)
     trained, place = as_path(model, "model"), as_path(output, "output")
-    return predict_images(trained, source, place, form, options, sheet, overwrite, minutes, keep_maps)
+    return predict_images(trained, source, place, form, options, sheet, overwrite, minutes, keep_maps, familiarity)
 
 
 def evaluate(

@@ -63,6 +63,14 @@ def predict(
             help="Store every image's probability maps. By default a trained run's are stored, a bundle's are not.",
         ),
     ] = None,
+    familiarity: Annotated[
+        bool,
+        typer.Option(
+            "--familiarity",
+            help="Also rate how familiar each image is to the model (familiarity.csv, the strangest first); takes "
+            "another pass of the encoder.",
+        ),
+    ] = False,
     precision: PrecisionOption = None,
     device: Device = "auto",
     backend: BackendOption = None,
@@ -97,6 +105,7 @@ def predict(
         overwrite=overwrite,
         minutes=minutes,
         keep_maps=keep_maps,
+        familiarity=familiarity,
         device=device,
         precision=precision,
         flips=None if flip is None else [name.value for name in flip if name is not Flip.none],

@@ -20,6 +20,8 @@ MOST_DIRECTIONS = 64
 # So many normal images for each direction, or its variance is a guess.
 IMAGES_A_DIRECTION = 4
 LEAST_IMAGES = 8
+# What is called unfamiliar: as strange as the strangest of 20 normal images, or stranger.
+STRANGE = 0.05
 # Of the variance of standardised features: below it there is nothing but rounding.
 LEAST_VARIANCE = 1e-3
 
@@ -38,6 +40,11 @@ class Normality:
     deviations_k: np.ndarray
     rest: float
     distances_v: np.ndarray
+
+    @property
+    def least(self) -> float:
+        """The lowest familiarity that can be: with few held-out images it says little."""
+        return 1 / (len(self.distances_v) + 1)
 
     def distances(self, features_nf: np.ndarray) -> np.ndarray:
         """(N,) root mean square of an image's deviations over all F directions; about 1 for a normal image."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sever.config import DataSettings
@@ -11,6 +11,7 @@ from sever.data.layouts import Skipped, passed_over, read_images, read_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.pipeline.inference.model import Model
+from sever.pipeline.rating import Rated, unfamiliar_in_words
 from sever.pipeline.skipped import warn_of
 
 
@@ -52,15 +53,27 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class PredictedImages:
-    """What `predict` left on disk, and how often it found each class (images)."""
+    """What `predict` left on disk, and how often it found each class (images).
+
+    `unfamiliar`: how many images are stranger to the model than 95 % of normal ones; None where that was not asked for.
+    """
 
     folder: Path
     images: int
     found_per_class: dict[str, int]
     result: Path
     left_out: tuple[str, ...] = ()
+    unfamiliar: int | None = None
+    least_familiarity: float | None = None
+
+    def with_ratings(self, rated: Rated) -> PredictedImages:
+        return replace(self, unfamiliar=rated.unfamiliar, least_familiarity=rated.least)
 
     def __str__(self) -> str:
         found = ", ".join(f"{name}: {count}" for name, count in self.found_per_class.items())
         left_out = f"left out to end in time: {', '.join(self.left_out)}\n" if self.left_out else ""
-        return f"{counted(self.images, 'image')}; images with class {found}\n{left_out}{self.result.absolute()}"
+        unfamiliar = ""
+        if self.unfamiliar is not None and self.least_familiarity is not None:
+            unfamiliar = unfamiliar_in_words(self.unfamiliar, self.least_familiarity) + "\n"
+        head = f"{counted(self.images, 'image')}; images with class {found}"
+        return f"{head}\n{left_out}{unfamiliar}{self.result.absolute()}"

@@ -30,6 +30,7 @@ from sever.pipeline.inference.options import InferenceOptions
 from sever.pipeline.inference.time_limit import inspect_within, members_of
 from sever.pipeline.one_pass_files import predict_in_one_pass
 from sever.pipeline.pixel_warnings import warn_of_headers
+from sever.pipeline.rating import FAMILIARITY, familiarity_store, known_familiarity, rate_table
 from sever.pipeline.skipped import report_skipped
 from sever.prefetch import cores, read_ahead
 from sever.progress import meter
@@ -43,6 +44,10 @@ RESULTS = ("skipped.csv", "submission.csv", "sheet.png", "left_out.json")
 NEEDS_MAPS = (
     "without maps only a bundle's runtimes predict masks, and not with --minutes; leave --no-keep-maps out, or `sever "
     "export` the model"
+)
+NOT_WITHIN_MINUTES = (
+    "--minutes does not plan the time that --familiarity takes; leave one out, and rate the images afterwards with "
+    "sever data familiar"
 )
 # Label probabilities (C,) float32 by image id; empty where no network labels images.
 Gate: TypeAlias = dict[str, np.ndarray]
@@ -61,17 +66,22 @@ def predict_images(
     overwrite: bool = False,
     minutes: float | None = None,
     keep_maps: bool | None = None,
+    familiarity: bool = False,
 ) -> PredictedImages:
     """Predict every image of `source`; what an interrupted prediction left in `output` is not predicted again.
 
     `keep_maps`: whether probability maps are stored; None: those of a trained run are, those of a bundle are not.
     Segmenters leave probs/ and submission.csv, and what labels images labels.csv: a classifier alone, or the gate with
     which the masks are drawn. `minutes` is how long all of it may take: see `sever.decide.time_budget` for what is left
-    out then.
+    out then. `familiarity`: also rate how familiar each image is (familiarity.csv).
     """
     began = time.monotonic()
     pixel_warnings.begin()
+    if minutes and familiarity:
+        raise InputError(NOT_WITHIN_MINUTES)
     model = load_model(run, replace(how, streams=0 if minutes else cores()))
+    if familiarity:
+        known_familiarity(model)  # before hours of work
     in_one_pass = model.network.streams is not None and model.draws_masks
     if keep_maps is False and not in_one_pass:
         raise InputError(NEEDS_MAPS)
@@ -82,14 +92,33 @@ def predict_images(
     maps, labels = ProbabilityStore(output / "probs", home), LabelStore(output)
     # How much was left out for want of time is not known afterwards, so such maps count for such predictions alone.
     in_time = {"within_minutes": True} if budget else {}
-    claim(home, manifest_of(model, source) | in_time, overwrite, RESULTS, [maps.name(name) for name in table.image_ids])
+    # That of an earlier prediction, maybe of other images, unless it goes on.
+    stale = (FAMILIARITY,) if home.is_ours(FAMILIARITY) and not familiarity else ()
+    names = [*map(maps.name, table.image_ids), *((FAMILIARITY,) if familiarity else ())]
+    claim(home, manifest_of(model, source) | in_time, overwrite, (*RESULTS, *stale), names)
     report_skipped(skipped, home)
-    if in_one_pass:
-        return predict_in_one_pass(home, model, table, form, bool(keep_maps), sheet_images)
     if budget and not model.draws_masks:
         raise InputError("--minutes is for what draws masks; networks that only label images are predicted whole")
-    if not model.draws_masks:
-        return _predict_labels(maps, labels, model, table)
+    if in_one_pass:
+        done = predict_in_one_pass(home, model, table, form, bool(keep_maps), sheet_images)
+    elif not model.draws_masks:
+        done = _predict_labels(maps, labels, model, table)
+    else:
+        done = _predict_masks(home, maps, labels, model, table, form, sheet_images, budget)
+    return done.with_ratings(rate_table(home, model, table)) if familiarity else done
+
+
+def _predict_masks(
+    home: OutputFolder,
+    maps: ProbabilityStore,
+    labels: LabelStore,
+    model: Model,
+    table: ImageTable,
+    form: str,
+    sheet_images: int,
+    budget: Budget | None,
+) -> PredictedImages:
+    """By way of stored maps."""
     within = partial(inspect_within, budget, model, images=len(table)) if budget else None
     origins = origins_of(table, digest_of([model.identity, "within minutes"]) if budget else model.identity)
     gate = fill_maps(maps, labels, model, table, origins, within)
@@ -115,7 +144,7 @@ def predict_images(
         most = sorted((area, image_id) for image_id, area in areas.items() if area)[::-1][:sheet_images]
         _draw(home, maps, gate, model, table.select(image_id for _, image_id in most))
     counts = {name: int(count) for name, count in zip(model.classes, found, strict=True)}
-    return PredictedImages(output, len(table), counts, output / "submission.csv", tuple(left_out))
+    return PredictedImages(home.folder, len(table), counts, home.path("submission.csv"), tuple(left_out))
 
 
 def manifest_of(model: Model, source: ImageSource) -> dict[str, Any]:
@@ -144,6 +173,7 @@ def claim(
     if overwrite:
         home.remove([*home.below("probs"), *home.below("members")])
         LabelStore(home.folder).clear()
+        familiarity_store(home).clear()
         FoundStore(home).clear()
     elif file.exists() and kind_of_prediction(file).read(file) != asked:
         raise InputError(

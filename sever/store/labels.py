@@ -21,6 +21,8 @@ from sever.seals import read_sealed
 from sever.store.origin import UNKNOWN
 
 LABELS = "labels.csv"
+# Digits that tell every float32 from its neighbours, so that a stored gate and a live one draw equal masks.
+EXACT = 9
 
 
 class Label(NamedTuple):
@@ -32,24 +34,35 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelStore:
-    """The label probabilities of one folder, (C,) float32 by image id; they come back exactly as they were given."""
+    """The label probabilities of one folder, (C,) float32 by image id; they come back exactly as they were given.
+
+    Other numbers in 0..1 are kept in the same way: in a table `name`, with `columns` (of image, and of each number) and
+    so many `digits`.
+    """
 
     folder: Path
+    name: str = LABELS
+    columns: tuple[str, ...] = ()
+    digits: int = EXACT
 
     @property
     def file(self) -> Path:
-        return self.folder / LABELS
+        return self.folder / self.name
 
     @property
     def partial_file(self) -> Path:
-        return self.folder / ".sever-labels.partial"
+        return self.folder / f".sever-{Path(self.name).stem}.partial"
+
+    def heading(self, num_classes: int) -> list[str]:
+        numbers = [str(number) for number in range(1, num_classes + 1)]
+        return [*(self.columns or ("image_id", *numbers)), "origin"]
 
     def add(self, image_id: str, label_probs_c: np.ndarray, origin: str = UNKNOWN) -> None:
         """Add one image at once, so that an interrupted prediction keeps it."""
         if self.partial_file.is_file():
             _cut_torn_row(self.partial_file)
         with self.partial_file.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow(_row(image_id, Label(label_probs_c, origin)))
+            csv.writer(file, lineterminator="\n").writerow(self._row(image_id, Label(label_probs_c, origin)))
 
     def read(self, num_classes: int, origins: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
         """All images so far; with `origins` those alone that come from there. Raises InputError where damaged."""
@@ -62,13 +75,10 @@ class LabelStore:
     def read_labels(self, num_classes: int) -> dict[str, Label]:
         """All images so far. Raises InputError for a damaged labels.csv."""
         labels: dict[str, Label] = {}
-        columns = [str(number) for number in range(1, num_classes + 1)]
         if self.file.is_file():
             heading, *rows = _rows(read_sealed(self.file), self.file) or [[]]
-            if heading != ["image_id", *columns, "origin"]:
-                raise InputError(
-                    f"{self.file} does not hold the classes {', '.join(columns)} and their origin; give --overwrite"
-                )
+            if heading != (wanted := self.heading(num_classes)):
+                raise InputError(f"{self.file} does not have the columns {', '.join(wanted)}; give --overwrite")
             labels |= _as_labels(rows, num_classes, self.file)
             if len(labels) < len(rows):
                 raise InputError(f"{self.file} has an image twice; give --overwrite to predict again")
@@ -86,20 +96,18 @@ class LabelStore:
     def write(self, labels: Mapping[str, Label], num_classes: int) -> None:
         """Write labels.csv with these images, in their order."""
         home = OutputFolder(self.folder)
-        with home.new(LABELS) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with home.new(self.name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["image_id", *range(1, num_classes + 1), "origin"])
-            writer.writerows(_row(image_id, label) for image_id, label in labels.items())
+            writer.writerow(self.heading(num_classes))
+            writer.writerows(self._row(image_id, label) for image_id, label in labels.items())
 
     def clear(self) -> None:
         """Raises InputError, and deletes nothing, where labels.csv is not ours."""
-        OutputFolder(self.folder).remove([LABELS])
+        OutputFolder(self.folder).remove([self.name])
         self.partial_file.unlink(missing_ok=True)
 
-
-def _row(image_id: str, label: Label) -> list[str]:
-    # Nine digits tell every float32 from its neighbours, so that a stored gate and a live one draw equal masks.
-    return [image_id, *(f"{value:.9g}" for value in label.probs_c), label.origin]
+    def _row(self, image_id: str, label: Label) -> list[str]:
+        return [image_id, *(f"{value:.{self.digits}g}" for value in label.probs_c), label.origin]
 
 
 def _rows(content: bytes, path: Path) -> list[list[str]]:

@@ -12,6 +12,7 @@ import numpy as np
 from sever.decide.familiarity import Normality, as_arrays, from_arrays
 from sever.errors import InputError
 from sever.output import OutputFolder
+from sever.store.origin import digest_of_content
 
 NORMALITY = "normality.npz"
 WEIGHTS = "weights_sha256"
@@ -40,3 +41,8 @@ def read_normality(folder: Path, weights_sha256: str) -> Normality | None:
         return from_arrays(arrays)
     except (InputError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} is damaged: {error}; {AGAIN} {folder}") from error
+
+
+def digest_of_normality(normality: Normality) -> str:
+    """Of all its numbers."""
+    return digest_of_content(b"".join(array.tobytes() for array in as_arrays(normality).values()))

@@ -42,11 +42,14 @@ class Backend:
             return onnx.onnx_forward(graph, num_classes, threads, streams)
         return openvino.openvino_forward(graph, num_classes, self.precision, weights, threads, streams)
 
-    def features(self, graph: bytes, count: int) -> Callable[[np.ndarray], np.ndarray]:
-        """What an encoder sees, always in full precision: what is normal was learnt in it. Raises InputError."""
+    def features(self, graph: bytes, count: int, streams: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
+        """What an encoder sees, always in full precision: what is normal was learnt in it. Raises InputError.
+
+        `streams`: so many calls at once, an image and a thread each; None for one call at a time, on all cores.
+        """
         if self.library == "onnx":
-            return onnx.onnx_features(graph, count)
-        return openvino.openvino_features(graph, count)
+            return onnx.onnx_features(graph, count, None if streams is None else 1)
+        return openvino.openvino_features(graph, count, streams)
 
     def fault(self) -> str | None:
         """Why it can't run here; None where it can."""

@@ -32,9 +32,9 @@ def onnx_forward(graph: bytes, num_classes: int, threads: int | None = None, str
     return forward
 
 
-def onnx_features(graph: bytes, count: int) -> Callable[[np.ndarray], np.ndarray]:
+def onnx_features(graph: bytes, count: int, threads: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
     """What an encoder sees: pixels (N, H, W, channels) uint8 to (N, count) float32. Raises InputError as above."""
-    session = _session(graph, None)
+    session = _session(graph, threads)
     (pixels,) = session.get_inputs()
 
     def features(pixels_nhwc: np.ndarray) -> np.ndarray:

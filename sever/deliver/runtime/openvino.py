@@ -71,12 +71,23 @@ def openvino_forward(
     return StreamsForward(compiled, num_classes, _library().Tensor)
 
 
-def openvino_features(graph: bytes, count: int) -> Callable[[np.ndarray], np.ndarray]:
-    """What an encoder sees, in full precision: pixels (N, H, W, channels) uint8 to (N, count) float32."""
-    compiled = _compiled(graph, "f32", None, None)
+def openvino_features(graph: bytes, count: int, streams: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """What an encoder sees, in full precision: pixels (N, H, W, channels) uint8 to (N, count) float32.
+
+    `streams`: so many calls at once, on a thread each; None for one at a time, on all cores.
+    """
+    compiled = _compiled(graph, "f32", None, streams, streams)
+    free: queue.LifoQueue[Any] = queue.LifoQueue()
 
     def features(pixels_nhwc: np.ndarray) -> np.ndarray:
-        return checked_features(np.array(compiled(np.ascontiguousarray(pixels_nhwc))[0]), count)
+        try:
+            request = free.get_nowait()
+        except queue.Empty:
+            request = compiled.create_infer_request()
+        try:
+            return checked_features(np.array(request.infer(np.ascontiguousarray(pixels_nhwc))[0]), count)
+        finally:
+            free.put(request)
 
     return features
 

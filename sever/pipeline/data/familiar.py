@@ -6,23 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from sever.counted import counted
 from sever.data.layouts import read_images
+from sever.decide.familiarity import STRANGE
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.inference.load import fold_checkpoint, load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.prefetch import chunks, read_ahead
-from sever.progress import meter
+from sever.pipeline.rating import FAMILIARITY, known_familiarity, rate_table, unfamiliar_in_words
 from sever.store import Evidence, Run, find_run
 from sever.store.bundle.container import is_bundle
-
-RESULTS = ("familiarity.csv",)
-STRANGE = 0.05
 
 
 def learn_familiarity(path: Path, device: str) -> list[Path]:
@@ -54,42 +48,26 @@ def rate_images(path: Path, images: Path, output: Path, options: InferenceOption
     Raises InputError for a model that does not know what is normal.
     """
     home = OutputFolder(output)
-    home.claim(RESULTS)
+    home.remove([FAMILIARITY])
     model = load_model(path, options)
-    if model.familiar is None:
-        first = (
-            "train it anew, or run: sever data familiar RUN, then export it again"
-            if is_bundle(path)
-            else (f"first run: sever data familiar {path}")
-        )
-        raise InputError(f"{path} has not learnt what is normal; {first}")
+    known_familiarity(model)
     table, _ = read_images(images, model.classes, max_pixels=model.config.data.max_pixels)
-    rated: list[float] = []
-    pixels = read_ahead(model.reader(), table.paths, depth=8)
-    with meter("rate", len(table)) as progress:
-        for part in chunks(pixels, model.config.predict.batch_size):
-            rated += model.familiar(part).tolist()
-            progress.advance(len(part))
-    frame = pd.DataFrame({"image": table.image_ids, "familiarity": np.round(rated, 4)})
-    frame = frame.sort_values("familiarity", kind="stable", ignore_index=True)
-    with home.new(RESULTS[0]) as temporary:
-        frame.to_csv(temporary, index=False)
-    strange = frame["familiarity"] <= STRANGE
+    rated = rate_table(home, model, table)
     return {
-        "images": len(frame),
-        "median": float(frame["familiarity"].median()),
-        "strange": int(strange.sum()),
+        "images": len(rated.by_image),
+        "median": rated.median,
+        "strange": rated.unfamiliar,
         "strange_below": STRANGE,
-        "first": frame["image"].head(5).tolist(),
+        "least_possible": rated.least,
+        "first": list(rated.by_image)[:5],
     }
 
 
 def render(numbers: dict[str, Any], folder: Path) -> str:
-    images, strange, share = numbers["images"], numbers["strange"], 1 - numbers["strange_below"]
+    unfamiliar = unfamiliar_in_words(numbers["strange"], numbers["least_possible"])
     return (
-        f"{counted(images, 'image')}: median familiarity {numbers['median']:.2f} (0.5 is ordinary); "
-        f"{strange} are stranger than "
-        f"{share:.0%} of normal ones\nstrangest: {', '.join(numbers['first'])}\n{(folder / RESULTS[0]).absolute()}"
+        f"{counted(numbers['images'], 'image')}: median familiarity {numbers['median']:.2f} (0.5 is ordinary)\n"
+        f"{unfamiliar}\nstrangest: {', '.join(numbers['first'])}\n{(folder / FAMILIARITY).absolute()}"
     )
 
 

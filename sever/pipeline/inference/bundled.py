@@ -112,7 +112,7 @@ def bundle_model(bundle: Bundle, backend: str, options: InferenceOptions | None 
     rules = resolve_rules(manifest.rules, len(manifest.class_names))
     of_all = next(network for network in manifest.networks if network.channels == manifest.channels)
     facts = DatasetFacts(manifest.class_names, of_all.mean, of_all.std)
-    familiar = familiarity_of(bundle, manifest.model, backend)
+    familiar = familiarity_of(bundle, manifest.model, backend, min(options.streams, MOST_STREAMS) or None)
     return Model(bundle.place, _whole(manifest.model, found, Path("model")), rules, config, facts, familiar=familiar)
 
 

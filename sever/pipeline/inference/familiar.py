@@ -5,20 +5,37 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from sever.data.images import Channels, to_grey
 from sever.decide.familiarity import Normality
 from sever.decide.windows import axis_tiles, padded
+from sever.store.origin import digest_of
 
 # Pixels (N, H, W, channels) uint8 to what an encoder sees in each, (N, F), whatever library it runs in.
 Features: TypeAlias = Callable[[np.ndarray], np.ndarray]
-# Images (H, W, channels) uint8 of any sizes to how familiar each is, (N,) in 0..1.
-Familiarity: TypeAlias = Callable[[Sequence[np.ndarray]], np.ndarray]
 # Height and width in pixels above which an image is seen in parts, so that an encoder's features fit into memory.
 MOST_AT_ONCE = (1024, 2048)
+
+
+class Familiarity(Protocol):
+    """Says how familiar images are to a model."""
+
+    def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """(N,) in 0..1 of images (H, W, channels) uint8 of any sizes."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Digest of all that its answers depend on."""
+        ...
+
+    @property
+    def least(self) -> float:
+        """The lowest answer that there can be."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -54,19 +71,40 @@ class Sight:
 
 @dataclass(frozen=True)
 class Familiar:
-    """What sees features, and what is normal among them."""
+    """What sees features, and what is normal among them. `identity`: digest of the network's weights and of that."""
 
     sight: Sight
     normality: Normality
+    identity: str = ""
+
+    @property
+    def least(self) -> float:
+        return self.normality.least
 
     def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """(N,) in 0..1 of images (H, W, channels) uint8, by `Normality.familiarity`."""
         return self.normality.familiarity(self.sight(images))
 
 
+@dataclass(frozen=True)
+class MeanFamiliarity:
+    """Of several networks, the mean."""
+
+    members: tuple[Familiarity, ...]
+
+    def __call__(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        return np.asarray(np.mean([member(images) for member in self.members], axis=0))
+
+    @property
+    def identity(self) -> str:
+        return digest_of([member.identity for member in self.members])
+
+    @property
+    def least(self) -> float:
+        return float(np.mean([member.least for member in self.members]))
+
+
 def mean_familiarity(members: Sequence[Familiarity | None]) -> Familiarity | None:
     """By the mean of the members; None unless all of them know what is normal."""
-    known = [familiar for familiar in members if familiar is not None]
-    if len(known) < len(members):
-        return None
-    return lambda images: np.asarray(np.mean([familiar(images) for familiar in known], axis=0))
+    known = tuple(familiar for familiar in members if familiar is not None)
+    return MeanFamiliarity(known) if len(known) == len(members) else None

@@ -28,7 +28,8 @@ from sever.pipeline.inference.options import InferenceOptions
 from sever.progress import detail
 from sever.store import find_run, fingerprint, read_rules
 from sever.store.checkpoints import load_weights_file
-from sever.store.normality import read_normality
+from sever.store.normality import digest_of_normality, read_normality
+from sever.store.origin import digest_of
 
 
 def load_run(path: Path, options: InferenceOptions) -> Model:
@@ -45,7 +46,9 @@ def load_run(path: Path, options: InferenceOptions) -> Model:
     rules = resolve_rules(read_rules(run.rules_file), facts.num_classes)
     normality = read_normality(run.folder, fingerprint(checkpoint))
     sight = Sight(TorchFeatures(network, target), facts.channels, network.size_multiple)
-    familiar = None if normality is None else Familiar(sight, normality)
+    familiar = None
+    if normality is not None:
+        familiar = Familiar(sight, normality, digest_of([fingerprint(checkpoint), digest_of_normality(normality)]))
     return Model(run.folder, found, rules, config, facts, (checkpoint,), familiar)
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sever.counted import counted
 from sever.deliver.submission import write_submission
 from sever.errors import InputError
@@ -19,16 +21,20 @@ from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.pipeline.image_source import PredictedImages
 from sever.pipeline.inference.bundled import fastest_here, may_measure
+from sever.pipeline.inference.familiar import Familiarity
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.one_pass import row_identity
 from sever.pipeline.inference.options import InferenceOptions
+from sever.pipeline.rating import FAMILIARITY, Rated, familiarity_store, known_familiarity, write_ratings
 from sever.pipeline.shards.listing import list_job
 from sever.pipeline.shards.store import FAILED, RESULTS, Shards
 from sever.pipeline.shards.work import Worker
 from sever.progress import meter, tell, warn
 from sever.store.bundle.bundle import Bundle
 from sever.store.bundle.container import is_bundle
+from sever.store.labels import Label
+from sever.store.origin import Origin
 from sever.store.outcomes import PREDICTION, ShardedRecord, kind_of_prediction
 
 # How often Ray may start a worker again, and give it its shard again: beyond that it is no accident.
@@ -39,13 +45,15 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Job:
-    """A job for a cluster. `workers`: None for one a core of the cluster; each has `worker_cores` cores."""
+    """A job for a cluster. `workers`: None for one a core of the cluster; each has `worker_cores` cores.
+    `familiarity`: also rate how familiar each image is."""
 
     images: str
     shard_images: int = 256
     workers: int | None = None
     worker_cores: int = 1
     skip_bad: bool = False
+    familiarity: bool = False
 
 
 def raise_if_not_for_ray(options: Mapping[str, object], images: object) -> None:
@@ -64,10 +72,12 @@ def predict_on_ray(path: Path, job: Job, output: Path, form: str, how: Inference
     how = _settled(path, how, job.worker_cores)
     model = load_model(path, how)
     home, images = OutputFolder(output), list_job(job.images)
-    shards = Shards(home, images, job.shard_images, row_identity(model))
+    familiar = known_familiarity(model) if job.familiarity else None
+    shards = Shards(home, images, job.shard_images, row_identity(model), familiar.identity if familiar else "")
     _claim(home, model, job)
     _run(ray, shards, path, how, job)
-    return _join(shards, model, form, job)
+    done = _join(shards, model, form, job)
+    return done if familiar is None else done.with_ratings(_rated(shards, familiar))
 
 
 def _settled(path: Path, how: InferenceOptions, cores: int) -> InferenceOptions:
@@ -84,12 +94,13 @@ def _settled(path: Path, how: InferenceOptions, cores: int) -> InferenceOptions:
 
 def _claim(home: OutputFolder, model: Model, job: Job) -> None:
     """Raises InputError where the folder holds another job's results."""
-    home.claim([PREDICTION, RESULTS, FAILED, "submission.csv"])
+    home.claim([PREDICTION, RESULTS, FAILED, "submission.csv", *((FAMILIARITY,) if job.familiarity else ())])
     asked = ShardedRecord(engine="ray", images=job.images, model=row_identity(model), shard_images=job.shard_images)
     file = home.path(PREDICTION)
     if file.exists() and kind_of_prediction(file).read(file) != asked:
         raise InputError(f"{home.folder} holds another job ({file}): give another -o, or delete the folder")
-    home.remove([RESULTS, FAILED, "submission.csv"])
+    stale = [FAMILIARITY] if home.is_ours(FAMILIARITY) else []
+    home.remove([RESULTS, FAILED, "submission.csv", *stale])
     home.write_json(PREDICTION, asked.as_json())
 
 
@@ -168,7 +179,7 @@ def _workers(ray: Any, path: Path, how: InferenceOptions, job: Job, count: int) 
         max_restarts=MOST_RESTARTS,
         max_task_retries=MOST_RESTARTS,
     )
-    return [actor.remote(str(path.absolute()), how) for _ in range(count)]
+    return [actor.remote(str(path.absolute()), how, job.familiarity) for _ in range(count)]
 
 
 def _join(shards: Shards, model: Model, form: str, job: Job) -> PredictedImages:
@@ -193,6 +204,18 @@ def _join(shards: Shards, model: Model, form: str, job: Job) -> PredictedImages:
     if failed:
         _tell_failed(home, failed, job)
     return PredictedImages(home.folder, images, found, home.path("submission.csv"))
+
+
+def _rated(shards: Shards, familiar: Familiarity) -> Rated:
+    """familiarity.csv, as one machine writes it."""
+    labels = {
+        row.image_id: Label(
+            np.array([row.familiarity], np.float32), str(Origin(familiar.identity, Origin.parse(row.origin).image))
+        )
+        for row in shards.rows()
+        if not row.error
+    }
+    return write_ratings(familiarity_store(shards.home), labels, familiar.least)
 
 
 def _tell_failed(home: OutputFolder, failed: list[tuple[str, str]], job: Job) -> None:

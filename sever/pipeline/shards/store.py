@@ -1,6 +1,7 @@
 """The shards of one job: each a file that is there whole or not at all, and at the end one table of all.
 
-shards/000012-<digest>.parquet   image_id, origin, error ("" where it was read), runs (one a class), pixels
+shards/000012-<digest>.parquet   image_id, origin, error ("" where it was read), runs (one a class), pixels; and
+                                 familiarity, where that was asked for
 
 The digest is of the images' names, places and stamps, and of the model with its rules: a shard of another job, or whose
 images changed, is as good as not there. Knows no engine.
@@ -29,16 +30,25 @@ class ShardRow(NamedTuple):
     error: str
     runs: list[str]
     pixels: int
+    familiarity: float = math.nan
 
 
 @dataclass(frozen=True)
 class Shards:
-    """A job's images, cut into shards of `size`; `identity` is of the model and its rules."""
+    """A job's images, cut into shards of `size`; `identity` is of the model and its rules.
+
+    `familiarity`: that of what says how familiar images are; "" where nobody asked for it.
+    """
 
     home: OutputFolder
     images: Sequence[ListedImage]
     size: int
     identity: str
+    familiarity: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ShardRow._fields if self.familiarity else ShardRow._fields[:-1]
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.size)
@@ -47,7 +57,9 @@ class Shards:
         return self.images[shard * self.size : (shard + 1) * self.size]
 
     def name(self, shard: int) -> str:
-        return f"shards/{shard:06}-{digest_of([self.identity, digest_of_list(self.of(shard))])[:16]}.parquet"
+        asked = [self.familiarity] if self.familiarity else []
+        digest = digest_of([self.identity, digest_of_list(self.of(shard)), *asked])
+        return f"shards/{shard:06}-{digest[:16]}.parquet"
 
     def todo(self, shard: int) -> list[ListedImage]:
         """Its images without a result: all of a shard that is not there, or those that failed."""
@@ -63,19 +75,20 @@ class Shards:
         known |= {row.image_id: row for row in rows}
         whole = [known[each.image_id] for each in self.of(shard)]
         with self.home.new(name) as temporary:
-            _pandas().DataFrame(whole, columns=list(ShardRow._fields)).to_parquet(temporary, index=False)
+            frame = _pandas().DataFrame(whole, columns=list(ShardRow._fields))[list(self.columns)]
+            frame.to_parquet(temporary, index=False)
 
     def read(self, shard: int) -> list[ShardRow]:
         """Raises InputError for a file that is damaged."""
         path = self.home.path(self.name(shard))
         try:
             frame = _pandas().read_parquet(path)
-            columns = [frame[name].tolist() for name in ShardRow._fields]
+            columns = [frame[name].tolist() for name in self.columns]
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} is damaged; delete it, and run the command again") from error
         return [
-            ShardRow(str(name), str(origin), str(fault), [str(text) for text in runs], int(pixels))
-            for name, origin, fault, runs, pixels in zip(*columns, strict=True)
+            ShardRow(str(name), str(origin), str(fault), [str(text) for text in runs], int(pixels), *map(float, rest))
+            for name, origin, fault, runs, pixels, *rest in zip(*columns, strict=True)
         ]
 
     def rows(self) -> Iterator[ShardRow]:
