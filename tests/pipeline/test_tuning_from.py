@@ -52,11 +52,13 @@ def test_it_goes_on_from_the_weights_and_normalisation_of_the_bundle(data: Path,
 
 
 def test_it_takes_a_tenth_of_the_rates_and_the_tuned_rules_without_another_networks_gate(
-    data: Path, tmp_path: Path
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     members = [make_run(tmp_path / "saved" / name / "1", data, seed=at) for at, name in enumerate(("a", "b"))]
     blend = make_blend(tmp_path / "both", members, gate={"kind": "veto"})
     config = fine_tuning(blend, data, {"train.seed": 5}, {})
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Only a, the first that draws masks, is trained further, and the result is this one network" in said
     assert config.optim.decoder_learning_rate == pytest.approx(3e-4)
     assert config.train.epochs == round(250 / 4)
     assert config.train.seed == 5
