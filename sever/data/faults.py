@@ -9,6 +9,7 @@ from sever.errors import InputError
 from sever.names import one_line
 
 _SHOWN = 3
+MEND = "Mend this, or set data.skip_bad (--skip-bad) to leave such images out and get a list of them."
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,5 @@ def raise_unless(skip_bad: bool, faults: Sequence[Skipped], source: object) -> N
         lines += [f"  {fault}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:
         lines.append(f"  ... and {len(faults) - _SHOWN} more")
-    lines.append("Mend this, or set data.skip_bad (--skip-bad) to leave such images out and get a list of them.")
+    lines.append(MEND)
     raise InputError("\n".join(lines))

@@ -98,6 +98,8 @@ def read_header(path: str | Path, max_pixels: int = MAX_PIXELS) -> Header:
     try:
         with Path(path).open("rb") as stream:
             return _examine(stream, f"image {path}", max_pixels)[1]
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # a path with a zero byte is no path
         raise InputError(f"image {path} can't be read: {getattr(error, 'strerror', None) or error}") from error
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sever.config import MAX_PIXELS, DataSettings
-from sever.data.faults import Skipped, raise_unless
+from sever.data.faults import MEND, Skipped, raise_unless
 from sever.data.formats.registry import FORMATS, WITHOUT_MASKS, find_format, has_format, raise_unless_masks
 from sever.data.groups import with_groups
 from sever.data.images import IMAGE_SUFFIXES
@@ -29,6 +29,7 @@ __all__ = [
     "passed_over",
     "passed_over_beside",
     "raise_unless_masks",
+    "read_again",
     "read_folder",
     "read_images",
     "read_table",
@@ -57,6 +58,18 @@ def read_table(settings: DataSettings, split: str = "train", thorough: bool = Tr
     table, faults = with_groups(table, settings.groups)
     raise_unless(settings.skip_bad, faults, settings.groups)
     return leave_out(table, faults), skipped + faults
+
+
+def read_again(settings: DataSettings, needed_by: object, thorough: bool = True) -> ImageTable:
+    """The images that something was begun with, by the settings that it keeps, so that its errors say the way out."""
+    try:
+        return read_table(settings, thorough=thorough)[0]
+    except InputError as error:
+        fault = str(error).removesuffix(MEND).rstrip()
+        raise InputError(
+            f"{fault}\n{needed_by} began with these images: put them back as they were, point data.root in its "
+            "config.yml to where they are now, or start again without them"
+        ) from error
 
 
 def read_folder(folder: Path, class_names: Sequence[str]) -> ImageTable:

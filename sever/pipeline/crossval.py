@@ -11,7 +11,7 @@ import pandas as pd
 
 from sever.config import ExperimentConfig, dump_config, load_config
 from sever.data.folds import ALWAYS_TRAIN, assign_folds
-from sever.data.layouts import read_table
+from sever.data.layouts import read_again, read_table
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.rules import with_min_pixels
@@ -142,7 +142,7 @@ def _run_fold(evidence: Evidence, fold: int, device: str) -> None:
     checkpoint = fold_checkpoint(evidence, fold)
     learn_after_training(run, checkpoint, device)
     model = load_model(checkpoint, InferenceOptions(device))
-    everything, _ = read_table(model.config.data)
+    everything = read_again(model.config.data, evidence.folder)
     _predict(evidence, fold, model, everything.select(held_out(evidence, fold), evidence.folder))
 
 
@@ -157,7 +157,7 @@ def folds_to_do(evidence: Evidence, folds: Sequence[int]) -> list[int]:
     begun = [fold for fold in folds if (evidence.fold_folder(fold) / PREDICTED).is_file()]
     if not begun:
         return list(folds)
-    table, _ = read_table(load_config(evidence.folder / "config.yml").data)
+    table = read_again(load_config(evidence.folder / "config.yml").data, evidence.folder)
     return [fold for fold in folds if fold not in begun or not _is_done(evidence, fold, table)]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sever.config import MAX_PIXELS, DataSettings
 from sever.data import rle
-from sever.data.layouts import raise_unless_masks, read_table
+from sever.data.layouts import raise_unless_masks, read_again, read_table
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
@@ -110,7 +110,7 @@ def evaluate_run(
     pixel_warnings.begin()
     loaded = load_model(run, how)
     if truth is None:
-        everything, _ = read_table(loaded.config.data)
+        everything = read_again(loaded.config.data, loaded.folder)
         table = everything.select(Run(loaded.folder).part("validation"), loaded.folder)
     else:
         table = truth.read(loaded.facts.num_classes, loaded.config.data, masks=loaded.draws_masks)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sever.config import DataSettings, RuleSettings
-from sever.data.layouts import read_table
+from sever.data.layouts import read_again
 from sever.data.table import ImageTable
 from sever.decide.metrics import dice_pairs, pair_counts
 from sever.decide.postprocess import draw_masks
@@ -105,7 +105,7 @@ def open_evidence(path: Path) -> OpenEvidence:
     about, folds = evidence.about(), evidence.read_folds()
     if about.data is None:
         raise InputError(f"{evidence.about_file} is damaged: it lacks `data`; {about.what_to_do}")
-    table, _ = read_table(about.data, thorough=False)
+    table = read_again(about.data, evidence.folder, thorough=False)
     if table.class_names != about.class_names:
         names = ", ".join(about.class_names)
         raise InputError(f"{evidence.folder} is about the classes {names}, the data has others now")

@@ -38,6 +38,7 @@ def run(strip_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (PermissionError(errno.EACCES, "Permission denied", "/some/out"), 2, "error: /some/out: Permission denied"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "error: No space left on device"),
+        (OSError(errno.EIO, "Input/output error"), 2, "error: Input/output error"),
         (OSError(errno.EINVAL, "Invalid argument"), 1, "our fault"),
         (ZeroDivisionError("division by zero"), 1, "our fault"),
     ],
@@ -204,6 +205,35 @@ def test_an_image_that_is_gone_before_a_resume(
         "or start again without them",
     ):
         assert words in told
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "no data"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "report"])
+def test_images_that_a_run_began_with_say_the_way_out(
+    damage: str, command: str, run: Path, strip_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None of these commands takes --skip-bad, so that it would be no way out."""
+    root, again = tmp_path / "moved", tmp_path / "again"
+    shutil.copytree(strip_root, root)
+    shutil.copytree(run, again)
+    edit(again / "config.yml", "data", root=str(root))
+    image = root / "train_images" / Run(again).part("validation")[0]
+    if damage == "gone":
+        image.unlink()
+    elif damage == "cut":
+        image.write_bytes(image.read_bytes()[:200])
+    else:
+        shutil.rmtree(root)
+    words: dict[str, list[object]] = {
+        "train": ["-r", again, "--epochs", 2],
+        "evaluate": ["-r", again],
+        "report": [again, "-o", tmp_path / "report.html"],
+    }
+    assert sever(command, *words[command], "--device", "cpu") == 2
+    told = capsys.readouterr().err
+    assert f"{again} began with these images: put them back" in told
+    assert "skip" not in told
+    assert told.count("can't be read") == 0
 
 
 def test_a_single_image_and_a_data_set_are_predicted_as_such(

@@ -19,7 +19,7 @@ import numpy as np
 import sever
 from sever.config import DataSettings, RuleSettings
 from sever.data import rle
-from sever.data.layouts import read_table
+from sever.data.layouts import read_again
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.report.changes import changes, shows_the_same
@@ -192,7 +192,7 @@ def _from_run(path: Path, how: InferenceOptions) -> ReportSource:
         raise InputError(
             f"{path} is an image classifier, which draws no masks; score it with: sever evaluate -r {path}"
         )
-    everything, _ = read_table(model.config.data)
+    everything = read_again(model.config.data, run.folder)
     table = everything.select(run.part("validation"), run.folder)
 
     def seen() -> Iterator[ReportedImage]:

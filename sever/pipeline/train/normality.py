@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from sever.config import load_config
-from sever.data.layouts import read_table
+from sever.data.layouts import read_again
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.familiarity import IMAGES_A_DIRECTION, LEAST_IMAGES, MOST_DIRECTIONS, learn_normality
@@ -53,7 +53,7 @@ def learn_normal(run: Run, checkpoint: Path, device: str, most_images: int = MOS
     target = pick_device(device, config.train.precision)
     sight = Sight(TorchFeatures(network.to(target), target), facts.channels, network.size_multiple)
     read = ImageReader.of(config.data, facts.channels)
-    table, _ = read_table(config.data, thorough=False)
+    table = read_again(config.data, run.folder, thorough=False)
 
     def features(part: str) -> np.ndarray:
         images = _spread(table.select(run.part(part), run.folder), most_images)

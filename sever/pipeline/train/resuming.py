@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sever.config import ExperimentConfig, dump_config, load_config
-from sever.data.layouts import read_table
+from sever.data.layouts import read_again
 from sever.data.mixing import read_pseudo_labelled
 from sever.errors import InputError
 from sever.files import write_text
@@ -45,7 +45,7 @@ def _resume(run: Run, checkpoint: Path | None, device: str, epochs: int | None) 
     if epochs is not None:
         config = _lengthened(run, config, epochs)
     facts = DatasetFacts.read(run.dataset_file)
-    table, _ = read_table(config.data)
+    table = read_again(config.data, run.folder)
     if table.class_names != facts.class_names:
         raise InputError(
             f"{config.data.root} has the classes {', '.join(table.class_names)} now, but had "
