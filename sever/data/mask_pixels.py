@@ -43,6 +43,13 @@ def decode_picture(data: bytes, max_pixels: int) -> np.ndarray:
     return pixels if pixels.ndim == 2 else pixels[..., 0]
 
 
+def opaque(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) bool of a small picture: what is not transparent, or not 0 where nothing can be transparent."""
+    if pixels.ndim == 3:
+        pixels = pixels[..., -1 if pixels.shape[2] in (2, 4) else 0]
+    return pixels != 0
+
+
 def code_of(text: str) -> int:
     """The code of a value as settings spell it: digits, or #rrggbb."""
     return COLOUR + int(text[1:], 16) if text.startswith("#") else int(text)

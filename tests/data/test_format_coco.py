@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from format_files import areas, box, fault_of, read, save_images, save_json
+from format_files import areas, box, fault_of, read, save_images, save_json, save_text
 
 CATEGORIES = [{"id": 7, "name": "scratch"}, {"id": 3, "name": "pit"}]
 
@@ -150,3 +150,9 @@ def test_json_that_is_none(root: Path) -> None:
     path = root / "annotations" / "instances.json"
     path.write_text(json.dumps(coco([POLYGONS]))[:-20])
     assert "instances.json" in fault_of(root)
+
+
+def test_a_file_that_was_cut_off_is_told_as_such(tmp_path: Path) -> None:
+    save_images(tmp_path / "images", "a.png")
+    save_text(tmp_path / "annotations" / "instances.json", '{"images": [{"id": 1')
+    assert "instances.json" in fault_of(tmp_path)

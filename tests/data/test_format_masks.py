@@ -235,3 +235,13 @@ def test_mvtec_without_mask_is_told(mvtec: Path) -> None:
 def test_mvtec_strange_values(mvtec: Path) -> None:
     save(mvtec / "ground_truth/pit/000_mask.png", mask((0, 0, 2, 3, 77)))
     assert "value 77" in fault_of(mvtec)
+
+
+def test_of_colours_that_nobody_named_black_is_not_told_first(tmp_path: Path) -> None:
+    save_images(tmp_path / "images", "a.png")
+    colours = np.zeros((HEIGHT, WIDTH, 3))
+    colours[2:4, 3:5] = (0, 0, 255)
+    save(tmp_path / "masks" / "a.png", colours)
+    fault = fault_of(tmp_path, num_classes=1)
+    assert "the mask has the colour #ff0000, which is not a class" in fault
+    assert "4 pixels" in fault

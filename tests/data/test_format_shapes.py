@@ -49,6 +49,12 @@ def test_labelme_by_hand(beside: Path) -> None:
     assert table.mask(0)[0, 6:, :2].tolist() == [[1, 0], [1, 1]]
 
 
+def test_a_turned_rectangle_of_labelme_is_its_four_corners(beside: Path) -> None:
+    corners = [[2.0, 1.0], [5.0, 1.0], [5.0, 3.0], [2.0, 3.0]]
+    save_json(beside / "coil" / "a.json", labelme("a.png", shape("pit", corners, "oriented_rectangle")))
+    assert areas(read(beside)[0])["coil/a.png"] == [6]
+
+
 def test_a_picture_larger_than_its_image_is_not_unpacked(beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few kilobytes may claim 200 million pixels, and a file may hold a thousand of them."""
     large = base64.b64encode(cv2.imencode(".png", np.zeros((2_000, 3_000), np.uint8))[1].tobytes()).decode()
@@ -75,7 +81,7 @@ def test_an_image_without_labelme_file(beside: Path) -> None:
 
 
 LABELME_FAULTS: dict[str, tuple[Any, list[str]]] = {
-    "a line": (shape("pit", [[1, 1], [2, 2]], "line"), ["shape 1", "line has no area", "polygon"]),
+    "a line": (shape("pit", [[1, 1], [2, 2]], "line"), ["shape 1", "'line' has no area", "polygon"]),
     "two points": (shape("pit", [[1, 1], [2, 2]]), ["shape 1", "3 points"]),
     "no label": ({"points": [], "shape_type": "polygon"}, ["shape 1", "`label`", "missing"]),
     "no picture": (shape("pit", [[0, 0], [1, 1]], "mask", mask="!!"), ["shape 1", "can't be read"]),
@@ -147,6 +153,11 @@ def test_yolo_faults(yolo: Path, kind: str) -> None:
     for word in [*words, "a.txt", "train/a.png"]:
         assert word in fault
     assert read(yolo, skip_bad=True)[0].image_ids == ["train/b.png"]
+
+
+def test_a_yaml_of_another_name_is_told(yolo: Path) -> None:
+    (yolo / "data.yaml").rename(yolo / "steel.yaml")
+    assert "is it steel.yaml? Then rename it to data.yaml" in fault_of(yolo)
 
 
 def test_yolo_boxes_may_be_filled(yolo: Path) -> None:

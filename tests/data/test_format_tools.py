@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from format_files import areas, fault_of, read, save, save_images, save_json, save_text
@@ -81,6 +83,14 @@ def test_cvat_faults(task: Path, kind: str) -> None:
     for word in [*words, "annotations.xml", "coil/a.png"]:
         assert word in fault
     assert read(task, skip_bad=True)[0].image_ids == ["b.png"]
+
+
+def test_cvat_labels_that_the_task_does_not_have(task: Path) -> None:
+    dent = '<box label="dent" xtl="5" ytl="5" xbr="7" ybr="8"/>'
+    save_text(task / "annotations.xml", cvat(image("coil/a.png", dent), image("b.png")))
+    assert "box 1 of image 0: its label 'dent' is not one of the task's: scratch, pit" in fault_of(task)
+    save_text(task / "annotations.xml", cvat(image("coil/a.png", dent), image("b.png"), meta=""))
+    assert read(task)[0].class_names == ("dent",)
 
 
 def test_cvat_files_that_are_none(task: Path) -> None:
@@ -176,6 +186,32 @@ def test_label_studio_turns_rectangles_about_their_corner(project: Path) -> None
     assert mask_hw.sum() == 6
 
 
+def test_a_bitmask_of_label_studio_is_what_is_not_transparent(project: Path) -> None:
+    png = cv2.imencode(".png", np.dstack([np.zeros((8, 10, 3), np.uint8), BRUSH * 255]))[1].tobytes()
+    url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    save_json(project / "project.json", tasks([region("bitmasklabels", "pit", imageDataURL=url)], []))
+    table = read(project)[0]
+    assert (table.mask(0)[0] == BRUSH).all()
+    small = cv2.imencode(".png", np.zeros((4, 10, 4), np.uint8))[1].tobytes()
+    url = f"data:image/png;base64,{base64.b64encode(small).decode()}"
+    save_json(project / "project.json", tasks([region("bitmasklabels", "pit", imageDataURL=url)], []))
+    assert "10 x 4 pixels, not 10 x 8" in fault_of(project)
+
+
+def test_what_label_studio_asks_of_a_region_is_no_second_one(project: Path) -> None:
+    """A choice and a text about it, a relation, and the bare region that stands beside one with `labels`."""
+    box = {"x": 50, "y": 62.5, "width": 20, "height": 37.5, "rotation": 0}
+    about = [region("choices", None, **box, choices=["deep"]), region("textarea", None, **box, text=["?"])]
+    twice = [region("rectangle", None, **box) | {"id": "r"}, region("labels", "pit", **box) | {"id": "r"}]
+    save_json(project / "project.json", tasks([*twice, *about, {"type": "relation", "from_id": "r", "to_id": "r"}], []))
+    assert areas(read(project)[0]) == {"a.png": [6], "coil/b.png": [0]}
+
+
+def test_predictions_alone_say_nothing(project: Path) -> None:
+    save_json(project / "project.json", [each | {"annotations": [], "predictions": []} for each in tasks(REGIONS)])
+    assert "project.json: no task has annotations" in fault_of(project)
+
+
 def test_label_studio_without_answer_is_not_clean(project: Path) -> None:
     content = tasks(REGIONS, [])
     content[1]["annotations"][0]["was_cancelled"] = True
@@ -191,7 +227,13 @@ def test_label_studio_without_answer_is_not_clean(project: Path) -> None:
 LABEL_STUDIO_FAULTS: dict[str, tuple[Any, list[str]]] = {
     "no label": (region("brushlabels", None, rle=[1]), ["region 1", "no label"]),
     "brush of other size": (region("brushlabels", "pit", rle=encode_brush(BRUSH[:4])), ["region 1", "40 pixels"]),
-    "a point": (region("keypointlabels", "pit", x=3, y=4, width=1), ["region 1", "keypointlabels has no area"]),
+    "a point": (region("keypointlabels", "pit", x=3, y=4, width=1), ["region 1", "'keypointlabels' has no area"]),
+    "an unknown kind": (region("vectorlabels", "pit", vertices=[]), ["region 1", "'vectorlabels' has no area"]),
+    "a turned image": (REGIONS[1] | {"image_rotation": 90}, ["region 1", "turned by 90 degrees"]),
+    "no bitmask": (
+        region("bitmasklabels", "pit", imageDataURL="data:image/png;base64,!"),
+        ["region 1", "can't be read"],
+    ),
     "two points": (region("polygonlabels", "pit", points=[[1, 1], [2, 2]]), ["region 1", "3 points"]),
     "text": (region("rectanglelabels", "pit", x=1, y="2", width=3, height=4), ["region 1", "`y`", "a number"]),
     "no region": (5, ["region 1", "not an object"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -91,6 +92,12 @@ def test_no_layout(tmp_path: Path) -> None:
     for word in ("train.csv", "classes.txt", "pictures"):
         assert word in fault
     assert "no folder" in fault_of(tmp_path / "nowhere")
+
+
+def test_a_data_set_one_folder_down_is_told(nested: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    above = tmp_path_factory.mktemp("above")
+    shutil.copytree(nested, above / "mine")
+    assert f"set data.root to a folder in it, such as {above / 'mine'}" in fault_of(above)
 
 
 def test_include(nested: Path) -> None:

@@ -83,13 +83,15 @@ def _json_files(root: Path) -> list[Path]:
 
 
 def _begins_like_coco(path: Path) -> bool:
-    """By its text alone, since such files may be large: it is an object, and has two of the three lists."""
+    """By its text alone, since such files may be large: it is an object, and has two of the three lists; in a folder
+    `annotations` one is enough, or a file that was cut off would not be told."""
     try:
         text = path.read_bytes()
     except OSError:
         return False
+    wanted = ("images",) if path.parent.name == "annotations" else ("images", "categories")
     return text[:_START_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and all(
-        f'"{part}"'.encode() in text for part in ("images", "categories")
+        f'"{part}"'.encode() in text for part in wanted
     )
 
 

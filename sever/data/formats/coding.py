@@ -61,6 +61,8 @@ class Coding:
         return self.columns
 
     def _fault(self, strange: list[tuple[int, int]], codes_hw: np.ndarray) -> str:
+        # Black among colours is background, or would be told first, since most pixels are.
+        strange = [pair for pair in strange if pair[0] != COLOUR] or strange
         code, count = max(strange, key=lambda pair: pair[1])
         row, column = np.argwhere(codes_hw == code)[0].tolist()
         has = "the mask has the colour " if code >= COLOUR else "the mask has the value "

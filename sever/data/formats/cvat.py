@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sever.config import DataSettings
+from sever.counted import counted
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, labels_of, table_of
 from sever.data.formats.classes import classes_of
@@ -39,11 +40,12 @@ def read_cvat(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skip
         document = read_xml(path)
         if document.find("track") is not None:
             raise InputError(f"{path} has the tracks of a video; export the task as `CVAT for images 1.1`")
-        names += [label.text or "" for label in document.findall("./meta//label/name")]
-        annotated += [_annotated(element, path) for element in document.findall("image")]
+        own = [label.text or "" for label in document.findall("./meta//label/name")]
+        names += own
+        annotated += [_annotated(element, path, own) for element in document.findall("image")]
         tags += len(document.findall("image/tag"))
     if tags:
-        _log.warning("%d tags of whole images are not read: they mark no area", tags)
+        _log.warning("%s of whole images not read: they mark no area", counted(tags, "tag"))
     used = labels_of(annotated)
     # The labels of a task are all in its meta part; files made by hand may lack it.
     classes = classes_of(settings, [*names, *sorted(used)], ", ".join(path.name for path in paths[:3]), used)
@@ -63,7 +65,7 @@ def _start(path: Path) -> bytes:
         return b""
 
 
-def _annotated(element: ET.Element, path: Path) -> Annotated:
+def _annotated(element: ET.Element, path: Path, labels: Sequence[str]) -> Annotated:
     name = element.get("name") or ""
     if not name:
         raise InputError(f"{path}, image {element.get('id')}: it has no name")
@@ -77,17 +79,19 @@ def _annotated(element: ET.Element, path: Path) -> Annotated:
         where = f"{child.tag} {at + 1} of image {element.get('id')}"
         try:
             if child.tag != "tag":
-                shapes.append(_shape(child, where))
+                shapes.append(_shape(child, where, labels))
         except InputError as error:
             faults.append(f"{where}: {error}")
     return Annotated((name,), path, tuple(shapes), size, tuple(faults))
 
 
-def _shape(element: ET.Element, where: str) -> Shape:
+def _shape(element: ET.Element, where: str, labels: Sequence[str]) -> Shape:
     if element.tag not in _DRAWN:
         raise InputError(f"a {element.tag} has no area; allowed: {', '.join(_DRAWN)}")
     if not (label := element.get("label")):
         raise InputError("it has no label")
+    if labels and label not in labels:
+        raise InputError(f"its label {label!r} is not one of the task's: {', '.join(labels)}")
     return Shape(label, where, _DRAWN[element.tag](element))
 
 

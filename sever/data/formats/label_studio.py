@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +22,8 @@ from sever.data.formats.classes import classes_of
 from sever.data.formats.export import Exported, Region, Wish
 from sever.data.formats.files import files_ending, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_ellipse, fill_polygon, turn_about
-from sever.data.images import IMAGE_SUFFIXES
+from sever.data.images import IMAGE_SUFFIXES, decode_stored
+from sever.data.mask_pixels import opaque
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import write_text
@@ -28,6 +31,8 @@ from sever.files import write_text
 Draw = Callable[[int, int], np.ndarray]
 _START_BYTES = 4096
 _TASK_KEYS = (b'"annotations"', b'"predictions"', b'"file_upload"', b'"data"', b'"annotation_id"')
+# Answers about an image, or about a region that has one of its own: they have no area, whatever their value repeats.
+_ANSWERS = ("choices", "taxonomy", "textarea", "rating", "number", "datetime", "relation", "pairwise", "ranker")
 # What Label Studio puts before the name of an uploaded file.
 _PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")
 
@@ -45,6 +50,10 @@ def read_label_studio(
     """
     paths = label_files(settings, task_files(settings.root), ".json")
     annotated = [entry for path in paths for entry in _entries(path, part)]
+    if not annotated:
+        raise InputError(
+            f"{', '.join(path.name for path in paths[:3])}: no task has {part}, so nothing says what the images show"
+        )
     labels = labels_or_fault(annotated)
     classes = classes_of(settings, sorted(labels), "the labels of the tasks, sorted,", labels)
     return table_of(settings, split, classes, annotated)
@@ -131,10 +140,13 @@ def _annotated(names: tuple[str, ...], path: Path, where: str, annotation: Any) 
         results = field_of(annotation, "result", list, where)
     except InputError as error:
         return Annotated(names, path, faults=(str(error),))
+    labelled = {region["id"] for region in results if isinstance(region, dict) and "id" in region and _named(region)}
     for at, region in enumerate(results):
         here = f"{where}, region {at + 1}"
         try:
-            if draw := _drawing(region, here):
+            # With the tags Polygon, Brush, ... beside Labels, a region comes twice under one id: bare, and labelled.
+            bare = isinstance(region, dict) and not _named(region) and region.get("id") in labelled
+            if not bare and (draw := _drawing(region, here)):
                 size = field_of(region, "original_height", int, here), field_of(region, "original_width", int, here)
                 shapes += [Shape(label, here, draw) for label in _labels(region, here)]
         except InputError as error:
@@ -143,28 +155,58 @@ def _annotated(names: tuple[str, ...], path: Path, where: str, annotation: Any) 
 
 
 def _labels(region: dict[str, Any], where: str) -> list[str]:
+    if labels := _named(region):
+        return labels
+    raise InputError(f"{where}: it has no label")
+
+
+def _named(region: dict[str, Any]) -> list[str]:
     """All that a region is marked with: brushlabels, polygonlabels, labels, ..."""
-    lists = [value for key, value in region["value"].items() if key.endswith("labels") and isinstance(value, list)]
-    labels = [label for values in lists for label in values if isinstance(label, str)]
-    if not labels:
-        raise InputError(f"{where}: it has no label")
-    return labels
+    value = region.get("value")
+    lists = value.items() if isinstance(value, dict) else ()
+    named = [values for key, values in lists if key.endswith(("labels", "bitmask")) and isinstance(values, list)]
+    return [label for values in named for label in values if isinstance(label, str)]
 
 
 def _drawing(region: Any, where: str) -> Draw | None:
     """By what its value holds; None for an answer that is no area of the image, such as a choice."""
+    if isinstance(region, dict) and region.get("type") in _ANSWERS:
+        return None
     value = field_of(region, "value", dict, where)
+    if turn := region.get("image_rotation"):
+        raise InputError(
+            f"{where}: the image was turned by {turn} degrees in Label Studio when this was marked, and the export "
+            "does not say whether its places are turned too; turn it back there and mark it again"
+        )
     for key, drawing in _DRAWN.items():
         if key in value:
             return drawing(value, where)
-    if "x" in value:
-        raise InputError(f"{where}: a {region.get('type')} has no area; mark it with a brush, polygon or rectangle")
-    return None
+    kind = region.get("type")
+    raise InputError(f"{where}: a region of type {kind!r} has no area here; mark it with a brush, polygon or rectangle")
 
 
 def _brush(value: dict[str, Any], where: str) -> Draw:
     numbers = field_of(value, "rle", list, where)
     return lambda height, width: decode_brush(numbers, height, width)
+
+
+def _bitmask(value: dict[str, Any], where: str) -> Draw:
+    """A PNG as a data URL: black on what is transparent."""
+    head, _, text = field_of(value, "imageDataURL", str, where).partition(",")
+    if not head.startswith("data:image/png;base64"):
+        raise InputError(f"{where}: `imageDataURL` is not a PNG in base64")
+    try:
+        picture = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"{where}: `imageDataURL` can't be read: {error}") from error
+
+    def draw(height: int, width: int) -> np.ndarray:
+        mask_hw = opaque(decode_stored(picture, "its bitmask", height * width))
+        if mask_hw.shape != (height, width):
+            raise InputError(f"its bitmask is {mask_hw.shape[1]} x {mask_hw.shape[0]} pixels, not {width} x {height}")
+        return mask_hw.astype(np.uint8)
+
+    return draw
 
 
 def _polygon(value: dict[str, Any], where: str) -> Draw:
@@ -196,6 +238,7 @@ def _rectangle(value: dict[str, Any], where: str) -> Draw:
 
 _DRAWN: dict[str, Callable[[dict[str, Any], str], Draw]] = {
     "rle": _brush,
+    "imageDataURL": _bitmask,
     "points": _polygon,
     "radiusX": _ellipse,
     "height": _rectangle,

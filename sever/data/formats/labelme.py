@@ -95,7 +95,7 @@ def _shape(record: Any, where: str) -> Shape:
     kind = record.get("shape_type") or "polygon"
     points = field_of(record, "points", list, where)
     if not isinstance(kind, str) or kind not in _DRAWN:
-        raise InputError(f"{where}: a {kind} has no area; allowed: {', '.join(_DRAWN)}")
+        raise InputError(f"{where}: a shape of type {kind!r} has no area here; allowed: {', '.join(_DRAWN)}")
     try:
         return Shape(label, where, _DRAWN[kind](points, record))
     except InputError as error:
@@ -153,6 +153,7 @@ def _pairs(points: list[Any], number: int) -> list[tuple[float, float]]:
 _DRAWN: dict[str, Callable[[list[Any], dict[str, Any]], Draw]] = {
     "polygon": _polygon,
     "rectangle": _rectangle,
+    "oriented_rectangle": _polygon,
     "circle": _circle,
     "mask": _mask,
 }

@@ -87,6 +87,8 @@ FORMATS: dict[str, Format] = {
 # Names in the root that one of them is recognised by.
 _SIGNS: tuple[str, ...] = ("train.csv", "train_images", "images", "masks", "annotations", "annotations.xml")
 _SIGNS += ("labels", "labels.csv", "data.yaml", "meta.json", "JPEGImages", "SegmentationClass", "ground_truth")
+# Folders below a root without a layout that are looked into.
+_LOOKED_INTO = 20
 # Where a class covers the whole image that shows it.
 WITHOUT_MASKS = ("image_labels",)
 # Told by folder names alone, so that a faint one beside them is doubt and not noise.
@@ -123,7 +125,16 @@ def find_format(settings: DataSettings) -> str:
         raise InputError(f"{root} looks like several layouts; set data.layout to {' or '.join(found)}")
     wanted = "; ".join(f"{name}: {each.parts}" for name, each in FORMATS.items())
     there = ", ".join(sorted(path.name for path in root.iterdir())[:8]) or "nothing"
-    raise InputError(f"{root} has no layout known here ({wanted}); it holds {there}{_near_signs(root)}")
+    raise InputError(
+        f"{root} has no layout known here ({wanted}); it holds {there}{_one_below(root) or _near_signs(root)}"
+    )
+
+
+def _one_below(root: Path) -> str:
+    """Folders in it that have a layout: a zip often holds one folder more, and MVTec has one an object."""
+    below = sorted(path for path in root.iterdir() if path.is_dir())[:_LOOKED_INTO]
+    known = [path.name for path in below if any(each.looks_like(path) for each in FORMATS.values())]
+    return f"; set data.root to a folder in it, such as {root / known[0]}" if known else ""
 
 
 def _near_signs(root: Path) -> str:

@@ -23,6 +23,7 @@ from sever.data.formats.classes import Classes, classes_of
 from sever.data.formats.files import files_ending, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box
 from sever.data.images import decode_stored
+from sever.data.mask_pixels import opaque
 from sever.data.table import ImageTable
 from sever.errors import InputError
 
@@ -147,10 +148,7 @@ def _unpack(text: str, max_pixels: int) -> np.ndarray:
         raise InputError(f"the data of its bitmap can't be read: {error}") from error
     if not inflater.eof:
         raise InputError("the data of its bitmap is cut off, or larger than any mask")
-    pixels = decode_stored(picture, "the bitmap", max_pixels)
-    if pixels.ndim == 3:
-        pixels = pixels[..., -1 if pixels.shape[2] in (2, 4) else 0]
-    return pixels != 0
+    return opaque(decode_stored(picture, "the bitmap", max_pixels))
 
 
 _DRAWN: dict[str, Callable[[dict[str, Any]], Draw]] = {"polygon": _polygon, "rectangle": _rectangle, "bitmap": _bitmap}

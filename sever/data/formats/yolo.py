@@ -65,7 +65,9 @@ def _classes(settings: DataSettings) -> Classes:
     stated = stated_class_names(settings.root, settings.num_classes)
     if path is None:
         if stated is None:
-            raise InputError(f"{settings.root} has neither data.yaml nor {CLASSES_FILE} to name the classes; write one")
+            others = sorted(path.name for path in settings.root.glob("*.y*ml"))
+            other = f"; is it {others[0]}? Then rename it to data.yaml" if others else "; write one"
+            raise InputError(f"{settings.root} has neither data.yaml nor {CLASSES_FILE} to name the classes{other}")
         return Classes(*stated)
     names = _names(read_yaml(path), path)
     if stated is not None and (len(stated[0]) != len(names) or (stated[1] == CLASSES_FILE and stated[0] != names)):
