@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from command_line import sever
+from run_maker import make_blend, make_run
 
 from sever.config import DataSettings
 from sever.data.formats.writers import WRITERS
@@ -17,6 +19,7 @@ from sever.data.layouts import read_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.pipeline.data.convert import Predicted, convert, measure_losses
+from sever.pipeline.export.make import ExportOptions, export_model
 from sever.store.maps import ProbabilityStore
 from sever.store.origin import Origin, image_digest
 
@@ -135,6 +138,35 @@ def test_predictions_of_label_studio_have_scores(root: Path, predicted: Predicte
     # As long as nobody has accepted them they are no labels.
     with pytest.raises(InputError):
         read(tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_predictions_without_maps_have_no_scores_and_say_so(
+    root: Path, predicted: Predicted, tmp_path: Path, to: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a bundle's prediction leaves it, which keeps no maps."""
+    shutil.rmtree(predicted.folder / "probs")
+    settings = DataSettings(root=root / "images")
+    numbers = convert(settings, "train", to, tmp_path / "out", predicted=predicted)
+    assert [each["pixels_that_differ"] for each in numbers["classes"].values()] == [0, 0, 0]
+    assert ("without a probability map" in caplog.text) == WRITERS[to].has_scores
+    if to == "label-studio":
+        tasks = json.loads((tmp_path / "out" / "tasks.json").read_text())
+        found = next(task["predictions"][0] for task in tasks if task["predictions"][0]["result"])
+        assert "score" not in found
+        assert "score" not in found["result"][0]
+
+
+def test_any_model_names_the_classes(root: Path, predicted: Predicted, tmp_path: Path, strip_root: Path) -> None:
+    run = make_run(tmp_path / "run" / "1", strip_root)
+    export_model(run, tmp_path / "model.sever", ExportOptions(images=1, backends=("onnx",), data=strip_root))
+    blend = make_blend(tmp_path / "blend", [run])
+    with (predicted.folder / "submission.csv").open("a", encoding="utf-8") as file:
+        file.write("b.jpg_4,\ncoil 1/ä.png_4,\n")
+    for at, model in enumerate((run, tmp_path / "model.sever", blend)):
+        named = Predicted(predicted.folder, model)
+        convert(DataSettings(root=root / "images"), "train", "masks", tmp_path / f"out-{at}", predicted=named)
+        assert (tmp_path / f"out-{at}" / "classes.txt").read_text() == "1\n2\n3\n4\n"
 
 
 def test_predictions_of_other_tools(root: Path, predicted: Predicted, tmp_path: Path) -> None:

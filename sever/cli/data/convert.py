@@ -34,7 +34,8 @@ def convert_(
         typer.Option(help="Output folder of `sever predict`: write its masks, with scores, for correction."),
     ] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", "-r", help="With --predictions: the run whose class names to use.")
+        Path | None,
+        typer.Option("--run", "--model", "-r", help="With --predictions: the model whose class names to use."),
     ] = None,
     tolerance: Annotated[
         float | None,

@@ -267,8 +267,9 @@ def write_label_studio(folder: Path, images: Iterable[Exported], class_names: Se
             region["id"] = f"{at}-{number}"
         answer: dict[str, Any] = {"result": regions}
         if wish.predicted:
-            scores = [region["score"] for region in regions]
-            answer |= {"model_version": "sever", "score": min(scores, default=1.0)}
+            scores = [region["score"] for region in regions if "score" in region]
+            known = {"score": min(scores, default=1.0)} if len(scores) == len(regions) else {}
+            answer |= {"model_version": "sever"} | known
         address = f"/data/local-files/?d={quote(image.image_id)}"
         tasks.append({"id": at, "data": {"image": address}, part: [answer]})
     write_text(folder / "tasks.json", json.dumps(tasks, allow_nan=False))

@@ -33,8 +33,10 @@ from sever.names import inside
 from sever.near_names import missing
 from sever.output import OutputFolder
 from sever.pipeline.skipped import report_skipped
-from sever.progress import meter
-from sever.store import find_run
+from sever.progress import meter, warn
+from sever.store import Evidence, find_run
+from sever.store.bundle.bundle import Bundle
+from sever.store.bundle.container import is_bundle
 from sever.store.maps import ProbabilityStore
 from sever.store.origin import Origin, image_digests
 from sever.store.records import DatasetRecord
@@ -42,10 +44,10 @@ from sever.store.records import DatasetRecord
 
 @dataclass(frozen=True)
 class Predicted:
-    """A folder of `sever predict`, and the run whose classes it has; without one, classes.txt or numbers name them."""
+    """A folder of `sever predict`, and the model whose classes it has; without one, classes.txt or numbers name them."""
 
     folder: Path
-    run: Path | None = None
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ def convert(
     maps = None if predicted is None else ProbabilityStore(predicted.folder / "probs")
     if maps is not None:
         _raise_unless_of_these(maps, table)
+        bare = sum(image_id not in maps for image_id in table.image_ids)
+        if bare and writer.has_scores:
+            warn(
+                f"{counted(bare, 'image')} without a probability map in {maps.folder}, so their masks get no scores; a "
+                "bundle's maps are kept by sever predict --keep-maps"
+            )
     wish = Wish(tolerance, predicted=predicted is not None)
     with new_folder(output, "-o ") as folder:
         _place_images(table, folder / writer.images, link)
@@ -125,8 +133,12 @@ def _predicted(settings: DataSettings, predicted: Predicted) -> tuple[ImageTable
 
 
 def _class_names(settings: DataSettings, predicted: Predicted, path: Path) -> tuple[str, ...]:
-    if predicted.run is not None:
-        return DatasetRecord.read(find_run(predicted.run)[0].dataset_file).class_names
+    if (model := predicted.model) is not None:
+        if is_bundle(model):
+            return Bundle.open(model).manifest.class_names
+        if Evidence.is_at(model):
+            return Evidence.find(model).about().class_names
+        return DatasetRecord.read(find_run(model)[0].dataset_file).class_names
     stated = stated_class_names(settings.root, settings.num_classes)
     return stated[0] if stated else numbered(int(read_run_table(path)["class_index"].max()) + 1)
 
