@@ -308,7 +308,11 @@ def test_the_last_admin_stays(served: Running) -> None:
 def test_a_new_password_ends_the_old_sessions(tmp_path: Path) -> None:
     with running(tmp_path, {"security": {"logins_per_minute": 600}}) as served:
         client, other = served.sign_in("reviewer"), served.sign_in("reviewer")
-        assert client.put("/v1/session/password", json={"password": "an even better one"}).status_code == 204
+        new = {"password": "an even better one"}
+        assert client.put("/v1/session/password", json=new).status_code == 422
+        assert client.put("/v1/session/password", json=new | {"current": "a guess"}).status_code == 403
+        assert other.get("/v1/session").status_code == 200, "a session left open changes no password"
+        assert client.put("/v1/session/password", json=new | {"current": PASSWORD}).status_code == 204
         assert other.get("/v1/session").status_code == 401
         old = client.post("/v1/session", json={"name": "reviewer", "password": PASSWORD})
         assert old.status_code == 401

@@ -129,6 +129,10 @@ class NewPassword(Given):
     password: Annotated[str, Field(min_length=10, max_length=200)]
 
 
+class OwnPassword(NewPassword):
+    current: Annotated[str, Field(max_length=200, description="the password so far")]
+
+
 class NewKey(Given):
     name: Name
     role: Role

@@ -88,11 +88,12 @@ def _start(path: Path) -> tuple[TrainedModel, TrainedNetwork]:
 
 
 def _tell_which(path: Path, trained: TrainedModel, network: TrainedNetwork) -> None:
-    if len(trained.networks) > 1:
+    others = len(trained.networks) - 1
+    if others:
         tell(
-            f"{path} is made of {len(trained.networks)} networks. Only {network.config.name}, the first that draws masks, "
-            f"is trained further, and the result is this one network, without the other {len(trained.networks) - 1}: "
-            f"compare it with {path.name} before it takes its place"
+            f"{path} is made of {others + 1} networks. Only {network.config.name}, the first that draws masks, is trained "
+            f"further, and the result is this one network, without the other {others}: compare it with {path.name} "
+            "before it takes its place"
         )
 
 

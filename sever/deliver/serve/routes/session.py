@@ -10,9 +10,10 @@ from starlette.responses import JSONResponse, Response
 
 from sever.deliver.serve.access import COOKIE, TheService, Viewer
 from sever.deliver.serve.refusal import Refusal
-from sever.deliver.serve.schemas import Login, NewPassword, Session
+from sever.deliver.serve.schemas import Login, OwnPassword, Session
 from sever.deliver.serve.security import people
 from sever.deliver.serve.security.audit import note
+from sever.deliver.serve.service import Service
 
 router = APIRouter()
 # Each check of a password takes 64 MiB for a moment.
@@ -23,12 +24,7 @@ _CHECKS = 2
 async def sign_in(login: Login, request: Request, service: TheService) -> JSONResponse:
     """Sets the cookie. Six tries a minute, for each address and each name."""
     address = request.client.host if request.client else ""
-    for who in (f"address {address}", f"name {login.name}"):
-        request.app.state.login_rate.take(who)
-    known = await asyncio.to_thread(service.store.read, lambda c: people.password_hash_of(c, login.name))
-    async with _checks(request):
-        is_right = await asyncio.to_thread(people.is_password, known, login.password)
-    if not is_right:
+    if not await _is_right(request, service, login.name, login.password):
         await service.store.write_soon(lambda c: note(c, "", "sign-in refused", login.name, address=address))
         raise Refusal(401, "this name and password don't go together")
     seconds = service.settings.security.session_hours * 3600
@@ -58,13 +54,26 @@ async def sign_out(request: Request, service: TheService, who: Viewer) -> Respon
 
 
 @router.put("/v1/session/password", status_code=204)
-async def change_own_password(new: NewPassword, service: TheService, who: Viewer) -> Response:
-    """Of whoever is signed in; all of his sessions end."""
+async def change_own_password(new: OwnPassword, request: Request, service: TheService, who: Viewer) -> Response:
+    """Of whoever is signed in, who gives the one so far, too: a session left open is not enough. All sessions end."""
     if who.csrf is None:
         raise Refusal(409, "a key has no password")
+    if not await _is_right(request, service, who.name, new.current):
+        await service.store.write_soon(lambda c: note(c, who.name, "password refused", who.name))
+        raise Refusal(403, "`current` is not the password so far")
     hashed = await asyncio.to_thread(people.hash_password, new.password)
     await service.store.write_soon(lambda c: people.change_password(c, who.name, hashed, who.name))
     return Response(status_code=204)
+
+
+async def _is_right(request: Request, service: Service, name: str, password: str) -> bool:
+    """Raises Refusal (429) where an address, or a name, is tried too often."""
+    address = request.client.host if request.client else ""
+    for who in (f"address {address}", f"name {name}"):
+        request.app.state.login_rate.take(who)
+    known = await asyncio.to_thread(service.store.read, lambda c: people.password_hash_of(c, name))
+    async with _checks(request):
+        return await asyncio.to_thread(people.is_password, known, password)
 
 
 def _checks(request: Request) -> asyncio.Semaphore:

@@ -54,7 +54,7 @@ def hash_password(password: str) -> str:
 def add_user(connection: Connection, name: str, password_hash: str, role: Role, actor: str) -> None:
     """Raises Refusal for a name that is taken."""
     if connection.execute(select(tables.users.c.id).where(tables.users.c.name == name)).first():
-        raise Refusal(409, f"there is a user {name!r} already")
+        raise Refusal(409, f"there is, or was, a user {name!r} already")
     values = {"name": name, "password": password_hash, "role": role, "created": time.time()}
     connection.execute(tables.users.insert().values(values))
     note(connection, actor, "user added", name, role=role)
