@@ -69,6 +69,17 @@ def test_texture_alone_makes_no_pair(tmp_path: Path) -> None:
     assert find_duplicates(paths, sizes, 0.5) == []
 
 
+@pytest.mark.parametrize("side", [8, 12, 24, 32])
+def test_tiny_strangers_make_no_pair_and_equal_ones_do(tmp_path: Path, side: int) -> None:
+    rng = np.random.default_rng(side)
+    pictures = {f"{at:03}": rng.integers(0, 256, (side, side), dtype=np.uint8) for at in range(150)}
+    pictures["again"] = pictures["007"]
+    pictures["turned"] = np.ascontiguousarray(pictures["011"][:, ::-1])
+    paths, sizes = write(tmp_path, pictures)
+    found = {(paths[each.first].stem, paths[each.second].stem) for each in find_duplicates(paths, sizes, 0.95)}
+    assert {tuple(sorted(pair)) for pair in found} == {("007", "again"), ("011", "turned")}
+
+
 def test_equal_pixels_are_called_exact_whatever_the_file(tmp_path: Path) -> None:
     picture = steel(1)
     for name in ("a.png", "b.bmp"):

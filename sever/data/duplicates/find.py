@@ -20,6 +20,9 @@ from sever.data.images import read_image
 
 # Height of the phase correlation's peak from which two pictures show the same piece of steel (docs/results.md).
 LEAST_LIKENESS = 0.35
+# Of strangers the highest peak is about this over the side of the small picture, so that tiny ones resemble each other
+# by chance: they count from above that, and the tiniest only where they are equal.
+STRANGERS, EQUAL = 16.0, 0.98
 PICTURES_KEPT = 500
 Advance = Callable[[str, int, int], None]
 
@@ -83,10 +86,16 @@ def find_duplicates(
     found = []
     for done, (first, second, turn) in enumerate(candidates):
         alignment = align(picture(first), picture(second), (turn,))
-        if alignment is not None and alignment.likeness >= LEAST_LIKENESS and alignment.overlap >= least_overlap:
+        least = _least_likeness(picture(first).detail_hw, picture(second).detail_hw)
+        if alignment is not None and alignment.likeness >= least and alignment.overlap >= least_overlap:
             found.append(Duplicate(first, second, alignment, prints[first].digest == prints[second].digest))
         advance("aligning", done + 1, len(candidates))
     return found
+
+
+def _least_likeness(*details_hw: np.ndarray) -> float:
+    side = math.sqrt(min(each.size for each in details_hw))
+    return min(max(LEAST_LIKENESS, STRANGERS / side), EQUAL)
 
 
 def _fingerprints(reader: _Reader, advance: Advance) -> list[_Print]:

@@ -44,7 +44,7 @@ from sever.store.records import DatasetRecord
 
 @dataclass(frozen=True)
 class Predicted:
-    """A folder of `sever predict`, and the model whose classes it has; without one, classes.txt or numbers name them."""
+    """A folder of `sever predict`, and the model whose classes it has; else classes.txt or numbers name them."""
 
     folder: Path
     model: Path | None = None
