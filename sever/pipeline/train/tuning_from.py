@@ -91,9 +91,9 @@ def _tell_which(path: Path, trained: TrainedModel, network: TrainedNetwork) -> N
     others = len(trained.networks) - 1
     if others:
         tell(
-            f"{path} is made of {others + 1} networks. Only {network.config.name}, the first that draws masks, is trained "
-            f"further, and the result is this one network, without the other {others}: compare it with {path.name} "
-            "before it takes its place"
+            f"{path} is made of {others + 1} networks. Only {network.config.name}, the first that draws masks, is "
+            f"trained further, and the result is this one network, without the other {others}: compare it with "
+            f"{path.name} before it takes its place"
         )
 
 
