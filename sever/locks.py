@@ -217,5 +217,5 @@ def _read_signature(handle: int) -> str:
         found: dict[str, Any] = json.loads(os.read(handle, 1 << 16))
         host = "" if found["host"] == socket.gethostname() else f" on {found['host']}"
         return f"process {found['pid']}{host}, since {found['since']}: {found['command']}"
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, RecursionError, OSError):
         return "which has only just begun"

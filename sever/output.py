@@ -163,9 +163,10 @@ def read_list(path: Path) -> dict[str, set[Content]]:
     for line in path.read_bytes().split(b"\n"):
         try:
             entry = json.loads(line)
-            found.setdefault(str(entry["name"]), set()).add((int(entry["bytes"]), str(entry["sha256"])))
-        except (ValueError, KeyError, TypeError, RecursionError):
+            name, content = str(entry["name"]), (int(entry["bytes"]), str(entry["sha256"]))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             continue
+        found.setdefault(name, set()).add(content)
     return found
 
 

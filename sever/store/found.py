@@ -34,7 +34,7 @@ class FoundImage(NamedTuple):
 
     @staticmethod
     def parse(line: bytes) -> FoundImage:
-        """Raises ValueError, KeyError or TypeError for what is no such line."""
+        """Raises ValueError, KeyError, TypeError or OverflowError for what is no such line."""
         values = json.loads(line)
         runs = [str(text) for text in values["runs"]]
         return FoundImage(str(values["image"]), str(values["origin"]), runs, int(values["pixels"]))
@@ -118,7 +118,7 @@ class FoundStore:
     def _parse(line: bytes, path: Path) -> FoundImage:
         try:
             return FoundImage.parse(line)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise InputError(
                 f"{path} is damaged ({type(error).__name__}); give --overwrite to predict again"
             ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from sever.store.origin import digest_of_content
 
 NORMALITY = "normality.npz"
 WEIGHTS = "weights_sha256"
+# What numpy and zipfile raise for damaged archives; the header of an array is read as Python's own text.
+DAMAGE = (InputError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, TokenError, SyntaxError)
+DAMAGE += (MemoryError, OverflowError, RecursionError, NotImplementedError)
 AGAIN = "delete it, and learn it again with: sever data familiar"
 
 
@@ -39,7 +43,7 @@ def read_normality(folder: Path, weights_sha256: str) -> Normality | None:
         if str(arrays.pop(WEIGHTS, "")) != weights_sha256:
             return None
         return from_arrays(arrays)
-    except (InputError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise InputError(f"{path} is damaged: {error}; {AGAIN} {folder}") from error
 
 

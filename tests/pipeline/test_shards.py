@@ -5,8 +5,10 @@ The cluster is a local one of two workers. What needs none (lists, shards, fault
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import random
 import shutil
 import signal
 import subprocess
@@ -194,6 +196,25 @@ def test_a_list_that_makes_no_sense_is_refused(text: str, fault: str, tmp_path: 
     file.write_text(text)
     with pytest.raises(InputError, match=fault):
         list_job(str(file))
+
+
+def test_a_list_in_parquet_that_claims_or_lacks_rows_is_refused(tmp_path: Path) -> None:
+    """Parquet says "the same a million times" in a few bytes."""
+    file = tmp_path / "list.parquet"
+    pd.DataFrame({"path": ["a.png"] * 1_000_000}).to_parquet(file)
+    with pytest.raises(InputError, match="it claims 1,000,000 rows in"):
+        list_job(str(file))
+    pd.DataFrame({"path": ["a.png", None, "b.png"]}).to_parquet(file)
+    with pytest.raises(InputError, match="no `path` in row 2"):
+        list_job(str(file))
+    whole = file.read_bytes()
+    draw = random.Random(0)
+    for _ in range(200):
+        spoilt = bytearray(whole)
+        spoilt[draw.randrange(len(spoilt))] = draw.randrange(256)
+        file.write_bytes(bytes(spoilt))
+        with contextlib.suppress(InputError):
+            list_job(str(file))
 
 
 def test_a_worker_answers_as_one_machine_and_tells_what_failed(

@@ -61,7 +61,7 @@ class DownloadPart:
         try:
             same = json.loads(self.about.read_text(encoding="utf-8")) == asdict(remote)
             size = self.path.stat().st_size
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return 0
         return size if same and remote.tag and remote.size and size <= remote.size else 0
 

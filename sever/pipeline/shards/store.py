@@ -84,12 +84,12 @@ class Shards:
         try:
             frame = _pandas().read_parquet(path)
             columns = [frame[name].tolist() for name in self.columns]
-        except (OSError, ValueError, KeyError) as error:
+            return [
+                ShardRow(str(name), str(origin), str(fault), list(map(str, runs)), int(pixels), *map(float, rest))
+                for name, origin, fault, runs, pixels, *rest in zip(*columns, strict=True)
+            ]
+        except Exception as error:  # readers of Parquet have errors of their own
             raise InputError(f"{path} is damaged; delete it, and run the command again") from error
-        return [
-            ShardRow(str(name), str(origin), str(fault), [str(text) for text in runs], int(pixels), *map(float, rest))
-            for name, origin, fault, runs, pixels, *rest in zip(*columns, strict=True)
-        ]
 
     def rows(self) -> Iterator[ShardRow]:
         """All images, in the order of the job."""
