@@ -419,6 +419,21 @@ def test_a_database_that_is_away_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert "database" in answer.text
 
 
+def test_a_store_of_images_that_hangs_holds_up_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+    with running(tmp_path, {"limits": {"deadline_seconds": 1}}) as served, served.client() as client:
+        monkeypatch.setattr(served.service.store.pictures, "keep", lambda data: hold.wait(60))
+        with ThreadPoolExecutor(40) as pool:
+            jobs = [pool.submit(client.post, "/v1/inspect", content=png(spots(seed=n))) for n in range(40)]
+            wait_for(lambda: served.service.room.taken == 40)
+            began = time.monotonic()
+            assert client.get("/v1/models").status_code == 200
+            assert time.monotonic() - began < 20
+            assert {job.result().status_code for job in jobs} == {503}
+        hold.set()
+        assert client.get("/v1/answers").json()["total"] == 0
+
+
 def test_an_image_that_cannot_be_kept_is_not_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> str:
         raise OSError(errno.ENOSPC, "no space left on device")

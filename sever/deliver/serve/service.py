@@ -20,6 +20,7 @@ from sever.counted import counted
 from sever.deliver.serve.answer import find_classes, uncertainty
 from sever.deliver.serve.batcher import Batcher
 from sever.deliver.serve.comparison import BesideTheOldOne
+from sever.deliver.serve.image_threads import ImageThreads
 from sever.deliver.serve.metrics import Metrics
 from sever.deliver.serve.model import InspectionLike, ServedModel
 from sever.deliver.serve.models import Models
@@ -64,6 +65,7 @@ class Service:
         self.sender = Sender(store, self.sinks, self.metrics)
         limits = settings.limits
         self.streams = Streams()
+        self.image_threads = ImageThreads()
         self.room = Room(limits.max_waiting, limits.max_waiting_pixels)
         self.batcher = Batcher(settings.batch.max_images, settings.batch.wait_ms / 1000)
         self.rule_trial = RuleTrial(store, self.inspect_stored)
@@ -93,6 +95,7 @@ class Service:
         await self.rule_trial.stop()
         await self.comparison.stop()
         await self.batcher.stop()
+        self.image_threads.stop()
         await asyncio.to_thread(self.store.close)
 
     async def inspect(self, upload: Upload, seconds: float | None = None) -> dict[str, Any]:
@@ -111,7 +114,7 @@ class Service:
         """The answer's id, and all that the model said. `done` runs in the transaction that keeps a new answer."""
         began = time.monotonic()
         model = self.models.current
-        stored, original = await asyncio.to_thread(self._take_in, upload)
+        stored, original = await self.image_threads.run(partial(self._take_in, upload), self.deadline(seconds))
         with self.room.hold_pixels(original.height * original.width):
             image_hwc, inspection = await self._see(model, stored, seconds, upload.source.name)
             found = await asyncio.to_thread(_conclude, inspection, model, image_hwc, began)
