@@ -18,7 +18,7 @@ class ImageThreads:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sever-images")
 
     async def run(self, call: Callable[[], T], seconds: float) -> T:
-        """What `call` returns. Raises Refusal (503) after so long; what was begun ends later, and its result is dropped."""
+        """What `call` returns. Raises Refusal (503) after so long; what was begun ends later, for nobody."""
         try:
             async with asyncio.timeout(seconds):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, call)
