@@ -245,3 +245,30 @@ def test_of_colours_that_nobody_named_black_is_not_told_first(tmp_path: Path) ->
     fault = fault_of(tmp_path, num_classes=1)
     assert "the mask has the colour #ff0000, which is not a class" in fault
     assert "4 pixels" in fault
+
+
+@pytest.fixture
+def roboflow(tmp_path: Path) -> Path:
+    """A download of Roboflow as semantic masks."""
+    for part in ("train", "valid"):
+        save_images(tmp_path / part, "x_jpg.rf.1.jpg")
+        labels = np.zeros((HEIGHT, WIDTH))
+        labels[0, :3], labels[1, :2] = 2, 1
+        save(tmp_path / part / "x_jpg.rf.1_mask.png", labels)
+        save_text(tmp_path / part / "_classes.csv", "Pixel Value, Class\n0, background\n1, pit\n2, scratch\n")
+    return tmp_path
+
+
+def test_roboflow_says_what_values_mean(roboflow: Path) -> None:
+    table = read(roboflow)[0]
+    assert table.class_names == ("pit", "scratch")
+    assert areas(table) == {f"{part}/x_jpg.rf.1.jpg": [2, 3] for part in ("train", "valid")}
+    assert read(roboflow, mask_values={"1": "dent", "2": "dent"})[0].class_names == ("dent",)
+
+
+def test_roboflow_values_that_are_none(roboflow: Path) -> None:
+    save_text(roboflow / "valid" / "_classes.csv", "Pixel Value, Class\n0, background\n1, scratch\n2, pit\n")
+    assert "names other values than" in fault_of(roboflow)
+    for row in ("1", "x, pit", "256, pit", "0, pit"):
+        save_text(roboflow / "train" / "_classes.csv", f"Pixel Value, Class\n0, background\n{row}\n")
+        assert "_classes.csv, row 3" in fault_of(roboflow)

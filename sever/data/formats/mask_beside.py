@@ -1,7 +1,7 @@
 """Masks beside their images, told by their names: x_mask, x_GT, x_label, also in a folder of their own below.
 
 So KolektorSDD (kos01/Part0.jpg, kos01/Part0_label.bmp), KolektorSDD2 (10000.png, 10000_GT.png) and DAGM
-(Train/0576.PNG, Train/Label/0576_label.PNG).
+(Train/0576.PNG, Train/Label/0576_label.PNG), and Roboflow's semantic masks, whose _classes.csv says what values mean.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from sever.data.images import list_images
 from sever.data.listing import table_of_paths
 from sever.data.mask_pixels import MASK_SUFFIXES
 from sever.data.table import ImageTable
+from sever.data.text_table import ROW, read_text_table
 from sever.errors import InputError
 
 # Folders of masks below the folder of their images.
 _FOLDERS = ("label", "labels", "mask", "masks", "gt")
+_CLASSES, _VALUE, _CLASS = "_classes.csv", "Pixel Value", "Class"
+_MOST_VALUE = 256
 
 
 def looks_like_mask_beside(root: Path) -> bool:
@@ -41,7 +44,7 @@ def read_mask_beside(settings: DataSettings, split: str) -> tuple[ImageTable, li
         raise InputError(f"{base} has {there} named x_mask, x_GT or x_label")
     pairs, unclear, orphans = pair(images, masks)
     faults = name_faults(unclear, orphans, masks)
-    table, coding = table_of_paths(images), coding_of(settings)
+    table, coding = table_of_paths(images), coding_of(settings, *_said_beside(base))
     return mask_table(settings, split, table, pairs, coding, lambda name: f"{stem_of(name)}_mask.png beside it", faults)
 
 
@@ -58,3 +61,28 @@ def _part(base: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         else:
             images[name] = path
     return images, masks
+
+
+def _said_beside(base: Path) -> tuple[dict[str, str] | None, str]:
+    """Value -> name by Roboflow's _classes.csv, which every part of a data set has, and where it stands.
+
+    Raises InputError where a value is none, or two of the files say something else.
+    """
+    paths = [path for path in (base / _CLASSES, *sorted(base.glob(f"*/{_CLASSES}"))) if path.is_file()]
+    if not paths:
+        return None, ""
+    found = [_values(path) for path in paths]
+    for path, values in zip(paths, found, strict=True):
+        if values != found[0]:
+            raise InputError(f"{path} names other values than {paths[0]}; mend one of them, or set data.mask_values")
+    return found[0], str(paths[0])
+
+
+def _values(path: Path) -> dict[str, str]:
+    rows, _ = read_text_table(path, [(_VALUE, _CLASS)])
+    values = dict[str, str]()
+    for value, name, row in zip(rows[_VALUE], rows[_CLASS], rows[ROW], strict=True):
+        if not (value.isascii() and value.isdigit() and int(value) < _MOST_VALUE) or not name or value in values:
+            raise InputError(f"{path}, row {row}: {value!r}, {name!r} are not a new value (0 to 255) and its class")
+        values[value] = name
+    return values

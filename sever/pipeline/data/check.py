@@ -87,7 +87,8 @@ def render(numbers: dict[str, Any], output: Path) -> str:
         f"{counted(numbers['images'], 'image')}: {numbers['equal_pairs']} pairs are equal, "
         f"{numbers['near_pairs']} more show the "
         f"same steel, at least {numbers['least_overlap']:.0%} of it.",
-        f"That makes {counted(numbers['groups'], 'group')}; the largest has {counted(numbers['largest_group'], 'image')}.",
+        f"That makes {counted(numbers['groups'], 'group')}; "
+        f"the largest has {counted(numbers['largest_group'], 'image')}.",
     ]
     if numbers["less_overlap_pairs"]:
         lines.append(

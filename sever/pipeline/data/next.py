@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sever.counted import counted
 from sever.data.layouts import read_images, read_table
 from sever.data.stats import describe
 from sever.data.table import ImageTable
@@ -77,8 +78,8 @@ def render(numbers: dict[str, Any], output: Path) -> str:
     images, run = numbers["images"], numbers["run"]
     return "\n".join(
         [
-            f"{numbers['chosen']} of {numbers['pool']} images are chosen ({numbers['known']} more are labelled "
-            f"already); their mean uncertainty is {chosen:.3f}, that of the pool {of_all:.3f}.",
+            f"{numbers['chosen']} of {numbers['pool']} images are chosen "
+            f"({counted(numbers['known'], 'more is', 'more are')} labelled already); their mean uncertainty is {chosen:.3f}, that of the pool {of_all:.3f}.",
             f"First: {', '.join(numbers['first'])}",
             f"To correct the model's masks: sever predict -r {run} --images {images} -o predicted, then",
             f"sever data convert {images} -o task --to cvat --predictions predicted -r {run} "
