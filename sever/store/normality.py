@@ -18,8 +18,8 @@ from sever.store.origin import digest_of_content
 NORMALITY = "normality.npz"
 WEIGHTS = "weights_sha256"
 # What numpy and zipfile raise for damaged archives; the header of an array is read as Python's own text.
-DAMAGE = (InputError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, TokenError, SyntaxError)
-DAMAGE += (MemoryError, OverflowError, RecursionError, NotImplementedError)
+DAMAGE: tuple[type[Exception], ...] = (InputError, OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+DAMAGE += (zlib.error, TokenError, SyntaxError, MemoryError, OverflowError, RecursionError, NotImplementedError)
 AGAIN = "delete it, and learn it again with: sever data familiar"
 
 
