@@ -167,7 +167,8 @@ def export(
 
     with open_existing(settings.store, settings.database, settings.images) as found:
         images, lost = write(found, output)
-    say(f"{counted(images, 'image')}" + (f"; {lost:,} more are no longer kept" if lost else ""))
+    gone = f"; {counted(lost, 'more is', 'more are')} no longer there, or damaged" if lost else ""
+    say(f"{counted(images, 'image')}{gone}")
 
 
 @service.command()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from serve_maker import png, running, spots
 
 from sever.deliver.serve.storage.backup import back_up, restore
+from sever.deliver.serve.storage.export import export
 from sever.deliver.serve.storage.pictures import Pictures
 from sever.deliver.serve.storage.remote_pictures import RemotePictures, open_pictures
-from sever.deliver.serve.storage.store import Store
+from sever.deliver.serve.storage.store import Store, open_existing
 from sever.errors import InputError
 
 fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
@@ -91,6 +94,52 @@ def test_a_backup_takes_the_images_from_afar_and_brings_them_back(address: str, 
     assert not (tmp_path / "store" / "images").exists()
     restore(tmp_path / "all.tar", tmp_path / "new", None, f"{address}-new")
     assert RemotePictures(f"{address}-new").read(DIGEST) == DATA
+
+
+def test_a_backup_or_export_without_its_images_says_so(
+    address: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A wrong address must not make a backup that has no images in it."""
+    with running(tmp_path / "store", {"images": address}) as served, served.client() as client:
+        answers = [client.post("/v1/inspect", content=png(spots(seed=seed))).json() for seed in range(3)]
+        for each in answers:
+            client.post(f"/v1/answers/{each['id']}/corrections", json={"verdict": "accepted", "base": 0})
+    for place in (f"{address}-typo", str(tmp_path / "typo")):
+        with pytest.raises(InputError, match=r"there is nothing at .*typo, but the tables name 3 images"):
+            back_up(tmp_path / "store", None, tmp_path / "no.tar", place)
+        with (
+            open_existing(tmp_path / "store", None, place) as found,
+            pytest.raises(InputError, match="none of the 3 images that people judged is at"),
+        ):
+            export(found, tmp_path / "no")
+    assert not (tmp_path / "no.tar").exists()
+    assert not (tmp_path / "no").exists()
+    RemotePictures(address).drop(answers[0]["image"]["sha256"])
+    assert back_up(tmp_path / "store", None, tmp_path / "two.tar", address)["image files"] == 2
+    assert "1 image of 3 that the tables name is not at" in caplog.text
+
+
+@pytest.mark.parametrize("word", ["find", "exists", "cat_file", "pipe_file"])
+def test_a_store_that_refuses_is_no_fault_of_ours(
+    word: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As FTP and HTTP do by errors of the network, which name no file."""
+    pictures = RemotePictures(address)
+    pictures.keep(DATA)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+
+    monkeypatch.setattr(type(pictures._fs), word, refuse)
+    uses: dict[str, Callable[[], object]] = {
+        "find": lambda: list(pictures),
+        "exists": pictures.is_there,
+        "cat_file": lambda: pictures.read(DIGEST),
+        "pipe_file": lambda: RemotePictures(address).keep(DATA),
+    }
+    with pytest.raises(InputError, match=r"can't be reached: .*Connection refused") as raised:
+        uses[word]()
+    assert isinstance(raised.value, OSError)
 
 
 def test_the_service_keeps_its_images_there(address: str, tmp_path: Path) -> None:

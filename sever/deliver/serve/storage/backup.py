@@ -19,11 +19,13 @@ from sqlalchemy import Connection, Engine, func, insert, select, text
 from sqlalchemy.exc import StatementError
 
 from sever import __version__
+from sever.counted import counted
 from sever.deliver.serve.storage.database import current_revision, open_database, usable
 from sever.deliver.serve.storage.pictures import DamagedImage, Pictures
 from sever.deliver.serve.storage.remote_pictures import RemotePictures, open_pictures
 from sever.deliver.serve.storage.store import DATABASE, url_of
 from sever.deliver.serve.storage.tables import METADATA, audit, sessions
+from sever.deliver.serve.storage.tables import images as image_rows
 from sever.errors import InputError
 from sever.files import new_file, new_folder
 from sever.locks import writes_to
@@ -43,8 +45,8 @@ def back_up(folder: Path, url: str | None, output: Path, images: str | None = No
         raise InputError(f"{missing(folder / DATABASE, 'file')}; give the store of a `sever serve`")
     engine = open_database(url_of(folder, url))
     with usable(url_of(folder, url)), new_file(output) as temporary, tarfile.open(temporary, "w") as tar:
-        counts = _write_tables(engine, tar)
-        counts["image files"] = _write_images(open_pictures(folder, images), tar)
+        counts, kept = _write_tables(engine, tar)
+        counts["image files"] = _write_images(open_pictures(folder, images), kept, tar)
         _add(tar, END, json.dumps(counts).encode())  # a tar that was cut short between two members looks whole
     engine.dispose()
     return counts
@@ -79,7 +81,8 @@ def _restore(tar: tarfile.TarFile, source: Path, folder: Path, url: str | None, 
     return counts
 
 
-def _write_tables(engine: Engine, tar: tarfile.TarFile) -> dict[str, int]:
+def _write_tables(engine: Engine, tar: tarfile.TarFile) -> tuple[dict[str, int], set[str]]:
+    """The number of rows of each, and the digests of the images that are kept by them."""
     level = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
     counts = {}
     with engine.connect().execution_options(**level) as connection, connection.begin():
@@ -90,10 +93,22 @@ def _write_tables(engine: Engine, tar: tarfile.TarFile) -> dict[str, int]:
             lines = [json.dumps(dict(row)) for row in rows]
             counts[table.name] = len(lines)
             _add(tar, f"tables/{table.name}.jsonl", "\n".join(lines).encode())
-    return counts
+        kept = set(connection.scalars(select(image_rows.c.sha256).where(image_rows.c.dropped.is_(None))))
+    return counts, kept
 
 
-def _write_images(pictures: Pictures | RemotePictures, tar: tarfile.TarFile) -> int:
+def _write_images(pictures: Pictures | RemotePictures, kept: set[str], tar: tarfile.TarFile) -> int:
+    """`kept`: those that should be there. Raises InputError where there is no place for images, as of a wrong name."""
+    if kept and not pictures.is_there():
+        raise InputError(
+            f"there is nothing at {pictures.where}, but the tables name {counted(len(kept), 'image')}; say in the "
+            "service's settings (-c, `images`) where they are, or make this folder to back up without them"
+        )
+    if lost := kept - set(pictures):
+        LOGGER.warning(
+            "%s of %d that the tables name %s not at %s; the backup continues without",
+            *(counted(len(lost), "image"), len(kept), "is" if len(lost) == 1 else "are", pictures.where),
+        )
     count = 0
     for digest in sorted(pictures):
         try:

@@ -17,6 +17,7 @@ import cv2
 from sqlalchemy import Connection, select
 
 from sever.config import MAX_PIXELS
+from sever.counted import counted
 from sever.data.run_table import write_run_table
 from sever.data.severstal import LABELS_FILE, TRAIN_FOLDER
 from sever.deliver.serve.storage import tables
@@ -58,6 +59,11 @@ def export(store: Store, output: Path) -> tuple[int, int]:
     with new_folder(output) as folder:
         (folder / TRAIN_FOLDER).mkdir()
         written = {name: each for each in judged if (name := _write_image(store, each, folder)) is not None}
+        if not written:
+            raise InputError(
+                f"none of the {counted(len(judged), 'image')} that people judged is at {store.pictures.where}; say in "
+                "the service's settings (-c, `images`) where they are"
+            )
         rows = [(name, [mask["runs"] for mask in each.masks]) for name, each in sorted(written.items())]
         with (folder / LABELS_FILE).open("w", newline="", encoding="utf-8") as file:
             write_run_table(file, rows, "combined")

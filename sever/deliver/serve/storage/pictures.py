@@ -55,6 +55,14 @@ class Pictures:
     def drop(self, digest: str) -> None:
         self._path(digest).unlink(missing_ok=True)
 
+    @property
+    def where(self) -> str:
+        return str(self.folder)
+
+    def is_there(self) -> bool:
+        """Whether there is a place for images at all, be it an empty one."""
+        return self.folder.is_dir()
+
     def __iter__(self) -> Iterator[str]:
         """The digests of all images that are there."""
         for path in self.folder.glob("??/*"):

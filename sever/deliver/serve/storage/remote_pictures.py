@@ -32,6 +32,10 @@ def open_pictures(folder: Path, where: str | None, durable: bool = True) -> Pict
     return Pictures(Path(where) if where is not None else folder / "images", durable)
 
 
+class UnreachableStore(OSError, InputError):
+    """A store that is away, or refuses: the service waits for it, and a command can't work without it."""
+
+
 class RemotePictures:
     """The same words as Pictures has. Raises InputError for an address that fsspec does not know."""
 
@@ -44,6 +48,8 @@ class RemotePictures:
             self._fs, self._root = fsspec.core.url_to_fs(address.rstrip("/"))
         except (ImportError, ValueError) as error:
             raise InputError(f"images at {address} can't be kept: {error}") from error
+        except Exception as error:  # some kinds of store connect at once
+            raise UnreachableStore(f"the images at {address} can't be reached: {error}") from error
         self.address = address
         self._written: dict[str, float] = {}
 
@@ -84,6 +90,15 @@ class RemotePictures:
         except FileNotFoundError:
             return
 
+    @property
+    def where(self) -> str:
+        return self.address
+
+    def is_there(self) -> bool:
+        """Whether there is a place for images at all, be it an empty one."""
+        with _as_os_error(self.address):
+            return bool(self._fs.exists(self._root))
+
     def __iter__(self) -> Iterator[str]:
         """The digests of all images that are there."""
         self._fs.invalidate_cache()
@@ -113,7 +128,9 @@ def _as_os_error(address: str) -> Iterator[None]:
     """Each kind of store has errors of its own, which nobody else can list."""
     try:
         yield
-    except OSError:
-        raise
+    except OSError as error:
+        if error.filename is not None or isinstance(error, FileNotFoundError):  # of a disk, and of what isn't there
+            raise
+        raise UnreachableStore(f"the images at {address} can't be reached: {error}") from error
     except Exception as error:
-        raise OSError(f"the images at {address} can't be reached: {error}") from error
+        raise UnreachableStore(f"the images at {address} can't be reached: {error}") from error
