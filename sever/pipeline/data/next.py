@@ -79,7 +79,8 @@ def render(numbers: dict[str, Any], output: Path) -> str:
     return "\n".join(
         [
             f"{numbers['chosen']} of {numbers['pool']} images are chosen "
-            f"({counted(numbers['known'], 'more is', 'more are')} labelled already); their mean uncertainty is {chosen:.3f}, that of the pool {of_all:.3f}.",
+            f"({counted(numbers['known'], 'more is', 'more are')} labelled already); "
+            f"their mean uncertainty is {chosen:.3f}, that of the pool {of_all:.3f}.",
             f"First: {', '.join(numbers['first'])}",
             f"To correct the model's masks: sever predict -r {run} --images {images} -o predicted, then",
             f"sever data convert {images} -o task --to cvat --predictions predicted -r {run} "
