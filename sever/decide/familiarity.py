@@ -104,6 +104,8 @@ def from_arrays(arrays: dict[str, Any]) -> Normality:
     fits = directions_kf.ndim == 2 and directions_kf.shape == (len(deviations_k), len(mean_f)) and rest.size == 1
     if not fits or scale_f.shape != mean_f.shape or not (deviations_k > 0).all() or not (rest > 0).all():
         raise InputError("its arrays don't fit each other")
-    if not all(np.isfinite(values).all() for values in (mean_f, scale_f, directions_kf, rest, distances_v)):
+    # The scale of a feature that never varies is infinite, so that it counts for nothing.
+    are_finite = all(np.isfinite(values).all() for values in (mean_f, directions_kf, rest, distances_v))
+    if not are_finite or not (scale_f > 0).all():
         raise InputError("its arrays hold values that are not finite")
     return Normality(mean_f, scale_f, directions_kf, deviations_k, float(rest.reshape(-1)[0]), np.sort(distances_v))
