@@ -77,7 +77,7 @@ def test_too_few_images_and_damaged_weights_are_told() -> None:
         learn_normality(rows[:7], rows)
     with pytest.raises(InputError, match="8 validation images"):
         learn_normality(rows, rows[:7])
-    with pytest.raises(InputError, match="no numbers"):
+    with pytest.raises(InputError, match="not finite numbers"):
         learn_normality(rows, rows * np.nan)
 
 
@@ -91,3 +91,18 @@ def test_arrays_there_and_back() -> None:
         from_arrays({name: array for name, array in arrays.items() if name != "rest"})
     with pytest.raises(InputError, match="fit"):
         from_arrays(arrays | {"deviations_k": arrays["deviations_k"][:-1]})
+
+
+def test_a_feature_that_never_varies_comes_back_and_what_is_no_number_does_not() -> None:
+    rng = np.random.default_rng(5)
+    features = correlated(rng, 200, 6)
+    features[:, 2] = 1
+    arrays = as_arrays(learn_normality(features, features[:50]))
+    assert np.isinf(arrays["scale_f"]).sum() == 1
+    again = from_arrays(arrays)
+    assert np.isfinite(again.distances(features)).all()
+    for name in ("mean_f", "scale_f", "directions_kf", "rest", "distances_v"):
+        broken = arrays[name].copy()
+        broken.reshape(-1)[0] = np.nan
+        with pytest.raises(InputError):
+            from_arrays(arrays | {name: broken})
