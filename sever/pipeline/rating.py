@@ -62,7 +62,7 @@ def known_familiarity(model: Model) -> Familiarity:
         return model.familiar
     place = model.source[0] if model.source else model.folder
     if is_bundle(place):
-        first = "train it anew, or run: sever data familiar RUN, then export it again"
+        first = "train it again, or run: sever data familiar RUN, then export it again"
     else:
         first = f"first run: sever data familiar {place}"
     raise InputError(f"{place} has not learnt what is normal; {first}")

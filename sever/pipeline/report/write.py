@@ -105,7 +105,9 @@ def write_report(
     """
     source = open_source(path, how)
     page = output or source.folder / "report.html"
-    if page.suffix != ".html" or page.is_dir():
+    if page.is_dir():
+        raise InputError(f"-o {page} is a folder; give a file that ends in .html")
+    if page.suffix != ".html":
         raise InputError(f"-o {page} can't be a page; give a file that ends in .html")
     home = OutputFolder(page.parent)
     home.claim([page.name, page.with_suffix(".json").name])
