@@ -12,6 +12,7 @@ import sys
 import tarfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -482,3 +483,20 @@ def test_every_acknowledged_answer_is_kept_once_across_kills(tmp_path: Path) -> 
     kept = count_answers(tmp_path / "store")
     assert {key: kept.get(key) for key in sender.acknowledged} == dict.fromkeys(sender.acknowledged, 1)
     assert set(kept.values()) == {1}
+
+
+def test_a_large_table_takes_no_memory(tmp_path: Path) -> None:
+    """Rows go from the database to the tar, and back, some hundreds at a time."""
+    store = Store(tmp_path / "a", durable=False)
+    row = {"path": "x" * 2000, "done": 1.0}
+    store.write(lambda c: c.execute(tables.files.insert(), [row | {"key": f"{n:064}"} for n in range(10_000)]))
+    tracemalloc.start()
+    try:
+        assert back_up(tmp_path / "a", None, tmp_path / "b.tar")["files"] == 10_000
+        assert restore(tmp_path / "b.tar", tmp_path / "c", None)["files"] == 10_000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        store.close()
+    assert (tmp_path / "b.tar").stat().st_size > 20e6
+    assert most < 12e6

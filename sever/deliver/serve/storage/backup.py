@@ -11,11 +11,13 @@ import io
 import json
 import logging
 import tarfile
+import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, text
+from sqlalchemy import Connection, Engine, Table, func, insert, select, text
 from sqlalchemy.exc import StatementError
 
 from sever import __version__
@@ -55,8 +57,12 @@ def back_up(folder: Path, url: str | None, output: Path, images: str | None = No
 @writes_to("folder", whole=True)
 def restore(source: Path, folder: Path, url: str | None, images: str | None = None) -> dict[str, int]:
     """Fill a new store from a backup. Raises InputError for a store that holds something, and for a damaged file."""
-    if not source.exists():
-        raise InputError(missing(source, "file"))
+    if not source.is_file():
+        raise InputError(
+            f"{source} is a folder; give the .tar that `sever serve backup` wrote"
+            if source.is_dir()
+            else missing(source, "file")
+        )
     with new_folder(folder) as made:
         try:
             with tarfile.open(source, "r:") as tar:
@@ -89,12 +95,23 @@ def _write_tables(engine: Engine, tar: tarfile.TarFile) -> tuple[dict[str, int],
         about = {"version": VERSION, "sever": __version__, "revision": current_revision(connection)}
         _add(tar, ABOUT, json.dumps(about).encode())
         for table in TABLES:
-            rows = connection.execute(select(table)).mappings()
-            lines = [json.dumps(dict(row)) for row in rows]
-            counts[table.name] = len(lines)
-            _add(tar, f"tables/{table.name}.jsonl", "\n".join(lines).encode())
+            counts[table.name] = _write_table(connection, table, tar)
         kept = set(connection.scalars(select(image_rows.c.sha256).where(image_rows.c.dropped.is_(None))))
     return counts, kept
+
+
+def _write_table(connection: Connection, table: Table, tar: tarfile.TarFile) -> int:
+    """By way of a file: a year of answers is larger than the memory, and a tar wants a member's size first."""
+    count = 0
+    with tempfile.TemporaryFile(dir=Path(str(tar.name)).parent) as lines:
+        rows = connection.execute(select(table).execution_options(yield_per=ROWS_TOGETHER)).mappings()
+        for count, row in enumerate(rows, 1):  # noqa: B007  # the last one is the number of rows
+            lines.write(json.dumps(dict(row)).encode() + b"\n")
+        member = tarfile.TarInfo(f"tables/{table.name}.jsonl")
+        member.size = lines.tell()
+        lines.seek(0)
+        tar.addfile(member, lines)
+    return count
 
 
 def _write_images(pictures: Pictures | RemotePictures, kept: set[str], tar: tarfile.TarFile) -> int:
@@ -138,12 +155,14 @@ def _read_about(tar: tarfile.TarFile, source: Path) -> dict[str, Any]:
 def _read_members(connection: Connection, pictures: Pictures | RemotePictures, tar: tarfile.TarFile) -> dict[str, int]:
     counts, told = {"image files": 0}, None
     while (member := tar.next()) is not None:
-        content = _content(tar, member)
         kind, _, name = member.name.partition("/")
+        if kind == "tables":
+            lines = _lines(_file(tar, member), member)
+            counts[name.removesuffix(".jsonl")] = _read_table(connection, name.removesuffix(".jsonl"), lines)
+            continue
+        content = _content(tar, member)
         if member.name == END:
             told = _parse(content, END)
-        elif kind == "tables":
-            counts[name.removesuffix(".jsonl")] = _read_table(connection, name.removesuffix(".jsonl"), content)
         elif kind != "images" or hashlib.sha256(content).hexdigest() != name:
             raise ValueError(f"{member.name} is damaged: its content does not match its name")
         else:
@@ -154,11 +173,11 @@ def _read_members(connection: Connection, pictures: Pictures | RemotePictures, t
     return counts
 
 
-def _read_table(connection: Connection, name: str, content: bytes) -> int:
+def _read_table(connection: Connection, name: str, lines: Iterator[bytes]) -> int:
     table, count = METADATA.tables.get(name), 0
     if table is None:
         raise ValueError(f"there is no table {name!r}")
-    for rows in _in_parts(content.splitlines(), name, set(table.c.keys())):
+    for rows in _in_parts(lines, name, set(table.c.keys())):
         connection.execute(insert(table), rows)
         count += len(rows)
     if count and connection.dialect.name == "postgresql" and "id" in table.c:
@@ -168,9 +187,9 @@ def _read_table(connection: Connection, name: str, content: bytes) -> int:
     return count
 
 
-def _in_parts(lines: list[bytes], name: str, columns: set[str]) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, len(lines), ROWS_TOGETHER):
-        rows = [_parse(line, f"a row of {name}") for line in lines[start : start + ROWS_TOGETHER]]
+def _in_parts(lines: Iterator[bytes], name: str, columns: set[str]) -> Iterator[list[dict[str, Any]]]:
+    while part := list(islice(lines, ROWS_TOGETHER)):
+        rows = [_parse(line, f"a row of {name}") for line in part]
         if not all(isinstance(row, dict) and row.keys() <= columns and row.keys() == rows[0].keys() for row in rows):
             raise ValueError(f"a row of {name} has other columns than the table")
         yield rows
@@ -188,11 +207,24 @@ def _raise_unless_empty(connection: Connection) -> None:
         raise InputError("the database holds something already; a backup is restored into a new one")
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+def _file(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     file: IO[bytes] | None = None if member.issparse() or not member.isfile() else tar.extractfile(member)
     if file is None:  # of a sparse one a few bytes may stand for gigabytes
         raise ValueError(f"{member.name} is not a regular file")
-    content = file.read()
+    return file
+
+
+def _lines(file: IO[bytes], member: tarfile.TarInfo) -> Iterator[bytes]:
+    read = 0
+    for line in file:
+        read += len(line)
+        yield line
+    if read != member.size:
+        raise ValueError(f"{member.name} is cut short")
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    content = _file(tar, member).read()
     if len(content) != member.size:
         raise ValueError(f"{member.name} is cut short")
     return content
