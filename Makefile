@@ -78,9 +78,9 @@ docs: setup
 
 # The weights of model.weights: strip, made again: strip, a training, half precision. The same numbers only on the same machine.
 strip-weights: setup
-	$(BIN)/sever synth -o data/strip-weights --train 3600 --test 10 --height 128 --width 800 --frequencies balanced --seed 7
+	$(BIN)/sever synth -o data/strip-weights --train 9000 --test 10 --height 128 --width 800 --frequencies balanced --seed 7
 	$(BIN)/sever train -c experiments/strip-weights.yml
-	$(BIN)/python -m sever.models.strip_weights "$$(ls -d saved/strip-weights/*/checkpoints/epoch-0003 | tail -1)/model.safetensors"
+	$(BIN)/python -m sever.models.strip_weights "$$(ls -d saved/strip-weights/*/checkpoints/epoch-0012 | tail -1)/model.safetensors"
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -38,7 +38,7 @@ class ModelSettings(Settings):
     weights: PathText = Field(
         "hub",
         description="Pretrained encoder weights: `hub`, `offline` (packages of sever[offline]), `none`, or a file; or "
-        "`strip`: tf_efficientnet_lite0, and a Unet's decoder with decoder_channels [96, 64, 32, 24, 16], trained on "
+        "`strip`: tf_efficientnet_lite0, and a Unet's decoder with decoder_channels [96, 64, 32, 24], trained on "
         "synthetic strip.",
     )
     start: Path | None = Field(

@@ -6,6 +6,7 @@ precision. Convolutions are stored in 16 bits; what normalises needs its range a
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from sever.files import atomic_path
 
 FILE = Path(__file__).with_name("strip-unet-lite0.safetensors")
 ENCODER = "tf_efficientnet_lite0"
-DECODER_CHANNELS = (96, 64, 32, 24, 16)
 # Under which a segmenter keeps its network.
 PREFIX = "network."
 
@@ -50,6 +50,7 @@ def pack(source: Path, output: Path) -> None:
     halved = {name: value.to(torch.float16) if value.ndim > 1 else value for name, value in kept.items()}
     with atomic_path(output) as temporary:
         save_file({name: value.contiguous() for name, value in halved.items()}, temporary)
+        shutil.copymode(source, temporary)  # safetensors makes files that nobody else may read
 
 
 def _fits(own: torch.Tensor | None, value: torch.Tensor) -> bool:

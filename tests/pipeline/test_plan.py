@@ -98,7 +98,7 @@ def test_a_decoder_draws_as_finely_as_the_smallest_spots_need() -> None:
         assert [network.square for network in networks(small, strip=False)] == list(squares)
         absent = replace(small, classes=(*small.classes, replace(PIT, images=0, spot_side=0)))
         assert [network.square for network in networks(absent, strip=False)] == list(squares)
-    assert networks(PLATES, strip=True) == (PlannedNetwork(1),)
+    assert networks(PLATES, strip=True) == (PlannedNetwork(2),)
     values = as_values(time_choices(800, 200, 16, [COARSE], 1))
     assert values["model"]["decoder_channels"] == [96, 64, 32, 24]
 
@@ -136,8 +136,10 @@ def test_a_batch_is_halved_until_the_hours_hold_enough_steps() -> None:
 def test_weights_that_know_strip_come_with_their_decoder_and_a_lower_rate() -> None:
     values = as_values(data_choices(STRIP, offline=True, workers=1, strip=True))
     assert values["model"] == {"in_channels": "sum", "weights": "strip"}
-    timed = as_values(time_choices(800, 200, 16, [FINE], 1, strip=True))
-    assert timed["model"]["decoder_channels"] == [96, 64, 32, 24, 16]
+    (network,) = networks(STRIP, strip=True)
+    assert network.decoder_channels == (96, 64, 32, 24)
+    timed = as_values(time_choices(800, 200, 16, [Candidate(network, 0.1)], 1, strip=True))
+    assert timed["model"]["decoder_channels"] == [96, 64, 32, 24]
     assert values["optim"]["encoder_learning_rate"] == values_of(STRIP)["optim"]["encoder_learning_rate"] / 4
     assert (values["sampling"]["balance"], values_of(STRIP)["sampling"]["balance"]) == ("class", "none")
 

@@ -17,6 +17,8 @@ DECODERS = {1: (96, 64, 32, 24, 16), 2: (96, 64, 32, 24), 4: (96, 64, 32)}
 SQUARES_ACROSS, USUAL_SQUARE = 4, 2
 # Where hours are short, smaller batches make more steps of the same images; batch normalisation needs a few.
 SMALLEST_BATCH = 4
+# In which the decoder draws that comes with weights of strip.
+SQUARE_OF_STRIP = 2
 # Shares of the hours: for start, checkpoints and what varies; and for validation at most.
 SPARE_SHARE, VALIDATION_SHARE = 0.05, 0.05
 
@@ -54,7 +56,7 @@ class Candidate:
 def networks(fingerprint: Fingerprint, strip: bool) -> tuple[PlannedNetwork, ...]:
     """Those to be measured: the one that draws as finely as the spots need, and the next faster one."""
     if strip:
-        return (PlannedNetwork(1),)
+        return (PlannedNetwork(SQUARE_OF_STRIP),)
     thin = min((facts.spot_side for facts in fingerprint.classes if facts.images), default=0)
     square = USUAL_SQUARE if thin >= SQUARES_ACROSS * USUAL_SQUARE else 1
     return PlannedNetwork(square), PlannedNetwork(2 * square)
