@@ -30,6 +30,7 @@ WITH_RATIO = [
     "duplicates",
     "export",
     "familiarity",
+    "genuine_strip",
     "inference",
     "kept_memory",
     "label_doubts",
