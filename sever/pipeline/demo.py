@@ -35,8 +35,7 @@ from sever.progress import tell
 STRIP = SynthSettings(train=400, test=120, height=128, width=800, seed=2019)
 # Of one training of four; the plan leaves room for what varies.
 HOURS = 30 / 3600
-# What the demo asks beyond its plan: two folds, whose maps are the validation, a label head, which is the gate, and a
-# threshold that finds more, chosen on strips of other seeds (docs/results.md): minutes leave networks unsure.
+# What the demo asks beyond its plan: two folds, whose maps are the validation, and a label head, which is the gate.
 EVERY = {"folds.count": 2, "train.validate_every": None, "folds.find_copies": False}
 MODELS: dict[str, dict[str, Any]] = {
     "demo-first": {"model.label_head": True, "loss.label_min_pixels": 50},
