@@ -56,8 +56,9 @@ def read(root: Path, **settings: Any) -> ImageTable:
     return read_table(DataSettings.model_validate({"root": root, **settings}))[0]
 
 
-@pytest.mark.parametrize("to", WRITERS)
-@pytest.mark.parametrize("tolerance", [None, 0.0])
+@pytest.mark.parametrize(
+    ("to", "tolerance"), [*((to, None) for to in WRITERS), *((to, 0.0) for to in WRITERS if WRITERS[to].has_polygons)]
+)
 def test_there_and_back_is_exact(root: Path, tmp_path: Path, to: str, tolerance: float | None) -> None:
     before = read(root)
     numbers = convert(DataSettings(root=root), "train", to, tmp_path / "out", tolerance)
@@ -68,6 +69,13 @@ def test_there_and_back_is_exact(root: Path, tmp_path: Path, to: str, tolerance:
     assert [after.mask(row).tolist() for row in range(2)] == [before.mask(row).tolist() for row in range(2)]
     copied = [after.path(row).read_bytes() for row in range(2)]
     assert copied == [before.path(row).read_bytes() for row in range(2)]
+
+
+@pytest.mark.parametrize("to", ["masks", "severstal"])
+def test_a_tolerance_of_no_polygons_is_told(root: Path, tmp_path: Path, to: str) -> None:
+    with pytest.raises(InputError, match=rf"polygons, and {to} has none: leave it out, or convert to coco, cvat"):
+        convert(DataSettings(root=root), "train", to, tmp_path / "out", 0.0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_tolerance_loses_what_is_said(root: Path, tmp_path: Path) -> None:

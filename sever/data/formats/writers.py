@@ -15,12 +15,14 @@ from sever.data.severstal import write_severstal
 
 
 class LabelWriter(NamedTuple):
-    """`layout`: what reads it back. `images`: the folder of the images in it. `has_scores`: what a model is sure of."""
+    """`layout`: what reads it back. `images`: the folder of the images in it. `has_scores`: what a model is sure of.
+    `has_polygons`: whether it can hold outlines, which may be off by a tolerance."""
 
     write: Write
     layout: str
     images: str = "images"
     has_scores: bool = True
+    has_polygons: bool = True
 
 
 WRITERS: dict[str, LabelWriter] = {
@@ -29,6 +31,6 @@ WRITERS: dict[str, LabelWriter] = {
     "label-studio": LabelWriter(write_label_studio, "label_studio"),
     "yolo": LabelWriter(write_yolo, "yolo", has_scores=False),
     "labelme": LabelWriter(write_labelme, "labelme", images="."),
-    "masks": LabelWriter(write_mask_folder, "mask_folder", has_scores=False),
-    "severstal": LabelWriter(write_severstal, "severstal", images="train_images", has_scores=False),
+    "masks": LabelWriter(write_mask_folder, "mask_folder", has_scores=False, has_polygons=False),
+    "severstal": LabelWriter(write_severstal, "severstal", images="train_images", has_scores=False, has_polygons=False),
 }

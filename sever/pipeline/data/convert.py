@@ -75,6 +75,9 @@ def convert(
     images only, so that the most urgent ones come first in the tool.
     """
     writer = _writer(to)
+    if tolerance is not None and not writer.has_polygons:
+        able = ", ".join(name for name, each in WRITERS.items() if each.has_polygons)
+        raise InputError(f"--tolerance is about polygons, and {to} has none: leave it out, or convert to {able}")
     raise_unless_new(output, "-o ")
     if output.resolve().is_relative_to(settings.root.resolve()):
         raise InputError(f"-o {output} lies in {settings.root}, whose images would be doubled; name a folder elsewhere")
