@@ -208,7 +208,7 @@ def take_turns(ways: Sequence[Way], table: ImageTable, repeats: int) -> None:
             way.take_turn(table)
 
 
-def tell(
+def info(
     ways: Sequence[Way], roofs: dict[str, Roofline], operations_an_image: float, options: argparse.Namespace
 ) -> float:
     """The table; returns how many times as fast as the plain way the best is, by processor time."""
@@ -260,7 +260,7 @@ def compare(path: Path, table: ImageTable, options: argparse.Namespace) -> float
     print(f"{count / 1e9:.1f} GFLOP an image of {image_hwc.shape[0]}x{image_hwc.shape[1]}; {len(table)} images a turn")
     for roof in roofs.values():
         print(roof)
-    gain = tell(ways, roofs, count, options)
+    gain = info(ways, roofs, count, options)
     share = (decode + decision) / best.processor_seconds
     print(
         f"{best.name}: network alone {1 / alone.wall:.2f} images/s, {1e3 * alone.processor:.0f} ms of processor; "

@@ -140,7 +140,7 @@ def draw(points: list[Point], path: Path) -> None:
     pyplot.close(figure)
 
 
-def tell(points: list[Point]) -> None:
+def info(points: list[Point]) -> None:
     head = ["network, backend", "images/s", "by cpu", "Dice", "where present", "misses/km", "false alarms/km"]
     rows = [
         (
@@ -191,7 +191,7 @@ def main() -> None:
         f"{options.train} strips, {options.epochs} epochs each, judged by {len(table)}; all empty "
         f"{1 - table.has_class().mean():.4f}"
     )
-    tell(points)
+    info(points)
     if options.output:
         draw(points, options.output)
     fastest = max(points, key=lambda point: point.a_core)

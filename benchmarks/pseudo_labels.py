@@ -251,7 +251,7 @@ def compare(seeds: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {name: {"differences": values} | spread(values) for name, values in differences.items()}
 
 
-def tell(results: dict[str, Any]) -> None:
+def info(results: dict[str, Any]) -> None:
     seeds = results["seeds"]
     rows = [
         [f"seed {seed}, {kind}", *(f"{row[kind][name]:.4f}" for name in SCORES)]
@@ -331,7 +331,7 @@ def main() -> None:
         seeds = {str(seed): experiment.run_seed(seed) for seed in options.seeds}
         results = {"settings": read_json(folder / "settings.json"), "seeds": seeds, "paired": compare(seeds)}
         write_json(folder / "results.json", results)
-    tell(results)
+    info(results)
     control, student = (np.mean([row[kind]["dice"] for row in seeds.values()]) for kind in (CONTROL, STUDENT))
     print_ratio(float(student / control), "mean Dice of the student with pseudo-labels over that of the control")
 

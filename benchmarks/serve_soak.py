@@ -68,10 +68,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, in_service(Path(folder), options.model, options.quick) as service:
         server, url, key = service
         seen = soak(url, key, server.pid, options.seconds, options.pace, tuple(options.size))
-    tell(seen, options.seconds)
+    info(seen, options.seconds)
 
 
-def tell(seen: list[tuple[float, float]], seconds: float) -> None:
+def info(seen: list[tuple[float, float]], seconds: float) -> None:
     times, sizes = np.array(seen).T
     parts = np.minimum((8 * times / seconds).astype(int), 7)
     print(describe_machine())

@@ -63,7 +63,7 @@ class Stages(ExitStack):
         self.done = done
 
 
-def tell(message: str) -> None:
+def info(message: str) -> None:
     """One line for who looks on."""
     if is_main():
         LOGGER.info(message)
@@ -128,4 +128,4 @@ class _PlainMeter:
         self.told = now
         worked = self.done - self.first
         left = (now - self.start) / worked * (self.total - self.done) if worked else 0.0
-        tell(f"{self.title}: {self.done}/{self.total}, {left:.0f} s left{'  ' + note if note else ''}")
+        info(f"{self.title}: {self.done}/{self.total}, {left:.0f} s left{'  ' + note if note else ''}")

@@ -53,7 +53,7 @@ ALLOWED = (
     "there is no",
 )
 # Calls whose text a user reads.
-SPOKEN = {"InputError", "Refusal", "Skipped", "ValueError", "warning", "info", "error", "tell", "warn", "say"}
+SPOKEN = {"InputError", "Refusal", "Skipped", "ValueError", "warning", "info", "error", "warn", "say"}
 
 
 def pages() -> Iterator[tuple[str, str]]:

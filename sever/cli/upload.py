@@ -52,7 +52,7 @@ def upload(
         raise InputError("--with-dependencies, --python and --source go with --wheel")
     chosen = kaggle_settings(settings, owner=owner, licence=licence, public=public)
     from sever.pipeline.kaggle.upload import Names, upload_model, upload_wheels
-    from sever.progress import tell
+    from sever.progress import info
 
     names = Names(title, slug, notes)
     if wheel:
@@ -64,4 +64,4 @@ def upload(
     text = f"{done.ref}\n{'created' if done.created else 'new version'}: {done.url}"
     give({"ref": done.ref, "url": done.url, "created": done.created} if as_json else text, as_json)
     if not done.created and (title, licence, public) != (None, None, None):
-        tell("title, licence and who can see it stay as they are; change them on the site")
+        info("title, licence and who can see it stay as they are; change them on the site")

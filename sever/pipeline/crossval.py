@@ -32,7 +32,7 @@ from sever.pipeline.train.first_checks import check_before_data
 from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume_run
 from sever.pipeline.train.starting import made, train_run
-from sever.progress import meter, tell
+from sever.progress import info, meter
 from sever.store import Evidence, LabelStore, Run
 from sever.store.labels import Label
 from sever.store.records import EvidenceRecord, PredictedRecord
@@ -103,7 +103,7 @@ def _crossvalidate(evidence: Evidence, device: str, jobs: int) -> CrossValidatio
     _adopt_older(evidence)
     todo = folds_to_do(evidence, folds)
     jobs = min(jobs or default_jobs(device), max(len(todo), 1))
-    tell(f"{evidence.folder}: {len(todo)} of {len(folds)} folds to do, {jobs} at a time")
+    info(f"{evidence.folder}: {len(todo)} of {len(folds)} folds to do, {jobs} at a time")
     if jobs > 1:
         run_side_by_side(evidence, todo, device, jobs)
     else:
@@ -127,7 +127,7 @@ def run_fold(evidence: Evidence, fold: int, device: str) -> None:
     if fold not in folds:
         raise InputError(f"{evidence.folder} has no fold {fold}; its folds are {', '.join(map(str, folds))}")
     with one_writer(evidence.fold_folder(fold)):
-        tell(f"fold {fold + 1} of {len(folds)}")
+        info(f"fold {fold + 1} of {len(folds)}")
         _run_fold(evidence, fold, device)
 
 

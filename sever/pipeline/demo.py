@@ -29,7 +29,7 @@ from sever.pipeline.predict import ImageSource, predict_images
 from sever.pipeline.report.write import write_report
 from sever.pipeline.select.choose import Selection, SelectSettings, select_submissions
 from sever.pipeline.synth import synthesize
-from sever.progress import tell
+from sever.progress import info
 
 # Half the competition's height and width, to learn something in minutes; classes as often as there.
 STRIP = SynthSettings(train=400, test=120, height=128, width=800, seed=2019)
@@ -130,7 +130,7 @@ def _planned(models: DemoModels, data: Path, plan_file: Path, device: str) -> It
 
 
 def _headline(stage: int, text: str) -> None:
-    tell(f"{stage}/6  {text}")
+    info(f"{stage}/6  {text}")
 
 
 def _clear(output: Path) -> None:
@@ -145,7 +145,7 @@ def _clear(output: Path) -> None:
             for child in sorted(output.iterdir(), key=lambda child: child == home.list_file):  # it, by name, last
                 shutil.rmtree(child) if child.is_dir() else child.unlink()
         else:
-            tell(f"an unfinished demo was moved from {output} to {_moved_aside(output)}")
+            info(f"an unfinished demo was moved from {output} to {_moved_aside(output)}")
     output.mkdir(parents=True, exist_ok=True)
     home.list_file.touch()
 

@@ -33,7 +33,7 @@ from sever.pipeline.pixel_warnings import warn_of_headers
 from sever.pipeline.predict import Gate, ImageSource, claim, fill_maps, manifest_of, origins_of, read_levels
 from sever.pipeline.skipped import report_skipped
 from sever.prefetch import read_ahead
-from sever.progress import meter, tell
+from sever.progress import info, meter
 from sever.store import LabelStore, ProbabilityStore
 
 CLEAN = "clean"
@@ -123,7 +123,7 @@ def label_images(
     report |= _summarise(judged, model.classes, sureness)
     home.write_json("pseudo.json", report)
     if not kept:
-        tell(_nothing_kept(judged, sureness))
+        info(_nothing_kept(judged, sureness))
     elif sheet_images:
         _draw_sheet(home, kept, model, table, sheet_images)
     return report

@@ -22,7 +22,7 @@ from sever.models.checkpoint import Snapshot
 from sever.models.reports import EpochReport, Position, Scores, StepReport
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.inference.trained import model_in_training
-from sever.progress import Meter, detail, meter, tell
+from sever.progress import Meter, detail, info, meter
 from sever.store import Run
 from sever.store.checkpoints import save_checkpoint
 from sever.store.records import HistoryRow
@@ -133,7 +133,7 @@ class TrainingLog:
             score = report.scores[self.config.train.monitor]
             parts.append(f"validation {self.config.train.monitor} {score:.4f}{' (best)' if report.is_best else ''}")
         parts.append(f"{report.seconds:.0f} s")
-        tell("  ".join(parts))
+        info("  ".join(parts))
         with (self.run.folder / "train.log").open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {'  '.join(parts)}\n")
 

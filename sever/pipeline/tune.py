@@ -21,7 +21,7 @@ from sever.locks import one_writer, one_writer_of
 from sever.output import OutputFolder
 from sever.pipeline.evidence import OpenEvidence, open_evidence, write_score_table
 from sever.pipeline.weights import read_weights
-from sever.progress import meter, tell
+from sever.progress import info, meter
 from sever.store import read_rules
 from sever.store.evidence import TUNED_RULES
 from sever.store.outcomes import TUNING_REPORT, TuningRecord
@@ -174,7 +174,7 @@ def _more_refused(found: _Search, class_names: Sequence[str]) -> tuple[int, ...]
     if refused == set(found.refused):
         refused = set(range(len(class_names)))
     kept = ", ".join(class_names[index] for index in sorted(refused))
-    tell(f"default rules kept, since the tuned ones are worse beyond noise: {kept}")
+    info(f"default rules kept, since the tuned ones are worse beyond noise: {kept}")
     return tuple(sorted(refused))
 
 

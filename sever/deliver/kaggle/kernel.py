@@ -122,7 +122,7 @@ def push(kaggle: Kaggle, folder: Path) -> Pushed:
 
 
 def wait_for_kernel(
-    kaggle: Kaggle, pushed: Pushed, seconds: float, tell: Callable[[str], None], every: float = 20.0
+    kaggle: Kaggle, pushed: Pushed, seconds: float, info: Callable[[str], None], every: float = 20.0
 ) -> Pushed:
     """Ask until the run has ended, or the time is over. Raises InputError when the run failed."""
     end, told = kaggle.patience.clock() + seconds, pushed.status
@@ -135,7 +135,7 @@ def wait_for_kernel(
         if now.has_ended or kaggle.patience.clock() >= end:
             return now
         if status != told:
-            tell(f"kernel {pushed}: {status}")
+            info(f"kernel {pushed}: {status}")
             told = status
         kaggle.patience.sleep(every)
 

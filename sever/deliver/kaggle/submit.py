@@ -156,7 +156,7 @@ def ask_score(kaggle: Kaggle, ref: int) -> Score:
     return Score(ref, status, _score(found.public_score), _score(found.private_score), found.error_description or "")
 
 
-def wait_for_score(kaggle: Kaggle, ref: int, seconds: float, tell: Callable[[str], None], every: float = 15.0) -> Score:
+def wait_for_score(kaggle: Kaggle, ref: int, seconds: float, info: Callable[[str], None], every: float = 15.0) -> Score:
     """Ask until there is a score, or an error, or the time is over (then the score is still pending)."""
     start, told = kaggle.patience.clock(), 0.0
     while True:
@@ -164,7 +164,7 @@ def wait_for_score(kaggle: Kaggle, ref: int, seconds: float, tell: Callable[[str
         if not score.pending or waited >= seconds:
             return score
         if waited - told >= 60:
-            tell(f"submission {ref}: pending for {waited / 60:.0f} minutes")
+            info(f"submission {ref}: pending for {waited / 60:.0f} minutes")
             told = waited
         kaggle.patience.sleep(every)
 

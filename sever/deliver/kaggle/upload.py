@@ -110,7 +110,7 @@ def dataset_status(kaggle: Kaggle, ref: str) -> str | None:
 
 
 def wait_until_ready(
-    kaggle: Kaggle, ref: str, seconds: float, tell: Callable[[str], None], every: float = 10.0
+    kaggle: Kaggle, ref: str, seconds: float, info: Callable[[str], None], every: float = 10.0
 ) -> bool:
     """Wait until kernels can use a data set; False when that takes longer. Raises InputError when Kaggle gave up."""
     end = kaggle.patience.clock() + seconds
@@ -124,7 +124,7 @@ def wait_until_ready(
                 f"Kaggle could not make a data set of {ref} ({status}); look at the site, and upload again"
             )
         if status != told:
-            tell(f"data set {ref}: {status.replace('_', ' ')}")
+            info(f"data set {ref}: {status.replace('_', ' ')}")
             told = status
         if kaggle.patience.clock() >= end:
             return False

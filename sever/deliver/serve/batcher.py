@@ -121,8 +121,8 @@ class Batcher:
         for each, inspection in zip(batch, inspections, strict=True):
             if not each.answered.done():
                 each.answered.set_result(inspection)
-        for tell in self.after_batch:
-            tell(model, images, inspections, time.monotonic() - began)
+        for note in self.after_batch:
+            note(model, images, inspections, time.monotonic() - began)
 
     async def _guarded(self, extra: Callable[[], None]) -> None:
         try:

@@ -28,7 +28,7 @@ from sever.pipeline.blend.members import Member, mean_label_probs, open_members
 from sever.pipeline.blend.weights import choose_weights
 from sever.pipeline.evidence import open_evidence, write_score_table
 from sever.prefetch import read_ahead
-from sever.progress import meter, tell, warn
+from sever.progress import info, meter, warn
 from sever.store import Evidence, ProbabilityStore, read_rules
 from sever.store.origin import UNKNOWN, Origin, digest_of
 from sever.store.records import AskedBlend, BlendRecord, BlendValues, EvidenceRecord
@@ -255,7 +255,7 @@ def _write_tables(
     if label_probs_nc is not None:
         evidence.write_label_probs(first.image_ids, label_probs_nc, [origins[name] for name in first.image_ids])
         if rules.gate.kind == "none":
-            tell("the label probabilities are kept, but gate.kind in rules.json is none, so they change no mask yet")
+            info("the label probabilities are kept, but gate.kind in rules.json is none, so they change no mask yet")
         if rules.gate.kind == "soft" and not np.any(rules.min_pixels):
             warn(
                 "the soft gate scales min_pixels, which is 0 for every class: it changes no mask; set rules.min_pixels"

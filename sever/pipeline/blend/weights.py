@@ -15,7 +15,7 @@ from sever.decide.rules import resolve_rules
 from sever.pipeline.blend.members import Member, mean_label_probs
 from sever.pipeline.evidence import open_evidence
 from sever.prefetch import read_ahead
-from sever.progress import meter, tell
+from sever.progress import info, meter
 from sever.store.records import IntervalRecord, SearchRecord, SelectionRecord
 
 # What may be held in memory: levels, their sums and the truth.
@@ -64,7 +64,7 @@ def choose_weights(
     planes = (len(segmenters) + BYTES_OF_SUM_AND_TRUTH) * table.num_classes
     sample = take_sample([table.size(row) for row in range(len(table))], planes, budget, seed)
     if len(sample.rows) < len(table) or sample.stride > 1:
-        tell(
+        info(
             f"weights are chosen on {len(sample.rows)} of {len(table)} images, on one of {sample.stride} rows and "
             "columns, with the rules' areas and radii to match: more does not fit into memory"
         )
@@ -73,7 +73,7 @@ def choose_weights(
     search = Search(seed=seed)
     selection = select_weights(scores, len(segmenters), opened.folds_n[sample.rows], groups, search)
     verdict = "taken" if selection.taken else "not beyond noise: the equal mean stays"
-    tell(f"greedy weights {selection.chosen}: out of fold {selection.gain} over the equal mean; {verdict}")
+    info(f"greedy weights {selection.chosen}: out of fold {selection.gain} over the equal mean; {verdict}")
     return SelectionRecord(
         counts=selection.counts,
         chosen=selection.chosen,

@@ -23,7 +23,7 @@ from sever.deliver.pair_sheet import Pair, pair_sheet
 from sever.errors import InputError
 from sever.locks import writes_to
 from sever.output import OutputFolder
-from sever.progress import Stages, tell
+from sever.progress import Stages, info
 
 # Pairs that overlap less than this are not looked for: too little of the steel is the same.
 LEAST_SHOWN_OVERLAP = 0.5
@@ -110,7 +110,7 @@ def _read(settings: DataSettings) -> Checked:
     """The labelled images and, in the Severstal layout, those of test_images/ with them."""
     table, skipped = read_table(settings)
     if skipped:
-        tell(f"left out {counted(len(images_of(skipped)), 'image')}")
+        info(f"left out {counted(len(images_of(skipped)), 'image')}")
     parts = [_part(image_id) for image_id in table.image_ids]
     labelled = np.ones(len(table), bool)
     if not (settings.root / TEST).is_dir():

@@ -24,7 +24,7 @@ from sever.deliver.shift_sheet import ShiftGallery, shift_sheet
 from sever.locks import writes_to
 from sever.output import OutputFolder
 from sever.prefetch import read_ahead
-from sever.progress import Stages, meter, tell
+from sever.progress import Stages, info, meter
 from sever.store.origin import image_digests
 
 RESULTS = ("shift.json", "shift.png", "weights.csv")
@@ -132,7 +132,7 @@ def _read_one(settings: DataSettings) -> _Set:
             settings.root, NO_CLASSES, settings.skip_bad, settings.include, settings.max_pixels
         )
     if skipped:
-        tell(f"{settings.root}: left out {counted(len(images_of(skipped)), 'image')}")
+        info(f"{settings.root}: left out {counted(len(images_of(skipped)), 'image')}")
     return _Set(settings.root, table, ImageReader.of(settings, 1))
 
 

@@ -19,7 +19,7 @@ from sever.errors import InputError
 from sever.pipeline.export.images import SEED, training_images
 from sever.pipeline.export.trained import TrainedModel, TrainedNetwork
 from sever.pipeline.inference.bundled import predict_by
-from sever.progress import detail, tell
+from sever.progress import detail, info
 from sever.store.bundle.manifest import NetworkRecord
 
 # Of the images that ranges come from, every how many-th also says whether a layer costs score.
@@ -49,11 +49,11 @@ def quantised(
     except InputError:
         raise
     except Exception as error:  # NNCF knows many ways to say that a graph does not suit it
-        tell(f"{record.name} stays in bf16: NNCF can't quantise it ({' '.join(str(error).split())[:120]})")
+        info(f"{record.name} stays in bf16: NNCF can't quantise it ({' '.join(str(error).split())[:120]})")
         return None
     detail(f"{record.name}: {full:.4f} in f32, {after:.4f} in int8, on {len(control)} training images")
     if abs(after - full) > MOST_SCORE:
-        tell(f"{record.name} stays in bf16: int8 changes its score by {after - full:+.4f}, more than {MOST_SCORE:g}")
+        info(f"{record.name} stays in bf16: int8 changes its score by {after - full:+.4f}, more than {MOST_SCORE:g}")
         return None
     return made
 

@@ -31,7 +31,7 @@ from sever.pipeline.export.trained import TrainedModel, read_trained
 from sever.pipeline.inference.bundled import TORCH, bundle_model
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.progress import tell
+from sever.progress import info
 from sever.store import Evidence
 from sever.store.bundle.bundle import CARD, SETTINGS, TRAINED_ON, Bundle, write_bundle
 from sever.store.bundle.container import MANIFEST
@@ -115,14 +115,14 @@ def _network(
     network = trained.networks[at]
     built = network.build()
     record = network.record(built.size_multiple)
-    tell(f"network {at + 1} of {len(trained.networks)}, {record.name}: writing its graph")
+    info(f"network {at + 1} of {len(trained.networks)}, {record.name}: writing its graph")
     graph = onnx_graph(built, network.config.loss.name, network.draws_masks, network.labels_images)
     place = folder / "networks" / str(at)
     place.mkdir(parents=True)
     (place / "network.onnx").write_bytes(graph)
     graphs = {"onnx": f"networks/{at}/network.onnx"}
     if INT8 in options.backends and able:
-        tell(f"network {at + 1} of {len(trained.networks)}, {record.name}: int8, on its training images")
+        info(f"network {at + 1} of {len(trained.networks)}, {record.name}: int8, on its training images")
         made = quantised(trained, network, record, graph, options.calibration)
         if made is not None:
             (place / "int8.xml").write_bytes(made.graph)
@@ -145,7 +145,7 @@ def _prove(
     left = [each.backend for each in certificate.backends if each.taken and each.backend != TORCH]
     for each in certificate.backends:
         if not each.taken:
-            tell(f"{each.backend} is left out: {each.why}")
+            info(f"{each.backend} is left out: {each.why}")
     if not left:
         why = "; ".join(f"{each.backend}: {each.why}" for each in certificate.backends if each.backend != TORCH)
         raise InputError(f"no backend answers as the trained model does, so nothing was written. {why}")
@@ -194,7 +194,7 @@ def _has_training_images(trained: TrainedModel) -> bool:
     try:
         training_images(trained.first)
     except InputError as error:
-        tell(f"the training images are not there, so there will be no int8 and no statistics: {error}")
+        info(f"the training images are not there, so there will be no int8 and no statistics: {error}")
         return False
     return True
 
@@ -220,7 +220,7 @@ def _scores(trained: TrainedModel, images: LabelledImages, comparison: Compariso
         return None
     groups = images.table.frame["group"].to_numpy() if "group" in images.table.frame else None
     if len(set(group_numbers(groups, len(images.table)))) < 2:
-        tell(f"the {images.of} are all of one group, so the file holds no score: nothing can be said of others")
+        info(f"the {images.of} are all of one group, so the file holds no score: nothing can be said of others")
         return None
     empty = float((~images.table.has_class()).mean())
     return scores_of(images.of, comparison.dice_nc, empty, groups)

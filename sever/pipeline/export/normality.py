@@ -17,7 +17,7 @@ from sever.models.graph import features_graph
 from sever.models.network import PixelNetwork
 from sever.pipeline.export.trained import TrainedNetwork
 from sever.pipeline.inference.familiar import Features, Sight
-from sever.progress import tell
+from sever.progress import info
 from sever.store import fingerprint
 from sever.store.bundle.manifest import NormalityRecord
 from sever.store.bundle.normality import normality_part
@@ -40,7 +40,7 @@ def write_bundled_normality(
         graph = features_graph(built)
         found = _differences(network, built, normality, graph, images, backends)
     except InputError as error:
-        tell(f"{network.config.name}: familiarity is left out: {error}")
+        info(f"{network.config.name}: familiarity is left out: {error}")
         return None
     (folder / place / "features.onnx").write_bytes(graph)
     (folder / place / "normality.bin").write_bytes(normality_part(normality))

@@ -15,7 +15,7 @@ from sever.decide.tuning import RuleTable, rule_grid, table_row
 from sever.files import sha256_of
 from sever.pipeline.evidence import open_evidence
 from sever.pipeline.export.images import training_images
-from sever.progress import tell
+from sever.progress import info
 from sever.store import Evidence
 from sever.store.bundle.bundle import TRAINED_ON_DIGITS
 from sever.store.bundle.manifest import RuleEvidenceRecord
@@ -38,7 +38,7 @@ def rule_evidence(trained: TrainedModel) -> tuple[RuleEvidenceRecord, ...] | Non
         return None
     opened = open_evidence(evidence.folder)
     if not all(map(evidence.maps.holds, opened.table.image_ids, opened.origins)):
-        tell("the maps out of fold are not all there, so the file says nothing of what other rules would do")
+        info("the maps out of fold are not all there, so the file says nothing of what other rules would do")
         return None
     rules = resolve_rules(trained.rules, opened.num_classes)
     heights, widths = (opened.table.frame[name].to_numpy() for name in ("height", "width"))

@@ -15,7 +15,7 @@ from sever.pipeline.inference.bundled import TORCH, bundle_model, fault_of
 from sever.pipeline.inference.load import load_model
 from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.options import InferenceOptions
-from sever.progress import tell
+from sever.progress import info
 from sever.store.bundle.bundle import Bundle
 from sever.store.bundle.manifest import CertificateRecord
 from sever.store.bundle.unpacked import torch_path
@@ -29,7 +29,7 @@ def verify_bundle(path: Path, images: Path | None, data: Path | None, most: int)
     faults = {name: fault_of(bundle, name) for name in (*BACKENDS, TORCH)}
     for name, fault in faults.items():
         if fault is not None:
-            tell(f"{name} is not compared: {fault}")
+            info(f"{name} is not compared: {fault}")
     able = [name for name, fault in faults.items() if fault is None]
     name, reference = _reference(bundle, able)
     contenders = {each: _contender(bundle, each) for each in able if each != name}

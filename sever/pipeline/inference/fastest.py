@@ -18,7 +18,7 @@ import numpy as np
 from sever.errors import InputError
 from sever.pipeline.inference.network import AnyNetwork
 from sever.prefetch import cores
-from sever.progress import detail, tell
+from sever.progress import detail, info
 from sever.store.bundle.bundle import Bundle
 from sever.store.origin import digest_of
 from sever.store.user_cache import SpeedsRecord, user_cache
@@ -37,13 +37,13 @@ def fastest(bundle: Bundle, able: Sequence[str], versions: Sequence[str], load: 
     file = user_cache() / "speeds" / f"{digest_of([digest, machine, list(able), list(versions)])}.json"
     speeds, source = _remembered(file), f"measured before on this machine ({file})"
     if speeds is None or set(speeds) != set(able):
-        tell(f"{bundle.place}: measuring which backend is fastest on this machine, once")
+        info(f"{bundle.place}: measuring which backend is fastest on this machine, once")
         image_hwc = _usual_image(bundle)
         speeds, source = {name: images_per_second(load(name), image_hwc) for name in able}, "measured just now"
         _remember(file, SpeedsRecord(bundle_sha256=digest, machine=machine, images_per_second=speeds))
     best = max(speeds, key=lambda name: speeds[name])
     shown = ", ".join(f"{name} {speed:.3g}" for name, speed in sorted(speeds.items(), key=lambda pair: -pair[1]))
-    tell(f"{bundle.place}: in {best}; images/s {shown}, {source}; --backend takes another")
+    info(f"{bundle.place}: in {best}; images/s {shown}, {source}; --backend takes another")
     return best
 
 
@@ -96,4 +96,4 @@ def _remember(file: Path, record: SpeedsRecord) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         record.write(file)
     except OSError as error:
-        tell(f"the speeds can't be kept in {file.parent} ({error.strerror}); they will be measured again")
+        info(f"the speeds can't be kept in {file.parent} ({error.strerror}); they will be measured again")

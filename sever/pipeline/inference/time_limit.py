@@ -13,7 +13,7 @@ from sever.pipeline.inference.model import Model
 from sever.pipeline.inference.network import AnyNetwork, Network
 from sever.pipeline.inference.part_seconds import PartSeconds
 from sever.pipeline.pixel_warnings import warn_of_values
-from sever.progress import tell
+from sever.progress import info
 
 # Batches that only warm up, batches that the first decision is made by, and images between later ones.
 WARM_BATCHES, FIRST_BATCHES, MOST_IMAGES = 1, 2, 64
@@ -52,7 +52,7 @@ def inspect_within(budget: Budget, model: Model, table: ImageTable, images: int)
             if chunk == 1:
                 budget.after_seconds = _after_seconds(model, found, clock)
             if budget.settle(len(table) - rows.stop, images):
-                tell(f"short of time: continuing without {', '.join(budget.effort.describe())}")
+                info(f"short of time: continuing without {', '.join(budget.effort.describe())}")
                 model = whole.lighter(budget.effort)
         row, chunk = rows.stop, chunk + 1
     warn_of_values(read, model.facts.mean)

@@ -15,7 +15,7 @@ from sever.deliver.kaggle.unpack import BrokenArchive, unpack
 from sever.errors import InputError
 from sever.locks import one_writer_of
 from sever.names import fault_of
-from sever.progress import meter, tell
+from sever.progress import info, meter
 from sever.store.records import DownloadRecord, RemoteRecord
 
 # Written into the folder last, so that a folder with it is complete.
@@ -74,7 +74,7 @@ def download_data(wanted: WantedData, output: Path | None = None, patience: Pati
 
 def _download(wanted: WantedData, output: Path, patience: Patience | None) -> Path:
     if _is_there(output, wanted):
-        tell(f"{output} holds {wanted.name} already; delete the folder to download it again")
+        info(f"{output} holds {wanted.name} already; delete the folder to download it again")
         return output
     part = DownloadPart(output.with_name(f"{output.name}.zip"))
     with sign_in(patience) as kaggle:
@@ -90,7 +90,7 @@ def _download(wanted: WantedData, output: Path, patience: Patience | None) -> Pa
         part.delete()  # it would be taken for a whole one next time
         raise InputError(f"{error}; it was deleted: run the same command again") from error
     part.delete()
-    tell(f"{files} files")
+    info(f"{files} files")
     return output
 
 

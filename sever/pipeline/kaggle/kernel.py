@@ -25,7 +25,7 @@ from sever.output import OutputFolder
 from sever.pipeline.export.trained import model_name
 from sever.pipeline.inference.load import draws_masks
 from sever.pipeline.kaggle.upload import WHEELS_TITLE, model_title
-from sever.progress import tell
+from sever.progress import info
 from sever.store.records import PushedRecord
 
 
@@ -75,15 +75,15 @@ def push_kernel(folder: Path, wait_minutes: float, patience: Patience | None = N
     """
     with one_writer_of(folder), sign_in(patience) as kaggle:
         if pushed := _under_way(folder):
-            tell(f"{pushed} was pushed before, and this waits for it; delete {folder / PUSHED} to push again")
+            info(f"{pushed} was pushed before, and this waits for it; delete {folder / PUSHED} to push again")
         else:
             if wait_minutes:
                 _wait_for_sources(kaggle, folder, wait_minutes)
             pushed = push(kaggle, folder)
-            tell(f"pushed {pushed}: {pushed.url}")
+            info(f"pushed {pushed}: {pushed.url}")
             _note(folder, pushed)
         if wait_minutes:
-            pushed = wait_for_kernel(kaggle, pushed, 60 * wait_minutes, tell)
+            pushed = wait_for_kernel(kaggle, pushed, 60 * wait_minutes, info)
             _note(folder, pushed)
             if not pushed.has_ended:
                 raise InputError(
@@ -96,7 +96,7 @@ def push_kernel(folder: Path, wait_minutes: float, patience: Patience | None = N
 def _wait_for_sources(kaggle: Kaggle, folder: Path, minutes: float) -> None:
     """A kernel can't read what Kaggle is still unpacking. Of what isn't there at all, pushing tells."""
     for ref in data_sources(folder):
-        if dataset_status(kaggle, ref) is not None and not wait_until_ready(kaggle, ref, 60 * minutes, tell):
+        if dataset_status(kaggle, ref) is not None and not wait_until_ready(kaggle, ref, 60 * minutes, info):
             raise InputError(f"data set {ref} is not ready after {minutes:g} minutes; repeat the same command later")
 
 

@@ -15,7 +15,7 @@ from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.submit import newer_submissions, newest_submission
 from sever.locks import taking_turns
 from sever.pipeline.leaderboard import Submission, now, record_submission, submissions_by_name
-from sever.progress import tell
+from sever.progress import info
 from sever.store.ledger import append_record, read_ledger
 from sever.store.submissions import SendingRecord, SubmissionRecord, parse_lines
 
@@ -57,11 +57,11 @@ def settle(kaggle: Kaggle, ledger: Path, competition: str | None = None) -> None
         number = _find(kaggle, line, ledger)
         if number is None:
             append_record(ledger, lambda before, line=line: line.model_copy(update={"record": "unsent"}).as_json())  # type: ignore[misc]
-            tell(f"{line.name} was about to be sent when `sever submit` was stopped; Kaggle does not have it")
+            info(f"{line.name} was about to be sent when `sever submit` was stopped; Kaggle does not have it")
         else:
             made = replace(Submission.of(line.submission), reference=f"{line.competition}/{number}")
             record_submission(made, ledger)
-            tell(f"{line.name} had reached Kaggle when `sever submit` was stopped ({made.reference}); recorded now")
+            info(f"{line.name} had reached Kaggle when `sever submit` was stopped ({made.reference}); recorded now")
 
 
 def kernels_by_name(ledger: Path) -> dict[str, str | None]:

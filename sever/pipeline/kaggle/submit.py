@@ -28,7 +28,7 @@ from sever.pipeline.leaderboard import (
     record_scores,
     record_submission,
 )
-from sever.progress import meter, tell
+from sever.progress import info, meter
 from sever.store.ledger import raise_unless_writable
 
 SAMPLE, KERNEL_OUTPUT = "sample_submission.csv", "submission.csv"
@@ -93,7 +93,7 @@ def check_file(
         raise InputError(f"{missing(sample, 'sample')} to compare {file} with; give --sample, or `sever download` it")
     images = _test_images(root)
     if images is None:
-        tell(f"{root} has no test images, so run lengths are not checked against the image size")
+        info(f"{root} has no test images, so run lengths are not checked against the image size")
         return check_submission(file, sample, None, overlap_allowed)
     table, are_classes_known = images
     return check_submission(
@@ -120,11 +120,11 @@ def submit(
         with one_sender(ledger):
             settle(kaggle, ledger, entry.competition)
             made = _earlier(entry, draft, ledger) or _send(kaggle, entry, draft, ledger)
-        score = wait_for_score(kaggle, Reference.parse(str(made.reference)).number, 60 * wait_minutes, tell)
+        score = wait_for_score(kaggle, Reference.parse(str(made.reference)).number, 60 * wait_minutes, info)
     if score.status == "error":
         raise InputError(f"Kaggle could not score submission {score.ref}: {score.error or 'it does not say why'}")
     if not _record(made.name, score, ledger):
-        tell(f"submission {score.ref} has no score yet; fetch it later with: sever leaderboard fetch {made.name}")
+        info(f"submission {score.ref} has no score yet; fetch it later with: sever leaderboard fetch {made.name}")
     return Submitted(made.name, score)
 
 
@@ -161,7 +161,7 @@ def _send(kaggle: Kaggle, entry: SubmissionEntry, draft: Submission, ledger: Pat
         number = send_kernel(kaggle, entry.competition, kernel, KERNEL_OUTPUT, entry.message)
     made = replace(draft, reference=str(Reference(entry.competition, number)))
     record_submission(made, ledger)
-    tell(f"submission {number} is with Kaggle")
+    info(f"submission {number} is with Kaggle")
     return made
 
 
@@ -181,9 +181,9 @@ def fetch_scores(
         for found in _wanted(names, ledger):
             score = ask_score(kaggle, Reference.parse(str(found.reference)).number)
             if score.status == "error":
-                tell(f"{found.name}: Kaggle could not score it: {score.error or 'it does not say why'}")
+                info(f"{found.name}: Kaggle could not score it: {score.error or 'it does not say why'}")
             elif not _record(found.name, score, ledger):
-                tell(f"{found.name}: no score yet")
+                info(f"{found.name}: no score yet")
     return course(ledger)
 
 
@@ -204,7 +204,7 @@ def _record(name: str, score: Score, ledger: Path) -> bool:
     if not known:
         return False
     if not all(0 <= value <= 1 for value in known):
-        tell(f"{name} scores {known[0]}, which is not a mean Dice, so it is not recorded in {ledger}")
+        info(f"{name} scores {known[0]}, which is not a mean Dice, so it is not recorded in {ledger}")
         return True
     record_scores(name, public=score.public, private=score.private, ledger=ledger)
     return True
@@ -223,5 +223,5 @@ def _test_images(root: Path) -> tuple[ImageTable, bool] | None:
         return read_table(DataSettings(root=root, skip_bad=True), "test", thorough=False)[0], True
     except InputError as error:  # or the images themselves are at fault: then this raises again
         table, _ = read_table(DataSettings(root=root, skip_bad=True, num_classes=1), "test", thorough=False)
-        tell(f"the classes are not checked: {error}")
+        info(f"the classes are not checked: {error}")
         return table, False

@@ -17,7 +17,7 @@ from sever.deliver.kaggle.wheels import SOURCE, build_wheels
 from sever.files import write_json
 from sever.pipeline.export.pack import BUNDLE, pack_model
 from sever.pipeline.export.trained import model_name
-from sever.progress import meter, tell
+from sever.progress import info, meter
 from sever.store.bundle.manifest import BundleRecord
 
 WHEELS_TITLE, WHEELS_LICENCE = "sever wheels", "apache-2.0"
@@ -61,7 +61,7 @@ def upload_wheels(
     """Upload the wheel of sever, on request with those of what it needs. Raises InputError."""
     with tempfile.TemporaryDirectory(prefix="sever-upload-") as temporary:
         folder = Path(temporary)
-        tell("building the wheel")
+        info("building the wheel")
         python = python or settings.python
         wheel = build_wheels(folder, source or SOURCE, with_dependencies, python)
         about = {
@@ -95,8 +95,8 @@ def _page(kaggle: Kaggle, settings: KaggleSettings, names: Names, title: str, li
 
 def _publish(kaggle: Kaggle, folder: Path, page: DatasetPage, wait_minutes: float) -> Published:
     published = publish(kaggle, folder, page, meter)
-    if wait_minutes and not wait_until_ready(kaggle, page.ref, 60 * wait_minutes, tell):
-        tell(f"data set {page.ref} is not ready yet; Kaggle is still processing it")
+    if wait_minutes and not wait_until_ready(kaggle, page.ref, 60 * wait_minutes, info):
+        info(f"data set {page.ref} is not ready yet; Kaggle is still processing it")
     return published
 
 

@@ -27,7 +27,7 @@ from sever.pipeline.plan.candidates import ENCODER, PlannedNetwork, measured, ne
 from sever.pipeline.plan.page import render_fingerprint, render_plan
 from sever.pipeline.speed import step_seconds
 from sever.pipeline.training_images import channels_of
-from sever.progress import tell
+from sever.progress import info
 from sever.reading import read_json
 
 GROUPS_FILE = "groups.csv"
@@ -107,7 +107,7 @@ def _speeds(
     if wish.machine is not None and wish.machine.is_file():
         return _known_speeds(wish.machine, allowed)
     speeds = {}
-    tell("measuring what a step takes on this machine")
+    info("measuring what a step takes on this machine")
     for network in allowed:
         config = _trial(data, settled, network)
         seconds = step_seconds(config, _facts(table, config), table, wish.device, wish.clock)

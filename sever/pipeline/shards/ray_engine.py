@@ -30,7 +30,7 @@ from sever.pipeline.rating import FAMILIARITY, Rated, familiarity_store, known_f
 from sever.pipeline.shards.listing import list_job
 from sever.pipeline.shards.store import FAILED, RESULTS, Shards
 from sever.pipeline.shards.work import Worker
-from sever.progress import meter, tell, warn
+from sever.progress import info, meter, warn
 from sever.store.bundle.bundle import Bundle
 from sever.store.bundle.container import is_bundle
 from sever.store.labels import Label
@@ -153,7 +153,7 @@ class _Cluster:
             self._start(local)
         of_cluster = int(self.ray.cluster_resources().get("CPU", 1)) // self.job.worker_cores
         workers = self.job.workers or max(1, of_cluster)
-        tell(f"Ray: {workers} workers of {self.job.worker_cores} cores")
+        info(f"Ray: {workers} workers of {self.job.worker_cores} cores")
         return workers
 
     def _start(self, local: dict[str, Any]) -> None:

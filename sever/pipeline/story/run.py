@@ -23,7 +23,7 @@ from sever.config import (
 from sever.errors import InputError
 from sever.pipeline.story.plan import Plan, join_words
 from sever.pipeline.story.state import StoryState
-from sever.progress import tell
+from sever.progress import info
 from sever.store.order import highest_number, in_order, number_of
 from sever.store.records import StageRecord
 
@@ -69,11 +69,11 @@ def run_story(plan: Plan, shell: Shell, start_at: str | None = None, only: str |
         for stage in chosen:
             title = f"stage {plan.position(stage.name) + 1} of {len(plan.story.stages)}, {stage.name}"
             if why := plan.left_out(stage):
-                tell(f"{title}: {why}")
+                info(f"{title}: {why}")
             elif plan.is_done(stage, state.stages.get(stage.name)):
-                tell(f"{title}: done {state.stages[stage.name].ended}")
+                info(f"{title}: done {state.stages[stage.name].ended}")
             else:
-                tell(f"{title}: {stage.about.strip()}")
+                info(f"{title}: {stage.about.strip()}")
                 if only is None:  # what follows was made from what this stage left before
                     state.forget(set(plan.names()[plan.position(stage.name) + 1 :]))
                 _run_stage(plan, state, stage, shell, title)
@@ -123,17 +123,17 @@ def _run_stage(plan: Plan, state: StoryState, stage: StageSettings, shell: Shell
                 words = _go_on(words, shell.parse(words), record.running)
             else:
                 state.put(stage.name, record.model_copy(update={"running": _running(line, shell.parse(words))}))
-            tell(f"{title}, command {number} of {len(lines)}: sever {join_words(words)}")
+            info(f"{title}, command {number} of {len(lines)}: sever {join_words(words)}")
             shell.run(words)
         except InputError as error:
             raise InputError(f"{error}\n{_stopped(title, line)}") from error
         except BaseException:
-            tell(_stopped(title, line))
+            info(_stopped(title, line))
             raise
         state.note_done(stage.name, line, time.monotonic() - start)
     ended = datetime.now().astimezone().isoformat(timespec="seconds")
     record = state.put(stage.name, state.stages[stage.name].model_copy(update={"ended": ended}))
-    tell(f"{title}: done in {sum(record.seconds) / 3600:.2f} h")
+    info(f"{title}: done in {sum(record.seconds) / 3600:.2f} h")
 
 
 def _running(line: str, parsed: Parsed) -> Running:

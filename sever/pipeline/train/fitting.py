@@ -25,7 +25,7 @@ from sever.pipeline.train.teacher import soft_targets
 from sever.pipeline.train.tuning_from import load_start
 from sever.pipeline.training_images import training_dataset
 from sever.pipeline.training_log import TrainingLog
-from sever.progress import tell
+from sever.progress import info
 from sever.store import Run
 from sever.store.records import HistoryRow
 
@@ -96,16 +96,16 @@ def fit(
         try:
             trainer.fit(watcher)
         except KeyboardInterrupt:
-            tell(f"interrupted; resume with: sever train -r {run.folder}")
+            info(f"interrupted; resume with: sever train -r {run.folder}")
             raise
         except (RuntimeError, OSError) as error:
             if fault := loader_fault(error, config.train.workers, run):
                 raise fault from error
             raise
     if config.train.last_epoch < config.train.epochs and trainer.position.epoch == config.train.last_epoch:
-        tell(
+        info(
             f"stopped after epoch {config.train.last_epoch} of the schedule's {config.train.epochs} (train.stop_epoch)"
         )
     if trainer.position.epoch < config.train.last_epoch:
-        tell(f"stopped early: no better {config.train.monitor} in {config.train.patience} epochs (train.patience)")
+        info(f"stopped early: no better {config.train.monitor} in {config.train.patience} epochs (train.patience)")
     return run

@@ -15,7 +15,7 @@ from sever.pipeline.inference.trained import on_device
 from sever.pipeline.label_checks import raise_if_relabelled
 from sever.pipeline.train.fitting import build_trainer, fit
 from sever.pipeline.train.normality import learn_after_training
-from sever.progress import tell
+from sever.progress import info
 from sever.store import Run, find_run, read_rules
 from sever.store.checkpoints import load_checkpoint
 from sever.store.records import HistoryRow
@@ -75,9 +75,9 @@ def _resume(run: Run, checkpoint: Path | None, device: str, epochs: int | None) 
                 "(train.patience), which --epochs does not change"
             )
         if trainer.is_done:
-            tell(f"{checkpoint} is as far as this run goes: nothing is left to train")
+            info(f"{checkpoint} is as far as this run goes: nothing is left to train")
         else:
-            tell(f"resuming from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
+            info(f"resuming from {checkpoint}: epoch {trainer.position.epoch + 1}, batch {trainer.position.batch + 1}")
     rules = read_rules(run.rules_file)
     if epochs is not None and trainer.accelerator.is_main_process:
         write_text(run.config_file, dump_config(config))  # so that a later `train -r` goes on to the same end

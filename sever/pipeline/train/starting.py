@@ -40,7 +40,7 @@ from sever.pipeline.train.normality import learn_after_training
 from sever.pipeline.train.resuming import resume
 from sever.pipeline.train.tuning_from import start_facts
 from sever.pipeline.training_images import channels_of
-from sever.progress import detail, is_main, tell, warn
+from sever.progress import detail, info, is_main, warn
 from sever.store import Run
 from sever.store.tables import put_table
 
@@ -91,11 +91,11 @@ def train_run(
     beside = f" beside {len(pseudo)} pseudo-labelled ones" if pseudo is not None else ""
     trains = counted(len(training), "image trains", "images train")
     validates = counted(len(validation), "validates", "validate")
-    tell(f"{trains}{beside}, {validates}; classes: {', '.join(table.class_names)}")
+    info(f"{trains}{beside}, {validates}; classes: {', '.join(table.class_names)}")
     if pseudo is not None and config.pseudo is not None:
         draws, batch_size = config.sampling.epoch_images or len(training), config.train.batch_size
         mix = plan_mix(draws, len(pseudo), batch_size, config.pseudo)
-        tell(mix_in_words(mix, len(pseudo), batch_size, config.pseudo.keep))
+        info(mix_in_words(mix, len(pseudo), batch_size, config.pseudo.keep))
     _check_defects(training)
     tell_doubts(config, table)
     if labels is None and is_main():  # the folds of a cross-validation were looked at together

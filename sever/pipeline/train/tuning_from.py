@@ -17,7 +17,7 @@ from sever.errors import InputError
 from sever.models.checkpoint import load_weights
 from sever.pipeline.export.trained import TrainedModel, TrainedNetwork, read_trained
 from sever.pipeline.inference.facts import DatasetFacts
-from sever.progress import tell
+from sever.progress import info
 from sever.store.bundle.unpacked import torch_path
 from sever.store.checkpoints import load_weights_file
 
@@ -90,7 +90,7 @@ def _start(path: Path) -> tuple[TrainedModel, TrainedNetwork]:
 def _tell_which(path: Path, trained: TrainedModel, network: TrainedNetwork) -> None:
     others = len(trained.networks) - 1
     if others:
-        tell(
+        info(
             f"{path} is made of {others + 1} networks. Only {network.config.name}, the first that draws masks, is "
             f"trained further, and the result is this one network, without the other {others}: compare it with "
             f"{path.name} before it takes its place"
