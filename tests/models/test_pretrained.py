@@ -224,7 +224,7 @@ def test_missing_file(name: str, tmp_path: Path) -> None:
 
 
 def test_misspelt_source() -> None:
-    with pytest.raises(InputError, match="'imagenet'; allowed are hub, offline, none, or a file"):
+    with pytest.raises(InputError, match="'imagenet'; allowed are hub, offline, strip, none, or a file"):
         build("resnet18", "imagenet")
 
 
