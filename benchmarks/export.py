@@ -10,6 +10,7 @@ Without a model a small one is trained on synthetic strip, for --quick alone wor
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100, help="at most so many images each")
     parser.add_argument("--calibration", type=int, default=64, help="training images for int8")
     options = parse(parser, {"images": 4, "calibration": 4})
+    logging.basicConfig(level="INFO", format="%(message)s")  # a network that stays in bf16 is told so
     rows: list[tuple[str, ...]] = []
     gains = []
     with tempfile.TemporaryDirectory() as temporary:
