@@ -6,7 +6,8 @@
 
 Unet-resnet18; Unet-lite0 and FPN-lite0, each of two folds and with a label head; and the blend of these two, gated by
 the label heads. All but resnet18, which is one network without flips, average the flip of left and right. Two folds of
-a few epochs: good enough that rules have something to decide. Typed again it resumes.
+a few epochs, on synthetic strip from weights that know it, so that rules have something to decide. Typed again it
+resumes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from common import write_strip
 
 import sever
 
-ENCODERS = {"resnet18": "none", "tf_efficientnet_lite0": "offline"}  # with the weights that need no hub
 MODELS = {
     "unet-resnet18": ("Unet", "resnet18"),
     "unet-lite0": ("Unet", "tf_efficientnet_lite0"),
@@ -30,6 +30,7 @@ MODELS = {
 def experiment(name: str, root: Path, options: argparse.Namespace) -> dict[str, Any]:
     architecture, encoder = MODELS[name]
     gated = encoder != "resnet18"
+    known = "offline" if options.data else "strip"  # weights that need no hub, of which resnet18 has none
     groups = root / "groups.csv"
     return {
         "name": name,
@@ -38,12 +39,14 @@ def experiment(name: str, root: Path, options: argparse.Namespace) -> dict[str, 
         "model": {
             "architecture": architecture,
             "encoder": encoder,
-            "weights": ENCODERS[encoder],
+            "weights": known if gated else "none",
             "in_channels": "sum",
             "label_head": gated,
-        },
+        }
+        | ({"decoder_channels": [96, 64, 32, 24]} if architecture == "Unet" and gated else {}),
         "augment": {"recipe": "light", "crop": [min(options.height, 128), min(options.width, 256)]},
-        "optim": {"encoder_learning_rate": 1e-3, "decoder_learning_rate": 2e-3},
+        "optim": {"encoder_learning_rate": 5e-4, "decoder_learning_rate": 1e-3},
+        "loss": {"name": "ce_dice"},
         "train": {"epochs": options.epochs, "batch_size": 8, "validate_every": None, "workers": 1},
         "predict": {"flips": ["width"] if gated else []},
         "rules": {"gate": {"kind": "veto" if gated else "none"}},
