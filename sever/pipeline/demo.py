@@ -38,7 +38,7 @@ HOURS = 30 / 3600
 # What the demo asks beyond its plan: two folds, whose maps are the validation, and a label head, which is the gate.
 EVERY = {"folds.count": 2, "train.validate_every": None, "folds.find_copies": False}
 MODELS: dict[str, dict[str, Any]] = {
-    "demo-first": {"model.label_head": True, "loss.label_min_pixels": 50},
+    "demo-first": {"model.label_head": True, "loss.label_min_pixels": 50, "rules.gate.kind": "veto"},
     "demo-second": {"train.seed": 1},
 }
 MARKER, UNFINISHED_MARKER = ".sever-demo", ".sever-demo.part"
