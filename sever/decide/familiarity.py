@@ -43,8 +43,7 @@ class Normality:
 
     @property
     def least(self) -> float:
-        """The lowest familiarity that can be: with few held-out images it says little."""
-        return 1 / (len(self.distances_v) + 1)
+        return least_familiarity(len(self.distances_v))
 
     def distances(self, features_nf: np.ndarray) -> np.ndarray:
         """(N,) root mean square of an image's deviations over all F directions; about 1 for a normal image."""
@@ -58,6 +57,11 @@ class Normality:
         """(N,) in 0..1: the share of normal images, this one among them, that lie at least as far."""
         nearer_n = np.searchsorted(self.distances_v, self.distances(features_nf), side="left")
         return (len(self.distances_v) - nearer_n + 1) / (len(self.distances_v) + 1)
+
+
+def least_familiarity(held_out: int) -> float:
+    """The lowest that so many held-out images allow: few of them say little."""
+    return 1 / (held_out + 1)
 
 
 def learn_normality(features_nf: np.ndarray, held_out_vf: np.ndarray) -> Normality:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sever.cli.tables.text import as_text
 from sever.counted import counted
-from sever.decide.bootstrap import in_words
+from sever.decide.bootstrap import Interval, in_words
 
 
 def render_comparison(comparison: dict[str, Any]) -> str:
@@ -38,14 +38,10 @@ def _figures(scores: dict[str, Any]) -> list[str]:
 def _words(comparison: dict[str, Any]) -> list[str]:
     gain, selection = comparison["gain"], comparison["selection"]
     verdict = in_words(gain["low"], gain["high"])
-    lines = [f"blend - {comparison['best_member']}, the best member: {_interval(gain)}: {verdict}"]
+    lines = [f"blend - {comparison['best_member']}, the best member: {Interval(**gain)}: {verdict}"]
     if selection is not None:
         taken = "taken" if selection["taken"] else "not taken, the equal mean stays"
-        lines.append(f"greedy weights - equal mean, out of fold: {_interval(selection['gain'])}: {taken}")
+        lines.append(f"greedy weights - equal mean, out of fold: {Interval(**selection['gain'])}: {taken}")
     if not comparison["same_rules"]:
         lines.append("each is scored under its own rules.json, and these differ")
     return lines
-
-
-def _interval(interval: dict[str, float]) -> str:
-    return f"{interval['mean']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]"

@@ -7,8 +7,8 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from sever.cli.tables.labels import render_labels
-from sever.cli.tables.text import as_text
+from sever.cli.tables.labels import counts_of, render_labels
+from sever.cli.tables.text import as_number, as_text
 from sever.counted import counted
 
 
@@ -37,22 +37,17 @@ def render_evaluation(evaluation: dict[str, Any]) -> str:
         positives = evaluation["positive_images_per_class"][index]
         table.add_row(
             escape(name),
-            _number(evaluation["dice_per_class"][index]),
-            _number(1 - positives / evaluation["images"]),
-            _number(evaluation["dice_positive_per_class"][index]),
-            _number(evaluation["iou_per_class"][index]),
+            as_number(evaluation["dice_per_class"][index]),
+            as_number(1 - positives / evaluation["images"]),
+            as_number(evaluation["dice_positive_per_class"][index]),
+            as_number(evaluation["iou_per_class"][index]),
             *(str(count) for count in (positives, seen["tp"], seen["fn"], seen["fp"])),
         )
-    seen = evaluation["has_defect"]
     table.add_section()
     table.add_row(
         "mean / any",
-        *(_number(evaluation[key]) for key in ("dice", "dice_all_empty", "dice_positive", "mean_iou")),
-        *(str(count) for count in (seen["tp"] + seen["fn"], seen["tp"], seen["fn"], seen["fp"])),
+        *(as_number(evaluation[key]) for key in ("dice", "dice_all_empty", "dice_positive", "mean_iou")),
+        *counts_of(evaluation["has_defect"]),
     )
     labels = evaluation.get("labels")
     return as_text(table) + ("\n" + render_labels(evaluation["classes"], labels) if labels else "")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"

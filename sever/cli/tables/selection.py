@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from rich.table import Table
 
-from sever.cli.tables.text import as_text
+from sever.cli.tables.text import as_number, as_text
 from sever.pipeline.select.choose import Selection
 from sever.pipeline.select.words import finite, reason
 
@@ -42,7 +42,7 @@ def _candidate_table(selection: Selection) -> Table:
         table.add_row(
             escape(selection.candidates.names[index]) + mark,
             f"{selection.candidates.scores_nm[:, index].mean():.5f}",
-            _digits(finite(selection.known_m[index])),
+            as_number(finite(selection.known_m[index]), ".5f"),
             f"{private.mean:.5f}",
             f"{private.low:.4f} .. {private.high:.4f}",
             f"{choice.best_chances_m[index]:.0%}",
@@ -66,12 +66,8 @@ def _difference_table(selection: Selection) -> Table:
                 escape(found.one),
                 escape(found.other),
                 f"{found.out_of_fold:+.5f}",
-                _digits(found.public, "+"),
+                as_number(found.public, "+.5f"),
                 f"{found.standard_error:.5f}",
                 verdict,
             )
     return table
-
-
-def _digits(value: float | None, sign: str = "") -> str:
-    return "-" if value is None else f"{value:{sign}.5f}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from sever.cli.tables.text import as_text
+from sever.cli.tables.text import as_number, as_text
 from sever.config import PublishedSettings
 from sever.pipeline.leaderboard import SCORE_KINDS, Submission, course
 from sever.pipeline.story.plan import Plan
@@ -25,12 +25,8 @@ def _score_table(made: Sequence[Submission], published: PublishedSettings | None
     for heading in ("submission", *SCORE_KINDS):
         table.add_column(heading, justify="right" if heading in SCORE_KINDS else "left")
     for score in published.scores if published else ():
-        table.add_row(escape(score.name), "-", _digits(score.public), _digits(score.private))
+        table.add_row(escape(score.name), "-", *(as_number(known, ".5f") for known in (score.public, score.private)))
     table.add_section()
     for found in made:
-        table.add_row(escape(found.name), *(_digits(getattr(found, kind)) for kind in SCORE_KINDS))
+        table.add_row(escape(found.name), *(as_number(getattr(found, kind), ".5f") for kind in SCORE_KINDS))
     return table
-
-
-def _digits(score: float | None) -> str:
-    return "-" if score is None else f"{score:.5f}"

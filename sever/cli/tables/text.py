@@ -1,4 +1,4 @@
-"""Tables as text, for a command's standard output; knows not what stands in them."""
+"""Tables as text, and numbers in them, for a command's standard output; knows not what they mean."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def as_text(*parts: Table | str, width: int = 100) -> str:
         for part in parts:
             console.print(part)
     return captured.get().rstrip()
+
+
+def as_number(value: float | None, form: str = ".4f") -> str:
+    """A dash where there is none."""
+    return "-" if value is None else f"{value:{form}}"

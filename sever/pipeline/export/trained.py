@@ -115,10 +115,10 @@ def read_trained(path: Path) -> TrainedModel:
         )
     if not Evidence.is_at(path):
         rules = read_rules(networks[0].run.rules_file)
-        return TrainedModel(path, "run", model_name(path), node, tuple(networks), rules)
+        return TrainedModel(path, "run", networks[0].config.name, node, tuple(networks), rules)
     evidence = Evidence.find(path)
-    kind, rules = evidence.about().kind, read_rules(evidence.rules_file)
-    return TrainedModel(path, kind, model_name(path), node, tuple(networks), rules)
+    about, rules = evidence.about(), read_rules(evidence.rules_file)
+    return TrainedModel(path, about.kind, about.name, node, tuple(networks), rules)
 
 
 def model_name(path: Path) -> str:

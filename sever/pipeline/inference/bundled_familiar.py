@@ -9,6 +9,7 @@ from threading import Lock
 
 import numpy as np
 
+from sever.decide.familiarity import least_familiarity
 from sever.deliver.runtime.backends import BACKENDS
 from sever.pipeline.inference.familiar import Familiar, Familiarity, Sight, mean_familiarity
 from sever.store.bundle.bundle import Bundle
@@ -45,7 +46,7 @@ class BundledFamiliar:
 
     @property
     def least(self) -> float:
-        return 1 / (self.record.held_out + 1)
+        return least_familiarity(self.record.held_out)
 
     @cached_property
     def _loaded(self) -> Familiar:
