@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> None:
         "date": time.strftime("%Y-%m-%d"),
         **key,
         "wall_seconds": round(spent.wall),
-        "cpu_seconds": round(spent.cpu),
+        "cpu_seconds": round(spent.cpu, 1),
         "images_seen": trained.images_seen,
         **score(split, trained),
         "commit": commit(),
