@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sever.files import write_json, write_text
-from sever.pipeline.plan.candidates import DECODERS, PlannedNetwork
+from sever.pipeline.plan.candidates import DECODERS, SMALLEST_BATCH, PlannedNetwork, name_of_small
 from sever.pipeline.plan.make import PlanWish, make_plan
 
 from ..task import Task, Trained
@@ -41,6 +41,8 @@ def _page(task: Task, data: Path) -> str:
         )
         return make_plan(wish)[0]
     machine = task.folder / "machine.json"
-    write_json(machine, {PlannedNetwork(square).name: 1.0 for square in DECODERS})
+    every = [PlannedNetwork(square) for square in DECODERS]
+    small = {name_of_small(network): SMALLEST_BATCH / STEP_IMAGES for network in every}
+    write_json(machine, {network.name: 1.0 for network in every} | small)
     seconds = 2 + task.budget.amount * len(task.split.train) / STEP_IMAGES  # one step at least
     return make_plan(PlanWish(data, seconds / 3600, "planned", machine=machine))[0]

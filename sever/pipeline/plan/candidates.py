@@ -47,10 +47,24 @@ class PlannedNetwork:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network and what a step of it takes on this machine, in seconds."""
+    """A network and what a step of `batch` images takes on this machine, in seconds.
+
+    `small_step_seconds`: what a step of SMALLEST_BATCH images takes, where it was measured. A step has a part that does
+    not depend on its images (the optimiser, the average of weights), so that a quarter of a batch takes more than a
+    quarter of the time.
+    """
 
     network: PlannedNetwork
     step_seconds: float
+    batch: int = SMALLEST_BATCH
+    small_step_seconds: float | None = None
+
+    def with_batch(self, batch: int) -> Candidate:
+        """The same network at another batch, by a straight line through what was measured."""
+        if self.small_step_seconds is None or self.batch <= SMALLEST_BATCH:
+            return replace(self, batch=batch, step_seconds=self.step_seconds * batch / self.batch)
+        slope = max(0.0, self.step_seconds - self.small_step_seconds) / (self.batch - SMALLEST_BATCH)
+        return replace(self, batch=batch, step_seconds=self.small_step_seconds + slope * (batch - SMALLEST_BATCH))
 
 
 def networks(fingerprint: Fingerprint, strip: bool) -> tuple[PlannedNetwork, ...]:
@@ -62,27 +76,39 @@ def networks(fingerprint: Fingerprint, strip: bool) -> tuple[PlannedNetwork, ...
     return PlannedNetwork(square), PlannedNetwork(2 * square)
 
 
-def measured(allowed: Sequence[PlannedNetwork], speeds: Mapping[str, float]) -> list[Candidate]:
-    """Candidates with what was measured of them; those that were not are left out."""
-    return [Candidate(network, speeds[network.name]) for network in allowed if network.name in speeds]
-
-
-def pick_candidate(candidates: Sequence[Candidate], seconds: float, batch: int) -> Candidate:
-    """The first that gets enough steps of any batch; else the fastest. Measured with `batch` images a step."""
-    enough = [
-        candidate
-        for candidate in candidates
-        if steps_within(with_fitting_batch(candidate, seconds, batch)[1], seconds) >= ENOUGH_STEPS
+def measured(allowed: Sequence[PlannedNetwork], speeds: Mapping[str, float], batch: int) -> list[Candidate]:
+    """Candidates with what was measured of them with `batch` images a step; those that were not are left out."""
+    return [
+        Candidate(network, speeds[network.name], batch, speeds.get(name_of_small(network)))
+        for network in allowed
+        if network.name in speeds
     ]
-    return enough[0] if enough else min(candidates, key=lambda candidate: candidate.step_seconds)
 
 
-def with_fitting_batch(candidate: Candidate, seconds: float, batch: int) -> tuple[int, Candidate]:
-    """The batch, halved until the seconds hold enough steps, and the candidate with what such a step takes."""
-    while batch // 2 >= SMALLEST_BATCH and steps_within(candidate, seconds) < ENOUGH_STEPS:
-        candidate = replace(candidate, step_seconds=candidate.step_seconds * (batch // 2) / batch)
+def name_of_small(network: PlannedNetwork) -> str:
+    """Under which the measurement of a small batch is kept."""
+    return f"{network.name}, {SMALLEST_BATCH} images"
+
+
+def needs_small(candidate: Candidate, seconds: float) -> bool:
+    """Whether these seconds hold too few steps of the whole batch, so that a smaller one has to be measured."""
+    whole = candidate.batch // 2 < SMALLEST_BATCH or steps_within(candidate, seconds) >= ENOUGH_STEPS
+    return not whole and candidate.small_step_seconds is None
+
+
+def pick_candidate(candidates: Sequence[Candidate], seconds: float) -> Candidate:
+    """The first that gets enough steps of any batch, else the fastest; with the batch that fits."""
+    fitting = [with_fitting_batch(candidate, seconds) for candidate in candidates]
+    enough = [candidate for candidate in fitting if steps_within(candidate, seconds) >= ENOUGH_STEPS]
+    return enough[0] if enough else min(fitting, key=lambda candidate: candidate.step_seconds / candidate.batch)
+
+
+def with_fitting_batch(candidate: Candidate, seconds: float) -> Candidate:
+    """The candidate with its batch halved until the seconds hold enough steps."""
+    batch = candidate.batch
+    while batch // 2 >= SMALLEST_BATCH and steps_within(candidate.with_batch(batch), seconds) < ENOUGH_STEPS:
         batch //= 2
-    return batch, candidate
+    return candidate.with_batch(batch)
 
 
 def steps_within(candidate: Candidate, seconds: float) -> int:

@@ -19,7 +19,6 @@ from sever.pipeline.plan.candidates import (
     Candidate,
     pick_candidate,
     steps_within,
-    with_fitting_batch,
 )
 
 BATCH_PIXELS = 16 * 256 * 256
@@ -74,15 +73,15 @@ def data_choices(
 
 
 def time_choices(
-    training: int, validation: int, batch: int, candidates: Sequence[Candidate], hours: float, strip: bool = False
+    training: int, validation: int, candidates: Sequence[Candidate], hours: float, strip: bool = False
 ) -> list[PlannedSetting]:
-    """What the hours decide: the network, and how long it learns from so many images, `batch` a step.
+    """What the hours decide: the network, its batch, and how long it learns from so many images.
 
     `strip`: from weights that have learnt synthetic strip. Raises InputError where not one step fits.
     """
     seconds = 3600 * hours
-    measured_at, best = batch, pick_candidate(candidates, seconds, batch)
-    batch, best = with_fitting_batch(best, seconds, batch)
+    best = pick_candidate(candidates, seconds)
+    batch, whole = best.batch, candidates[0].batch
     steps = steps_within(best, seconds)
     if steps < 1:
         raise InputError(
@@ -94,12 +93,12 @@ def time_choices(
         PlannedSetting("model.architecture", best.network.architecture, _why_network(best, candidates, steps)),
         PlannedSetting("model.encoder", best.network.encoder, f"{batch / best.step_seconds:.3g} images/s here"),
         PlannedSetting("model.decoder_channels", list(best.network.decoder_channels), _why_decoder(best, strip)),
-        *_smaller_batch(batch, measured_at),
+        *_smaller_batch(batch, whole),
         PlannedSetting("train.epochs", epochs, f"{steps} steps fit into {hours:g} h; so many looks at the scores"),
         PlannedSetting(
             "sampling.epoch_images", images, f"{epochs * images / training:.1f} passes over {training} images in all"
         ),
-        *_validation_choices(best, batch, validation, epochs, seconds),
+        *_validation_choices(best, validation, epochs, seconds),
         PlannedSetting("train.ema_decay", *_averaging(steps, strip)),
     ]
 
@@ -159,10 +158,10 @@ def _strip_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
     ]
 
 
-def _smaller_batch(batch: int, measured_at: int) -> list[PlannedSetting]:
-    if batch == measured_at:
+def _smaller_batch(batch: int, whole: int) -> list[PlannedSetting]:
+    if batch == whole:
         return []
-    return [PlannedSetting("train.batch_size", batch, f"not {measured_at}: so that these hours hold more steps")]
+    return [PlannedSetting("train.batch_size", batch, f"not {whole}: so that these hours hold more steps")]
 
 
 def _augment_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
@@ -223,10 +222,8 @@ def _rule_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
     return [PlannedSetting("rules.min_pixels", areas, why)]
 
 
-def _validation_choices(
-    best: Candidate, batch: int, validation: int, epochs: int, seconds: float
-) -> list[PlannedSetting]:
-    once = validation * best.step_seconds / batch * FORWARD_SHARE
+def _validation_choices(best: Candidate, validation: int, epochs: int, seconds: float) -> list[PlannedSetting]:
+    once = validation * best.step_seconds / best.batch * FORWARD_SHARE
     times = max(1, min(epochs, int(VALIDATION_SHARE * seconds / once))) if once else epochs
     every = -(-epochs // times)
     return [
@@ -237,7 +234,7 @@ def _validation_choices(
 
 
 def _why_network(best: Candidate, candidates: Sequence[Candidate], steps: int) -> str:
-    others = [candidate for candidate in candidates if candidate.network != best.network]
+    others = [candidate.with_batch(best.batch) for candidate in candidates if candidate.network != best.network]
     if steps >= ENOUGH_STEPS and best.network == candidates[0].network:
         return f"the first choice, and {steps} steps are enough for it (at least {ENOUGH_STEPS})"
     slower = ", ".join(

@@ -23,7 +23,16 @@ from sever.locks import writes_to
 from sever.models.pretrained import OFFLINE_PACKAGES
 from sever.pipeline.inference.facts import DatasetFacts
 from sever.pipeline.plan import choices as plan
-from sever.pipeline.plan.candidates import ENCODER, PlannedNetwork, measured, networks
+from sever.pipeline.plan.candidates import (
+    ENCODER,
+    SMALLEST_BATCH,
+    Candidate,
+    PlannedNetwork,
+    measured,
+    name_of_small,
+    needs_small,
+    networks,
+)
 from sever.pipeline.plan.page import render_fingerprint, render_plan
 from sever.pipeline.speed import step_seconds
 from sever.pipeline.training_images import channels_of
@@ -62,11 +71,10 @@ def make_plan(wish: PlanWish) -> tuple[str, list[str]]:
     offline = importlib.util.find_spec(OFFLINE_PACKAGES[ENCODER][0]) is not None
     allowed = networks(fingerprint, wish.strip)
     settled = plan.data_choices(fingerprint, offline, _workers(), wish.train_only, wish.strip)
-    candidates = measured(allowed, _speeds(wish, data, settled, table, allowed))
+    candidates = _candidates(wish, data, settled, table, allowed)
     trial = _trial(data, settled, candidates[0].network)
     training, validation = split(table, assign_folds(table, trial.folds), trial.folds)
-    batch = trial.train.batch_size
-    timed = plan.time_choices(len(training), len(validation), batch, candidates, wish.hours, wish.strip)
+    timed = plan.time_choices(len(training), len(validation), candidates, wish.hours, wish.strip)
     told = render_fingerprint(fingerprint, candidates)
     network = [choice for choice in timed if choice.name.startswith("model.")]
     rest = [choice for choice in timed if not choice.name.startswith("model.")]
@@ -96,31 +104,42 @@ def _data(wish: PlanWish) -> tuple[DataSettings, list[plan.PlannedSetting]]:
     return DataSettings(root=wish.root, groups=groups), choices
 
 
-def _speeds(
+def _candidates(
     wish: PlanWish,
     data: DataSettings,
     settled: Sequence[plan.PlannedSetting],
     table: ImageTable,
     allowed: Sequence[PlannedNetwork],
-) -> dict[str, float]:
-    """Seconds a step by candidate, to two digits; from the file of an earlier measurement where there is one."""
-    if wish.machine is not None and wish.machine.is_file():
-        return _known_speeds(wish.machine, allowed)
-    speeds = {}
-    info("measuring what a step takes on this machine")
-    for network in allowed:
+) -> list[Candidate]:
+    """Seconds a step by network, to two digits; what the file of an earlier measurement holds is not measured again."""
+    known = wish.machine is not None and wish.machine.is_file()
+    speeds = _known_speeds(wish.machine, allowed) if wish.machine is not None and known else {}
+    before = len(speeds)
+    batch = _trial(data, settled, allowed[0]).train.batch_size
+
+    def measure(network: PlannedNetwork, images: int) -> float:
+        if len(speeds) == before:
+            info("measuring what a step takes on this machine")
         config = _trial(data, settled, network)
+        config = config.model_copy(update={"train": config.train.model_copy(update={"batch_size": images})})
         seconds = step_seconds(config, _facts(table, config), table, wish.device, wish.clock)
-        speeds[network.name] = float(f"{seconds:.2g}")
-    if wish.machine is not None:
+        return float(f"{seconds:.2g}")
+
+    if not known:
+        for network in allowed:
+            speeds[network.name] = measure(network, batch)
+    for candidate in measured(allowed, speeds, batch):
+        if needs_small(candidate, 3600 * wish.hours):
+            speeds[name_of_small(candidate.network)] = measure(candidate.network, SMALLEST_BATCH)
+    if wish.machine is not None and len(speeds) > before:
         write_json(wish.machine, speeds)
-    return speeds
+    return measured(allowed, speeds, batch)
 
 
 def _known_speeds(file: Path, allowed: Sequence[PlannedNetwork]) -> dict[str, float]:
     speeds = read_json(file)
     good = isinstance(speeds, dict) and all(isinstance(value, float | int) and value > 0 for value in speeds.values())
-    if not good or not measured(allowed, speeds):
+    if not good or not any(network.name in speeds for network in allowed):
         raise InputError(
             f"{file} holds no measurement: wanted are seconds a step by network, such as "
             f'{{"{allowed[0].name}": 1.2}}; delete it to measure again'

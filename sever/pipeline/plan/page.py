@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import yaml
 
+from sever.counted import counted
 from sever.data.fingerprint import ClassFacts, Fingerprint
-from sever.pipeline.plan.candidates import Candidate
+from sever.pipeline.plan.candidates import SMALLEST_BATCH, Candidate
 from sever.pipeline.plan.choices import PlannedSetting
 
 # Reasons stand in one column where lines leave room.
@@ -39,12 +40,17 @@ def render_fingerprint(fingerprint: Fingerprint, candidates: Sequence[Candidate]
         f"grain of {fingerprint.grain} pixels; classes overlap in {fingerprint.overlap_images} of the images looked at",
     ]
     lines += [_class_in_words(facts) for facts in fingerprint.classes]
-    lines += [
-        f"{candidate.network.architecture} with {candidate.network.encoder} and decoder "
-        f"{list(candidate.network.decoder_channels)}: {candidate.step_seconds:.3g} s a step on this machine"
-        for candidate in candidates
-    ]
-    return lines
+    return lines + [_candidate_in_words(candidate) for candidate in candidates]
+
+
+def _candidate_in_words(candidate: Candidate) -> str:
+    network, small = candidate.network, ""
+    if candidate.small_step_seconds is not None:
+        small = f", {candidate.small_step_seconds:.3g} s of {SMALLEST_BATCH},"
+    return (
+        f"{network.architecture} with {network.encoder} and decoder {list(network.decoder_channels)}: "
+        f"{candidate.step_seconds:.3g} s a step of {counted(candidate.batch, 'image')}{small} on this machine"
+    )
 
 
 def _class_in_words(facts: ClassFacts) -> str:
