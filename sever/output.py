@@ -21,6 +21,7 @@ from sever.files import atomic_path, content_of, write_json, write_text
 from sever.locks import LOCK
 from sever.names import fault_of, inside
 from sever.seals import NOTES, remove_sealed, sealed_path
+from sever.walking import raise_unopened
 
 WRITTEN = ".sever-written.jsonl"
 SHOWN = 3  # of many files that are not ours, how many an error names
@@ -120,7 +121,7 @@ class OutputFolder:
         """All that is in the folder, links too, but for the list itself, notes on tables, and the lock."""
         found = [
             (Path(current) / name).relative_to(self.folder).as_posix()
-            for current, folders, names in os.walk(self.folder)
+            for current, folders, names in os.walk(self.folder, onerror=raise_unopened)
             for name in (*names, *(each for each in folders if (Path(current) / each).is_symlink()))
         ]
         return sorted(name for name in set(found) - {self.list_name} if name.rpartition("/")[2] not in (NOTES, LOCK))

@@ -6,6 +6,7 @@ deep one, and one whose aliases multiply, before anything is built from it.
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -25,6 +26,7 @@ MOST_JSON_BYTES, MOST_JSON_LISTS = 16 * MIB, 500_000
 MOST_DEPTH = 50
 # Longer ones cost the square of their length to read (1:1:1:... is a number in YAML).
 LONGEST_NUMBER = 1000
+_BOM_BYTES = 4
 
 # A string of JSON, closed or not, or a bracket.
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -45,9 +47,44 @@ def read_text(path: Path, most_bytes: int) -> str:
     if len(content) > most_bytes:
         raise InputError(f"{path} is too large: more than {most_bytes >> 10:,} KiB; is it the right file?")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(_encoding(content[:_BOM_BYTES], path))
     except UnicodeDecodeError as error:
         raise InputError(f"cannot read {path}: it is not text in UTF-8 ({error})") from error
+
+
+def read_start(path: Path, most_bytes: int) -> bytes:
+    """The first bytes of a text file, to tell its kind by, in UTF-8 whatever the file is in.
+
+    Raises InputError where it can't be opened: a folder whose labels can't be read is not one without labels.
+    """
+    try:
+        with path.open("rb") as file:
+            start = read_at_most(file, most_bytes)
+    except OSError as error:
+        raise InputError(unreadable(path, error)) from error
+    if _encoding(start[:_BOM_BYTES], path) == "utf-16":
+        start = start[: len(start) // 2 * 2].decode("utf-16", "ignore").encode()
+    return start.removeprefix(codecs.BOM_UTF8)
+
+
+def encoding_of(path: Path) -> str:
+    """In what a text file is written: UTF-16 where it begins with the mark of that (Excel's "Unicode text", what
+    PowerShell's `>` writes), else UTF-8. Raises InputError where it can't be read, or is in neither."""
+    try:
+        with path.open("rb") as file:
+            return _encoding(file.read(_BOM_BYTES), path)
+    except OSError as error:
+        raise InputError(unreadable(path, error)) from error
+
+
+def _encoding(start: bytes, path: Path) -> str:
+    """No text in UTF-8 holds zero bytes, and nearly every one in UTF-16 or UTF-32 begins with one among its first."""
+    is_utf_16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    if b"\0\0" in start or (b"\0" in start and not is_utf_16):
+        raise InputError(
+            f"cannot read {path}: it is not text in UTF-8, but seems to be UTF-16 or UTF-32; save it as UTF-8"
+        )
+    return "utf-16" if is_utf_16 else "utf-8-sig"
 
 
 def read_at_most(file: BinaryIO, most_bytes: int) -> bytes:

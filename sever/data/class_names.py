@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from sever.errors import InputError
+from sever.reading import MIB, read_text
 
 CLASSES_FILE = "classes.txt"
 # How lists of classes call what is no defect, in letters alone.
@@ -38,10 +39,7 @@ def stated_class_names(root: Path, num_classes: int | None) -> tuple[tuple[str, 
 
 
 def _read_names(path: Path) -> tuple[str, ...]:
-    try:
-        names = [line.strip() for line in path.read_text("utf-8-sig").strip().splitlines()]
-    except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} can't be read as UTF-8 text: {error}") from error
+    names = [line.strip() for line in read_text(path, MIB).strip().splitlines()]
     if not names:
         raise InputError(f"{path} is empty; it needs the name of each class, one a line")
     if "" in names:

@@ -22,6 +22,7 @@ from sever.data.codecs import Codec, Header, png
 from sever.data.passed_over import is_passed_over
 from sever.errors import InputError
 from sever.output import WRITTEN, written_below
+from sever.walking import walk
 
 Channels = Literal[1, 3]  # one grey channel, or red, green and blue
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -39,14 +40,10 @@ def list_images(folder: Path) -> list[Path]:
     return [Path(name) for name in sorted(found)]
 
 
-def find_images(folder: Path) -> list[str]:
-    """The same in any order, whose names need not be text."""
+def find_images(folder: Path, refuse: Callable[[OSError], None] | None = None) -> list[str]:
+    """The same in any order, whose names need not be text; `refuse` as in `walk`."""
     found, results = [], set[str]()
-    for current, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not is_passed_over(name, folders)]
-        if _is_loop(Path(current), folder):
-            folders.clear()
-            continue
+    for current, names in walk(folder, lambda name, beside: not is_passed_over(name, beside), refuse):
         if WRITTEN in names:
             results |= set(map(str, written_below(Path(current))))
         found += [
@@ -178,14 +175,6 @@ def read_label_map(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray
             raise InputError(f"mask {path} is a colour picture; a mask holds one number a pixel, the class")
         labels = labels[..., 0]
     return labels
-
-
-def _is_loop(current: Path, top: Path) -> bool:
-    """Whether a link leads from `current` back to a folder above it."""
-    if not current.is_symlink() or current == top:
-        return False
-    real = current.resolve()
-    return any(parent.resolve() == real for parent in current.parents)
 
 
 def read_content(path: str | Path) -> bytes:

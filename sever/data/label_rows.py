@@ -20,7 +20,8 @@ from sever.data.class_names import stated_class_names
 from sever.data.faults import Skipped
 from sever.data.images import IMAGE_SUFFIXES
 from sever.data.run_table import REPEATED, faults_at, read_rows
-from sever.data.text_table import ROW, read_text_table
+from sever.data.text_table import ROW, header_of, read_text_table
+from sever.errors import InputError
 
 NAMED_FORM = ("Image_Label", "EncodedPixels")
 _EMPTY = "-1"
@@ -55,9 +56,8 @@ def read_label_rows(
 def _is_named(path: Path) -> bool:
     """By the header alone; what is wrong with a file is told by who reads it."""
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            columns = [name.strip() for name in next(csv.reader(file), [])]
-    except (OSError, UnicodeDecodeError, csv.Error):
+        columns = [name.strip() for name in next(csv.reader([header_of(path)]), [])]
+    except (InputError, csv.Error):
         return False
     return set(NAMED_FORM) <= set(columns) and "ImageId_ClassId" not in columns
 

@@ -47,6 +47,11 @@ def is_passed_over(folder: str, beside: Collection[str]) -> bool:
     return folder.startswith(".") or _is_foreign(folder, beside)
 
 
+def has_no_labels(folder: str) -> bool:
+    """Whether a folder of this name holds no labels to look at: hidden, or other programs' own."""
+    return folder.startswith(".") or folder.lower() in _FOREIGN_FOLDERS
+
+
 def find_passed_over(folder: Path, read: tuple[str, ...]) -> PassedOver:
     """What is below `folder` and left alone, but for hidden things; `read` are the suffixes of images that are read."""
     foreign: list[str] = []

@@ -18,7 +18,7 @@ import pandas as pd
 from sever.data import rle
 from sever.data.faults import Skipped, raise_unless
 from sever.data.images import IMAGE_SUFFIXES
-from sever.data.text_table import ROW, read_text_table
+from sever.data.text_table import ROW, header_of, read_text_table
 from sever.errors import InputError
 
 COMBINED_FORM = ("ImageId_ClassId", "EncodedPixels")
@@ -70,8 +70,7 @@ def read_rows(path: Path) -> tuple[pd.DataFrame, list[Skipped]]:
 
 def names_every_pair(path: Path) -> bool:
     """Whether a file that `read_run_table` takes is in the combined form, which needs a row for every pair."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return COMBINED_FORM[0] in [name.strip() for name in next(csv.reader(file))]
+    return COMBINED_FORM[0] in [name.strip() for name in next(csv.reader([header_of(path)]))]
 
 
 def find_run_faults(labels: pd.DataFrame, pixels: Mapping[str, int]) -> list[Skipped]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from sever.errors import InputError
-from sever.near_names import NearNames, missing
+from sever.near_names import NearNames, missing, unreadable
+from sever.reading import encoding_of
 from sever.seals import raise_if_short
 
 ROW = "row"
@@ -43,12 +44,23 @@ def read_text_table(path: Path, forms: Sequence[tuple[str, ...]]) -> tuple[pd.Da
     return table[filled].reset_index(drop=True), form
 
 
+def header_of(path: Path) -> str:
+    """The first line, to tell a table's kind by: cut where it is very long, with signs in place of what is no text.
+
+    Raises InputError where the file can't be opened.
+    """
+    try:
+        with path.open(encoding=encoding_of(path), errors="replace") as file:
+            return file.readline(LONGEST_HEADER).strip("\r\n")
+    except OSError as error:
+        raise InputError(unreadable(path, error)) from error
+
+
 def _raise_if_parted_otherwise(path: Path, forms: Sequence[tuple[str, ...]]) -> None:
     """Raises InputError where the header has the columns of a form, but not between commas."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline(LONGEST_HEADER).strip("\r\n")
-    except (OSError, UnicodeDecodeError):
+        header = header_of(path)
+    except InputError:
         return  # `_read` says what is wrong
     for name, separator in SEPARATORS.items():
         columns = {column.strip().strip('"') for column in header.split(separator)}
@@ -71,7 +83,7 @@ def _read(path: Path) -> pd.DataFrame:
                 path,
                 dtype=str,
                 keep_default_na=False,
-                encoding="utf-8-sig",
+                encoding=encoding_of(path),
                 skip_blank_lines=False,
                 index_col=False,
             )

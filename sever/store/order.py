@@ -5,13 +5,17 @@ saved/NAME/TIMESTAMP/created.json   number, one more than the highest beside it;
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
+from sever.errors import InputError
 from sever.locks import taking_turns
+from sever.near_names import unreadable
 from sever.records import Count, Record
+from sever.walking import entries
 
 CREATED = "created.json"
 
@@ -43,13 +47,20 @@ def number_of(folder: Path) -> int:
 
 
 def highest_number(parent: Path) -> int:
-    return max((number_of(file.parent) for file in parent.glob(f"*/{CREATED}")), default=0)
+    return max(map(number_of, _folders_with(parent, CREATED)), default=0)
 
 
 def in_order(parent: Path, marker: str) -> list[Path]:
     """The folders in `parent` that hold a file `marker`, the newest last; unnumbered ones first, by their names."""
-    folders = [file.parent for file in parent.glob(f"*/{marker}")]
-    return sorted(folders, key=lambda folder: (number_of(folder), _natural(folder.name)))
+    return sorted(_folders_with(parent, marker), key=lambda folder: (number_of(folder), _natural(folder.name)))
+
+
+def _folders_with(parent: Path, marker: str) -> list[Path]:
+    """Raises InputError for a folder that can't be looked into: it may be the newest of all."""
+    try:
+        return [folder for folder in entries(parent) if (folder / marker).is_file()]
+    except PermissionError as error:
+        raise InputError(unreadable(Path(os.fsdecode(error.filename)), error)) from error
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

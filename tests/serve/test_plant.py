@@ -17,6 +17,7 @@ import cv2
 import httpx
 import numpy as np
 import pytest
+from closed import closed
 from hypothesis import given
 from hypothesis import strategies as st
 from serve_kills import kill_while_watching
@@ -68,6 +69,20 @@ def test_a_file_that_grows_is_read_when_it_is_whole(tmp_path: Path) -> None:
         wait_for(lambda: total(served) == 1)
         faults = served.service.store.read(lambda c: c.execute(select(tables.files.c.fault)).scalars().all())
     assert faults == [None]
+
+
+def test_a_folder_that_is_closed_holds_up_no_other_and_thumbnails_are_none(tmp_path: Path) -> None:
+    """As a NAS leaves them beside every image, with names that end as images do."""
+    folder = tmp_path / "in"
+    for name in ("shut", "open", "@eaDir", ".thumbnails", "Thumbs"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "a.png").write_bytes(png(spots()))
+    with closed(folder / "shut"), running(tmp_path / "s", watched(folder)) as served:
+        wait_for(lambda: total(served) == 1)
+    with running(tmp_path / "s", watched(folder)) as served:
+        wait_for(lambda: total(served) == 2)
+        names = served.service.store.read(lambda c: c.execute(select(tables.files.c.path)).scalars().all())
+    assert sorted(Path(name).parent.name for name in names) == ["open", "shut"]
 
 
 def test_a_file_that_is_no_image_is_noted_once_and_stays(tmp_path: Path) -> None:

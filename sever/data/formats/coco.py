@@ -21,11 +21,14 @@ from sever.data.formats.annotations import Annotated, Shape, field_of, ids_besid
 from sever.data.formats.classes import classes_of
 from sever.data.formats.counts import counts_of_letters, counts_of_mask, letters_of_counts, mask_of_counts
 from sever.data.formats.export import Exported, Region, Wish
-from sever.data.formats.files import files_ending, label_files, read_big_json
+from sever.data.formats.files import MOST_BYTES, files_ending, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box, fill_polygon
+from sever.data.passed_over import has_no_labels
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import write_text
+from sever.reading import read_start
+from sever.walking import entries
 
 # COCO's own folder has captions and key points beside the instances, in files of the same build.
 _PARTS = ("images", "categories", "annotations")
@@ -77,7 +80,11 @@ def _without_super(names: Sequence[str], supers: Mapping[str, str], used: set[st
 
 
 def _json_files(root: Path) -> list[Path]:
-    folders = [root, root / "annotations", *sorted(path for path in root.iterdir() if path.is_dir())]
+    folders = [
+        root,
+        root / "annotations",
+        *(path for path in entries(root) if path.is_dir() and not has_no_labels(path.name)),
+    ]
     lists = [files_ending(folder, ".json") for folder in dict.fromkeys(folders) if folder.is_dir()]
     return [path for paths in lists if len(paths) <= _MOST_FILES for path in paths]
 
@@ -85,14 +92,9 @@ def _json_files(root: Path) -> list[Path]:
 def _begins_like_coco(path: Path) -> bool:
     """By its text alone, since such files may be large: it is an object, and has two of the three lists; in a folder
     `annotations` one is enough, or a file that was cut off would not be told."""
-    try:
-        text = path.read_bytes()
-    except OSError:
-        return False
+    text = read_start(path, MOST_BYTES)
     wanted = ("images",) if path.parent.name == "annotations" else ("images", "categories")
-    return text[:_START_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and all(
-        f'"{part}"'.encode() in text for part in wanted
-    )
+    return text[:_START_BYTES].lstrip().startswith(b"{") and all(f'"{part}"'.encode() in text for part in wanted)
 
 
 def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:

@@ -22,6 +22,7 @@ from sever.data.formats.geometry import as_points, fill_box, fill_ellipse, fill_
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import write_text
+from sever.reading import read_start
 
 Draw = Callable[[int, int], np.ndarray]
 _START_BYTES = 4096
@@ -54,15 +55,7 @@ def read_cvat(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skip
 
 def _files(root: Path) -> list[Path]:
     found = files_ending(root, ".xml") + files_ending(root / "annotations", ".xml")
-    return [path for path in found if b"<annotations" in _start(path)]
-
-
-def _start(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_START_BYTES)
-    except OSError:
-        return b""
+    return [path for path in found if b"<annotations" in read_start(path, _START_BYTES)]
 
 
 def _annotated(element: ET.Element, path: Path, labels: Sequence[str]) -> Annotated:

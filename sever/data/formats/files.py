@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sever.config import DataSettings
+from sever.data.passed_over import has_no_labels
 from sever.errors import InputError
 from sever.near_names import missing
 from sever.reading import MIB, MOST_DEPTH, parse_json, read_text
+from sever.walking import entries, walk
 
 # COCO's own largest file has 450 MiB.
 MOST_BYTES = 1024 * MIB
@@ -33,9 +35,24 @@ def label_files(settings: DataSettings, found: Sequence[Path], suffix: str) -> l
 
 
 def files_ending(folder: Path, suffix: str, deep: bool = False) -> list[Path]:
-    """The files of a folder, or also of those below it, with a suffix in capital or small letters; sorted."""
-    found = folder.rglob("*") if deep else folder.glob("*")
-    return sorted(path for path in found if path.suffix.lower() == suffix and path.is_file())
+    """The files of a folder, or also of those below it, with a suffix in capital or small letters; sorted, and without
+    hidden ones, such as the `._x.json` that macOS puts beside every file on a foreign disk."""
+    found = files_below(folder) if deep else entries(folder)
+    return sorted(
+        path for path in found if path.suffix.lower() == suffix and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files below a folder, but for what is hidden and other programs' thumbnails."""
+    for current, names in walk(folder, lambda name, _: not has_no_labels(name)):
+        yield from (Path(current) / name for name in names)
+
+
+def folders_below(folder: Path, name: str) -> list[Path]:
+    """The folders of that name below a folder, sorted."""
+    folders = (Path(current) for current, _ in walk(folder, lambda name, _: not has_no_labels(name)))
+    return sorted(path for path in folders if path.name == name and path != folder)
 
 
 def read_big_json(path: Path) -> Any:

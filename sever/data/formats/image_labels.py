@@ -20,7 +20,7 @@ from sever.data.formats.annotations import Annotated, Shape, table_of
 from sever.data.formats.classes import classes_of
 from sever.data.formats.files import label_files
 from sever.data.table import ImageTable
-from sever.data.text_table import LONGEST_HEADER, ROW, SEPARATORS, read_text_table
+from sever.data.text_table import ROW, SEPARATORS, header_of, read_text_table
 from sever.errors import InputError
 
 NAME_COLUMNS = ("image", "image_id", "ImageId", "filename", "file_name")
@@ -56,12 +56,8 @@ def _files(root: Path) -> list[Path]:
 
 def _header(path: Path) -> set[str]:
     """The columns in small letters, whatever separates them: `read_text_table` says what is wrong with them."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline(LONGEST_HEADER)
-    except (OSError, UnicodeDecodeError):
-        return set()
-    return {name.strip(' "').lower() for name in re.split(f"[,{''.join(SEPARATORS.values())}]", header.strip())}
+    header = header_of(path).strip()
+    return {name.strip(' "').lower() for name in re.split(f"[,{''.join(SEPARATORS.values())}]", header)}
 
 
 def _by_class_column(rows: pd.DataFrame, name: str, label: str) -> tuple[dict[str, list[str]], list[str]]:

@@ -27,6 +27,7 @@ from sever.data.mask_pixels import opaque
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import write_text
+from sever.reading import read_start
 
 Draw = Callable[[int, int], np.ndarray]
 _START_BYTES = 4096
@@ -65,12 +66,8 @@ def task_files(root: Path) -> list[Path]:
 
 
 def _begins_like_tasks(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            start = file.read(_START_BYTES)
-    except OSError:
-        return False
-    return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") and any(key in start for key in _TASK_KEYS)
+    start = read_start(path, _START_BYTES)
+    return start.lstrip().startswith(b"[") and any(key in start for key in _TASK_KEYS)
 
 
 def tasks_of(path: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -18,6 +18,7 @@ from sever.data.class_names import stated_class_names
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, image_base, labels_or_fault, table_of
 from sever.data.formats.classes import classes_of
+from sever.data.formats.files import files_below
 from sever.data.formats.label_studio import image_names, marks_area, task_files, tasks_of, was_judged
 from sever.data.images import list_images
 from sever.data.listing import table_of_paths
@@ -30,7 +31,7 @@ _NAME = re.compile(r"task-([0-9]+)-annotation-([0-9]+)-by-([^-]*)-(.+)-([0-9]+)\
 
 
 def looks_like_label_studio_png(root: Path) -> bool:
-    return any(_NAME.fullmatch(path.name) for path in root.rglob("task-*.png"))
+    return any(_NAME.fullmatch(path.name) for path in files_below(root))
 
 
 def read_label_studio_png(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
@@ -81,7 +82,7 @@ def _judged_results(task: dict[str, Any]) -> list[Any]:
 def _masks(settings: DataSettings, stated: tuple[tuple[str, ...], str] | None) -> dict[int, list[tuple[str, Path]]]:
     """Task -> label and file of each of its masks. Raises InputError where a task has those of several annotations."""
     found, annotation = defaultdict[int, list[tuple[str, Path]]](list), dict[int, str]()
-    for path in sorted((settings.labels or settings.root).rglob("task-*.png")):
+    for path in sorted(files_below(settings.labels or settings.root)):
         if (match := _NAME.fullmatch(path.name)) is None:
             continue
         task = int(match[1])

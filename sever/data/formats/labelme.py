@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.files import write_text
 from sever.names import inside
+from sever.reading import read_start
 
 Draw = Callable[[int, int], np.ndarray]
 _START_BYTES = 4096
@@ -35,7 +37,7 @@ _LOOKED_INTO = 3
 def looks_like_labelme(root: Path) -> bool:
     """Whether one of the first JSON files begins as labelme's do."""
     paths = _json_files(root)[:_LOOKED_INTO]
-    return any(b'"shapes"' in _start(path) or b'"imagePath"' in _start(path) for path in paths)
+    return any(re.search(rb'"(shapes|imagePath)"', read_start(path, _START_BYTES)) for path in paths)
 
 
 def read_labelme(settings: DataSettings, split: str) -> tuple[ImageTable, list[Skipped]]:
@@ -50,14 +52,6 @@ def read_labelme(settings: DataSettings, split: str) -> tuple[ImageTable, list[S
 def _json_files(root: Path) -> list[Path]:
     found = files_ending(root, ".json", deep=True)
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts)]
-
-
-def _start(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_START_BYTES)
-    except OSError:
-        return b""
 
 
 def _annotated(path: Path, root: Path) -> Annotated:

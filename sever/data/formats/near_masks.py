@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from sever.data.faults import Skipped
+from sever.data.formats.files import files_below
 from sever.near_names import NearNames
 
 _WORDS = "masks?|gt|ground[-_ ]?truth|labels?|labelids|seg|segmentation|annotations?|defects?"
@@ -69,6 +70,6 @@ def _bare(name: str) -> str:
 
 
 def _names(folder: Path, taken: set[Path]) -> Iterable[str]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and path not in taken)
+    paths = (path for path in files_below(folder) if path.is_file() and path not in taken)
     names = sorted(path.relative_to(folder).as_posix() for path in paths)
     return [name for name in names if not any(part.startswith((".", "@")) for part in name.split("/"))]

@@ -20,10 +20,12 @@ from sever.data.formats.supervisely import looks_like_supervisely, read_supervis
 from sever.data.formats.voc import looks_like_voc, read_voc
 from sever.data.formats.yolo import looks_like_yolo, read_yolo
 from sever.data.mask_folder import looks_like_mask_folder, read_mask_folder
+from sever.data.passed_over import has_no_labels
 from sever.data.severstal import looks_like_severstal, read_severstal
 from sever.data.table import ImageTable
 from sever.errors import InputError
 from sever.near_names import NearNames, missing
+from sever.walking import entries
 
 Read = Callable[[DataSettings, str], tuple[ImageTable, list[Skipped]]]
 
@@ -132,7 +134,7 @@ def find_format(settings: DataSettings) -> str:
 
 def _one_below(root: Path) -> str:
     """Folders in it that have a layout: a zip often holds one folder more, and MVTec has one an object."""
-    below = sorted(path for path in root.iterdir() if path.is_dir())[:_LOOKED_INTO]
+    below = [path for path in entries(root) if path.is_dir() and not has_no_labels(path.name)][:_LOOKED_INTO]
     known = [path.name for path in below if any(each.looks_like(path) for each in FORMATS.values())]
     return f"; set data.root to a folder in it, such as {root / known[0]}" if known else ""
 

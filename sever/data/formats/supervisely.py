@@ -20,7 +20,7 @@ from sever.config import DataSettings
 from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, field_of, image_base, labels_or_fault, table_of
 from sever.data.formats.classes import Classes, classes_of
-from sever.data.formats.files import files_ending, label_files, read_big_json
+from sever.data.formats.files import files_ending, folders_below, label_files, read_big_json
 from sever.data.formats.geometry import as_points, fill_box
 from sever.data.images import decode_stored
 from sever.data.mask_pixels import opaque
@@ -54,7 +54,7 @@ def _classes(settings: DataSettings, annotated: list[Annotated]) -> Classes:
 
 def _label_folders(root: Path) -> list[Path]:
     """ann/ of the project itself or of its data sets, which may lie in one another."""
-    return sorted(folder for folder in root.rglob(LABELS) if folder.is_dir() and (folder.parent / IMAGES).is_dir())
+    return [folder for folder in folders_below(root, LABELS) if (folder.parent / IMAGES).is_dir()]
 
 
 def _annotated(path: Path, root: Path) -> Annotated:

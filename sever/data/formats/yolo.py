@@ -15,7 +15,7 @@ from sever.data.faults import Skipped
 from sever.data.formats.annotations import Annotated, Shape, labels_of, table_of
 from sever.data.formats.classes import Classes, classes_of
 from sever.data.formats.export import Exported, Wish
-from sever.data.formats.files import files_ending
+from sever.data.formats.files import files_ending, folders_below
 from sever.data.formats.geometry import as_points, fill_polygon
 from sever.data.images import list_images
 from sever.data.listing import table_of_paths
@@ -117,10 +117,7 @@ def _label_path(settings: DataSettings, image_id: str) -> Path:
 
 def _label_files(settings: DataSettings) -> Iterator[tuple[Path, str]]:
     """Every text file of labels, and the name that its image should have, but for the suffix."""
-    if settings.labels is not None:
-        roots = [settings.labels]
-    else:
-        roots = [path for path in settings.root.rglob(_LABELS) if path.is_dir()]
+    roots = [settings.labels] if settings.labels is not None else folders_below(settings.root, _LABELS)
     for root in roots:
         above = root.parent.relative_to(settings.root) if settings.labels is None else Path()
         for path in files_ending(root, ".txt", deep=True):

@@ -18,6 +18,7 @@ from sever.data.images import IMAGE_SUFFIXES
 from sever.data.listing import list_table
 from sever.errors import InputError
 from sever.names import fault_of
+from sever.reading import encoding_of
 
 URL = "://"
 _STAMPS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")
@@ -129,7 +130,8 @@ def _stamp(about: dict[str, Any]) -> str:
 
 
 def _read_csv(images: str) -> pd.DataFrame:
-    return pd.read_csv(images, dtype=str, keep_default_na=False)
+    encoding = "utf-8-sig" if URL in images else encoding_of(Path(images))
+    return pd.read_csv(images, dtype=str, keep_default_na=False, encoding=encoding)
 
 
 def _read_parquet(images: str) -> pd.DataFrame:

@@ -68,6 +68,7 @@ class Watch:
         self._done: dict[Path, Look] = {}
         self._later: dict[Path, tuple[Look, float]] = {}
         self._is_missing = False
+        self._closed: set[str] = set()
 
     async def run(self) -> None:
         while True:
@@ -96,12 +97,20 @@ class Watch:
             await asyncio.gather(*(self._take_or_leave(look) for look in due[start : start + AT_ONCE]))
 
     def _find(self) -> Iterator[Look]:
-        top = self._settings.path
-        paths = [str(top)] if top.is_file() else find_images(top)
+        top, closed = self._settings.path, set[str]()
+        paths = [str(top)] if top.is_file() else find_images(top, partial(self._pass_over, closed))
+        self._closed = closed
         for path in map(Path, sorted(paths)):
             with suppress(FileNotFoundError):  # taken away meanwhile
                 if path.is_file():
                     yield _look(path, top.name if path == top else path.relative_to(top).as_posix())
+
+    def _pass_over(self, closed: set[str], error: OSError) -> None:
+        """A folder that can't be opened holds up no other one; said once each time."""
+        folder = os.fsdecode(error.filename)
+        closed.add(folder)
+        if folder not in self._closed:
+            LOGGER.warning("%s is not watched: %s; it is tried again", one_line(_text(folder)), error.strerror)
 
     def _tell_missing(self) -> None:
         """Once each time: a share that comes later, or a mistyped name."""
