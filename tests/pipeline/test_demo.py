@@ -69,7 +69,7 @@ def test_it_plans_for_itself(
 ) -> None:
     monkeypatch.setattr(demo, "STRIP", TINY)
     machine = tmp_path / "machine.json"
-    machine.write_text(json.dumps({PlannedNetwork(2).name: 20}))  # so slow that the time is for a step or two
+    machine.write_text(json.dumps({PlannedNetwork(2).name: 8}))  # so slow that the time is for a step or two
     out = tmp_path / "demo"
     words = ["--machine", machine, "--device", "cpu", "--set", "train.workers=0", "--set", "train.seed=7"]
     assert sever("demo", "-o", out, *words) == 0
