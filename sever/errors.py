@@ -1,10 +1,13 @@
 """The one error that means "you can mend this"; it knows nothing of where it is shown."""
 
+import errno
 import re
 
 # No file name is longer, so what is was copied from a file's content: a number of thousands of digits, say.
 _LONG_WORD = re.compile(r"\w{300,}")
 _SHOWN = 40
+# Error numbers of a disk that takes no more: full, over its quota, or with a limit on the size of a file.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class InputError(ValueError):

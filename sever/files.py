@@ -19,10 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sever.errors import InputError
+from sever.errors import FULL, InputError
 
-# Error numbers of a disk that takes no more: full, over its quota, or with a limit on the size of a file.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Above so many files, asking for the whole disk at once is quicker than for each.
 MANY_FILES = 64
 _ASIDE = ".old.tmp"
@@ -39,7 +37,7 @@ def atomic_path(path: Path, durable: bool = True) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with naming(path):
+        with naming(path, temporary):
             yield temporary
             if durable:
                 _sync(temporary)
@@ -96,7 +94,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     replaced = path.with_name(f".{path.name}.{os.getpid()}{_ASIDE}")
     temporary.mkdir()
     try:
-        with naming(path):
+        with naming(path, temporary):
             yield temporary
             _sync_tree(temporary)
         if path.exists():
@@ -121,14 +119,25 @@ def _recover(path: Path) -> None:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Errors of a disk that takes no more name no file by themselves: these say `path`."""
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Errors of a disk that takes no more name no file by themselves, or `temporary` and what is in it: these say
+    `path`, for which the user asked."""
     try:
         yield
     except OSError as error:
         if error.errno in FULL and error.filename is None:
             error.filename = str(path)
+        if temporary is not None:
+            error.filename = _in_place_of(temporary, path, error.filename)
+            error.filename2 = _in_place_of(temporary, path, error.filename2)  # of a copy or a rename
         raise
+
+
+def _in_place_of(temporary: Path, path: Path, name: Any) -> Any:
+    """The name of a file that an error says, with `path` for `temporary`; some errors say a number, or nothing."""
+    if isinstance(name, str | os.PathLike) and Path(name).is_relative_to(temporary):
+        return str(path / Path(name).relative_to(temporary))
+    return name
 
 
 def sha256_of(path: Path) -> str:

@@ -24,7 +24,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from sever.errors import InputError
+from sever.errors import FULL, InputError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -136,7 +136,7 @@ def _make_folder(folder: Path) -> list[Path]:
 def _acquire(lock: Path, refusal: str, wait_seconds: float) -> int:
     give_up = time.monotonic() + wait_seconds
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = _open(lock)
         if _try_to_lock(handle):
             if _is_still_there(handle, lock):
                 _sign(handle)
@@ -150,12 +150,24 @@ def _acquire(lock: Path, refusal: str, wait_seconds: float) -> int:
         time.sleep(POLL_SECONDS)
 
 
+def _open(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        if lock.exists():
+            raise
+        raise InputError(f"no file can be written in {lock.parent}: {error.strerror}; name another place") from error
+
+
 def _raise_if_locked(lock: Path | None, refusal: str) -> None:
     """Raises InputError where another process holds this lock; it is not taken."""
     lock = None if lock is None else lock.parent.resolve() / lock.name
     if lock is None or lock in _held or os.environ.get("RANK", "0") != "0" or not lock.exists():
         return
-    handle = os.open(lock, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        handle = os.open(lock, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    except FileNotFoundError:  # released meanwhile
+        return
     try:
         if not _try_to_lock(handle, shared=True):
             raise InputError(_refused(refusal, handle))
@@ -201,9 +213,13 @@ def _sign(handle: int) -> None:
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     signature = {"pid": os.getpid(), "host": socket.gethostname(), "since": now, "command": command}
-    os.ftruncate(handle, 0)
-    os.lseek(handle, 0, os.SEEK_SET)
-    os.write(handle, json.dumps(signature).encode())
+    try:
+        os.ftruncate(handle, 0)
+        os.lseek(handle, 0, os.SEEK_SET)
+        os.write(handle, json.dumps(signature).encode())
+    except OSError as error:
+        if error.errno not in FULL:  # the lock holds without a name, and the result itself will say which disk is full
+            raise
 
 
 def _refused(refusal: str, handle: int) -> str:

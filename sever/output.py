@@ -8,6 +8,7 @@ leads to an error that names it, and stays. Killed at any moment, the list never
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sever.errors import InputError
-from sever.files import atomic_path, content_of, write_json, write_text
+from sever.files import atomic_path, content_of, naming, write_json, write_text
 from sever.locks import LOCK
 from sever.names import fault_of, inside
 from sever.seals import NOTES, remove_sealed, sealed_path
@@ -150,7 +151,10 @@ class OutputFolder:
         try:
             size = os.fstat(handle).st_size
             torn = size and os.pread(handle, 1, size - 1) != b"\n"  # half a line of a process that was killed
-            os.write(handle, b"\n" * bool(torn) + line.encode() + b"\n")  # in one go: others may write at this moment
+            added = b"\n" * bool(torn) + line.encode() + b"\n"
+            with naming(self.list_file):
+                if os.write(handle, added) < len(added):  # in one go: others may write at this moment
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the disk took a part, its last
         finally:
             os.close(handle)
         self._written().setdefault(name, set()).add(content)

@@ -21,14 +21,10 @@ def walk(
     """Each folder below `top`, through links too, and the names of its files; top itself first.
 
     `enters(name, beside)` says whether a folder is entered, given those beside it. `refuse` is called for a folder
-    that can't be opened; by itself that raises InputError. One that vanished meanwhile is none.
+    that can't be opened, or is not there; by itself that raises InputError for the former.
     """
 
-    def take(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            (refuse or raise_unopened)(error)
-
-    for current, folders, names in os.walk(top, onerror=take, followlinks=True):
+    for current, folders, names in os.walk(top, onerror=refuse or raise_unopened, followlinks=True):
         if _is_loop(Path(current), top):
             folders.clear()
             continue
@@ -48,7 +44,9 @@ def entries(folder: Path) -> list[Path]:
 
 
 def raise_unopened(error: OSError) -> None:
-    """For `os.walk`, of a folder that can't be opened."""
+    """For `os.walk`, of a folder that can't be opened; one that is not there, or no longer, holds nothing."""
+    if isinstance(error, FileNotFoundError):
+        return
     raise InputError(unreadable(Path(os.fsdecode(error.filename)), error)) from error
 
 

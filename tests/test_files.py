@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from closed import closed
 from command_line import sever
 
 from sever.errors import InputError
@@ -179,3 +183,57 @@ def test_a_link_is_no_new_folder_and_no_new_file(tmp_path: Path) -> None:
             with pytest.raises(InputError, match=name):
                 made(tmp_path / name).__enter__()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "empty", "link"]
+
+
+def test_what_a_temporary_file_could_not_hold_is_told_by_its_real_name(tmp_path: Path) -> None:
+    """An error of the system names the temporary file, which is gone by then."""
+    for place, below in ((tmp_path / "x.html", ""), (tmp_path / "folder", "images/a.jpg")):
+        with pytest.raises(OSError, match="No space left on device") as caught, atomic_path(place) as temporary:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary / below))
+        assert caught.value.filename == str(place / below)
+
+
+@pytest.fixture(params=[4, 40, 120, 400])
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A disk of so many kibibytes, where this process may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", f"size={request.param}k", "none", str(place)]
+    if shutil.which("mount") is None or subprocess.run(words, check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["synth", "-o", "{disk}/out", "--train", 9, "--test", 1, "--height", 64, "--width", 96, "--workers", 1],
+        ["data", "stats", "{data}", "-o", "{disk}/page.html"],
+        ["data", "check", "{data}", "-o", "{disk}/out"],
+        ["data", "convert", "{data}", "--to", "coco", "-o", "{disk}/out"],
+        ["gate", "-o", "{disk}/gate.png"],
+    ],
+    ids=lambda words: " ".join(map(str, words[:2])),
+)
+def test_a_disk_that_is_really_full(
+    words: list[object], small_disk: Path, strip_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is the first that finds no place: the lock, a folder, the list of what was written, the result."""
+    given = [str(word).format(disk=small_disk, data=strip_root) for word in words]
+    code, said = sever(*given), capsys.readouterr().err.replace("\n", "")
+    left = [path for path in small_disk.rglob("*") if path.is_file()]
+    assert not [path for path in left if path.name.endswith((".tmp", ".lock"))]
+    if code:
+        assert code == 2
+        assert f"{small_disk}/" in said
+        assert ".tmp" not in said
+        assert "No space left on device" in said
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closed(tmp_path, mode=0o555):
+        assert sever("gate", "-o", tmp_path / "gate.png") == 2
+    assert f"no file can be written in {tmp_path}: Permission denied" in capsys.readouterr().err.replace("\n", "")

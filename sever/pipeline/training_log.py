@@ -17,7 +17,7 @@ from sever.data.table import ImageTable
 from sever.decide.label_metrics import LabelSheet
 from sever.decide.metrics import ScoreSheet, pair_counts
 from sever.deliver.tensorboard import TensorBoardLog
-from sever.files import atomic_path
+from sever.files import atomic_path, naming
 from sever.models.checkpoint import Snapshot
 from sever.models.reports import EpochReport, Position, Scores, StepReport
 from sever.pipeline.inference.facts import DatasetFacts
@@ -134,7 +134,8 @@ class TrainingLog:
             parts.append(f"validation {self.config.train.monitor} {score:.4f}{' (best)' if report.is_best else ''}")
         parts.append(f"{report.seconds:.0f} s")
         info("  ".join(parts))
-        with (self.run.folder / "train.log").open("a", encoding="utf-8") as log:
+        path = self.run.folder / "train.log"
+        with naming(path), path.open("a", encoding="utf-8") as log:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {'  '.join(parts)}\n")
 
     def _close_meter(self) -> None:

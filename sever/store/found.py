@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from sever.errors import InputError
+from sever.files import naming
 from sever.output import OutputFolder
 
 FOUND = "found.jsonl"
@@ -65,7 +66,7 @@ class FoundStore:
     def add(self, found: FoundImage) -> None:
         """Keep one image at once."""
         self.home.folder.mkdir(parents=True, exist_ok=True)
-        with self.partial_file.open("ab") as file:
+        with naming(self.file), self.partial_file.open("ab") as file:
             place = file.seek(0, os.SEEK_END)
             file.write(found.line())
         self._note(found, self.partial_file, place)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sever.errors import InputError
+from sever.files import naming
 from sever.output import OutputFolder
 from sever.seals import read_sealed
 from sever.store.origin import UNKNOWN
@@ -61,7 +62,7 @@ class LabelStore:
         """Add one image at once, so that an interrupted prediction keeps it."""
         if self.partial_file.is_file():
             _cut_torn_row(self.partial_file)
-        with self.partial_file.open("a", newline="", encoding="utf-8") as file:
+        with naming(self.file), self.partial_file.open("a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow(self._row(image_id, Label(label_probs_c, origin)))
 
     def read(self, num_classes: int, origins: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:

@@ -20,8 +20,8 @@ from sever.deliver.kaggle.calls import cut_words, cuts
 from sever.deliver.kaggle.client import Kaggle
 from sever.deliver.kaggle.patience import PatienceMeter
 from sever.deliver.kaggle.sessions import CONNECT_SECONDS, READ_SECONDS
-from sever.errors import InputError
-from sever.files import FULL, write_json
+from sever.errors import FULL, InputError
+from sever.files import naming, write_json
 
 CHUNK_BYTES = 1 << 18
 MIB = 1 << 20
@@ -132,7 +132,11 @@ def _receive(
         part.start(remote)
     title, total = f"{what.removeprefix('cannot ')} (MiB)", _mib(remote.size or 0)
     try:
-        with progress(title, total, min(held // MIB, total)) as meter, part.path.open("ab") as file:
+        with (
+            naming(part.path),
+            progress(title, total, min(held // MIB, total)) as meter,
+            part.path.open("ab") as file,
+        ):
             for chunk in response.iter_content(CHUNK_BYTES):
                 file.write(chunk)
                 before, held = held, held + len(chunk)

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sever.deliver.kaggle.patience import PatienceMeter
-from sever.errors import InputError
-from sever.files import FULL, atomic_folder
+from sever.errors import FULL, InputError
+from sever.files import atomic_folder
 from sever.names import fault_of
 
 MIB = 1 << 20

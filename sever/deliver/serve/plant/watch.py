@@ -107,6 +107,8 @@ class Watch:
 
     def _pass_over(self, closed: set[str], error: OSError) -> None:
         """A folder that can't be opened holds up no other one; said once each time."""
+        if isinstance(error, FileNotFoundError):
+            return
         folder = os.fsdecode(error.filename)
         closed.add(folder)
         if folder not in self._closed:
