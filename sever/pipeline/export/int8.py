@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from sever.counted import counted
 from sever.data.reader import ImageReader
 from sever.data.table import ImageTable
 from sever.decide.metrics import dice_pairs, pair_counts
@@ -24,6 +26,8 @@ from sever.store.bundle.manifest import NetworkRecord
 
 # Of the images that ranges come from, every how many-th also says whether a layer costs score.
 CONTROL_EVERY = 2
+# How many rounds of control images NNCF asks for depends on what it finds, so that only their number can be shown.
+SECONDS_BETWEEN_LINES = 20
 
 
 def quantised(
@@ -35,8 +39,14 @@ def quantised(
     images = [read(table.path(row)) for row in range(len(table))]
     control = list(range(0, len(table), CONTROL_EVERY))
     classes = len(trained.class_names)
+    told, scored = time.monotonic(), 0
 
     def score(forward: Forward, places: Sequence[int]) -> list[float]:
+        nonlocal told, scored
+        scored += len(places)
+        if time.monotonic() - told >= SECONDS_BETWEEN_LINES:
+            told = time.monotonic()
+            info(f"{record.name}: looking for layers that int8 costs score; {counted(scored, 'image')} scored so far")
         rows = [control[place] for place in places]
         return _scores(trained, network, record, forward, [images[row] for row in rows], table, rows)
 
