@@ -39,7 +39,7 @@ def verify_bundle(path: Path, images: Path | None, data: Path | None, most: int)
             "another backend that it offers: pip install 'sever[runtime]' 'sever[openvino]'"
         )
     chosen = _images(bundle, images, data).sample(most)
-    stated = "torch in full precision" if name == "" else f"{name}, since torch is not here"
+    stated = "torch in full precision" if name == "" else f"{name} (torch can't answer here)"
     manifest = bundle.manifest
     decide = decide_by(manifest.rules, len(manifest.class_names), manifest.draws_masks)
     compared = compare(

@@ -21,7 +21,7 @@ def as_pixels(image: Any, read: ImageReader) -> np.ndarray:
     dtype = image.dtype.newbyteorder("=")
     if shaped.ndim != 3 or shaped.shape[2] not in (1, 3) or 0 in image.shape or dtype not in (np.uint8, np.uint16):
         raise InputError(
-            f"an image is an array (H, W), (H, W, 1) grey or (H, W, 3) RGB of uint8 or uint16, not {image.shape} "
-            f"of {image.dtype}; probabilities or floats in 0..1 are to be multiplied by 255 first"
+            "an image is an array (H, W), (H, W, 1) grey or (H, W, 3) RGB of uint8 or uint16 with at least one pixel, "
+            f"not {image.shape} of {image.dtype}; probabilities or floats in 0..1 are to be multiplied by 255 first"
         )
     return read.take(np.asarray(shaped, dtype))
