@@ -24,7 +24,8 @@ def export(
     backend: Annotated[
         list[str] | None,
         typer.Option(
-            help="Offer only this backend: onnx, openvino-f32, openvino-bf16, openvino-int8, torch; repeatable."
+            help="Offer only this backend: onnx, openvino-f32, openvino-bf16, openvino-int8 (which takes minutes a "
+            "network), torch; repeatable."
         ),
     ] = None,
     data: Annotated[
