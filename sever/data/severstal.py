@@ -53,7 +53,13 @@ def read_severstal(settings: DataSettings, split: str = "train") -> tuple[ImageT
 
 
 def _read_train(settings: DataSettings) -> tuple[ImageTable, list[Skipped]]:
-    return _read_labelled(settings, settings.root / LABELS_FILE, settings.root / TRAIN_FOLDER)
+    root = settings.root
+    if (root / TEST_FOLDER).is_dir() and not (root / LABELS_FILE).exists() and not (root / TRAIN_FOLDER).exists():
+        raise InputError(
+            f"{root} has images without labels alone, in {TEST_FOLDER}/, which can be predicted; this needs "
+            f"{LABELS_FILE} and {TRAIN_FOLDER}/ beside them"
+        )
+    return _read_labelled(settings, root / LABELS_FILE, root / TRAIN_FOLDER)
 
 
 def _read_labelled(settings: DataSettings, path: Path, folder: Path) -> tuple[ImageTable, list[Skipped]]:

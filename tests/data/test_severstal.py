@@ -375,3 +375,13 @@ def test_real_run_lengths() -> None:
     assert frame["image_id"].nunique() == 1801
     assert sorted(frame["class_index"].unique()) == [0, 1, 2, 3]
     assert find_run_faults(frame, dict.fromkeys(frame["image_id"], 256 * 1600)) == []
+
+
+def test_test_images_alone_have_no_labels_to_read(tmp_path: Path) -> None:
+    (tmp_path / "test_images").mkdir()
+    with pytest.raises(InputError, match=r"has images without labels alone, in test_images/.* train.csv and train_im"):
+        read_severstal(DataSettings(root=tmp_path))
+    (tmp_path / "Train.csv").write_text("")
+    (tmp_path / "train_images").mkdir()
+    with pytest.raises(InputError, match=r"Train\.csv is there, which differs in case"):
+        read_severstal(DataSettings(root=tmp_path))

@@ -155,7 +155,8 @@ def test_settings_that_follow() -> None:
     labels = label_stats(table_of(masks, ("pit", "scratch")))
     stats = plain_pixels()
     found = {each.setting: each.value for each in propose(labels, stats)}
-    assert found == {"rules.min_pixels": [100, 600], "augment.crop": [256, 416], "sampling.balance": "class"}
+    # A tenth: of one scratch, and of 22 pits, half would be a rule on next to no evidence.
+    assert found == {"rules.min_pixels": [20, 120], "augment.crop": [256, 416], "sampling.balance": "class"}
 
 
 def plain_pixels() -> PixelStats:

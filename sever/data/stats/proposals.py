@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from sever.data.stats.label_stats import QUANTILES, LabelStats
 from sever.data.stats.pixel_stats import PixelStats
 
 SMALL_QUANTILE = 0.01  # of areas; half of it drops next to no true mask
+# Fewer images of a class say little of how small its masks can be.
+MANY_LABELS = 30
 RARE = 10  # times as many images of the commonest class as of the rarest
 
 
@@ -29,11 +32,22 @@ def propose(labels: LabelStats, pixels: PixelStats) -> list[Proposal]:
 
 def _areas(labels: LabelStats) -> list[Proposal]:
     at = QUANTILES.index(SMALL_QUANTILE)
-    areas = [each.areas[at] // 2 if each.areas else 0 for each in labels.classes]
+    areas = [smallest_area(each.areas[at], each.images) if each.areas else 0 for each in labels.classes]
     if not any(areas):
         return []
-    why = "half of the area that 99 of 100 images with the class exceed (pixels); what is smaller is rarely a defect"
-    return [Proposal("rules.min_pixels", areas, why)]
+    return [Proposal("rules.min_pixels", areas, why_so_small(each.images for each in labels.classes if each.areas))]
+
+
+def smallest_area(small_quantile: int, images: int) -> int:
+    """The smallest mask of a class that counts, by the area at SMALL_QUANTILE of so many images with the class."""
+    return small_quantile // (2 if images >= MANY_LABELS else 10)
+
+
+def why_so_small(images: Iterable[int]) -> str:
+    """What `smallest_area` does for classes of so many images, in words."""
+    few = any(count < MANY_LABELS for count in images)
+    less = f"; a tenth of the smallest label of fewer than {MANY_LABELS}" if few else ""
+    return f"pixels: half of what 99 in 100 labels have{less}; `sever tune` chooses better ones out of fold"
 
 
 def _crop(labels: LabelStats) -> list[Proposal]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sever.data.crops import fitting_crop
 from sever.data.fingerprint import Fingerprint
+from sever.data.stats.proposals import smallest_area, why_so_small
 from sever.errors import InputError
 from sever.pipeline.plan.candidates import (
     ENOUGH_STEPS,
@@ -42,8 +43,6 @@ AVERAGED_SHARE_OF_STRIP = (
     0.8,
     "averages over {share:.0%} of the steps, so that rare classes that the weights knew are not forgotten",
 )
-# Fewer images of a class say little of how small its defects can be.
-MANY_LABELS = 30
 
 
 @dataclass(frozen=True)
@@ -215,10 +214,8 @@ def _batch_size(fingerprint: Fingerprint) -> tuple[int, str]:
 
 
 def _rule_choices(fingerprint: Fingerprint) -> list[PlannedSetting]:
-    few = any(facts.images < MANY_LABELS for facts in fingerprint.classes)
-    areas = [facts.area_low // (2 if facts.images >= MANY_LABELS else 10) for facts in fingerprint.classes]
-    part = f"half of what 99 in 100 labels have; a tenth of the smallest label of fewer than {MANY_LABELS}"
-    why = f"pixels: {part if few else part.split(';')[0]}; `sever tune` chooses better ones out of fold"
+    areas = [smallest_area(facts.area_low, facts.images) for facts in fingerprint.classes]
+    why = why_so_small(facts.images for facts in fingerprint.classes)
     return [PlannedSetting("rules.min_pixels", areas, why)]
 
 
