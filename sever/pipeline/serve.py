@@ -73,14 +73,18 @@ class ModelInService:
 
 
 class Offered(Mapping[str, Callable[[], ServedModel]]):
-    """What may be put in service: the models that were named, and the bundles that lie in a folder by now."""
+    """What may be put in service: the models that were named, and the bundles that lie in a folder by now.
+
+    Each goes by its file's name, with as many folders before it as tell it from the others: whoever may look at the
+    list of models learns nothing of where they lie.
+    """
 
     def __init__(self, paths: Sequence[Path], folder: Path | None, load: Callable[[Path], ServedModel]) -> None:
         self._paths, self._folder, self._load = paths, folder, load
 
     def _there(self) -> dict[str, Path]:
         lying = sorted(self._folder.glob("*.sever")) if self._folder is not None else []
-        return {str(path): path for path in (*self._paths, *lying)}
+        return short_names([*self._paths, *lying])
 
     def __getitem__(self, name: str) -> Callable[[], ServedModel]:
         path = self._there()[name]
@@ -91,6 +95,18 @@ class Offered(Mapping[str, Callable[[], ServedModel]]):
 
     def __len__(self) -> int:
         return len(self._there())
+
+
+def short_names(paths: Sequence[Path]) -> dict[str, Path]:
+    """Each path under the shortest end of it that no other one shares. The same file named twice is one of them."""
+    whole = list(dict.fromkeys(path.absolute() for path in paths))
+    return {_shortest_end(path, [each for each in whole if each != path]): path for path in whole}
+
+
+def _shortest_end(path: Path, others: Sequence[Path]) -> str:
+    counts = range(1, len(path.parts))
+    ends = (count for count in counts if all(path.parts[-count:] != other.parts[-count:] for other in others))
+    return Path(*path.parts[-next(ends, len(path.parts)) :]).as_posix()
 
 
 def load_served(path: Path, device: str = "auto", backend: str | None = None) -> ModelInService:
@@ -115,7 +131,7 @@ def serve_models(
     paths: Sequence[Path], settings: ServeSettings, device: str, backend: str | None, say: Callable[[str], None]
 ) -> None:
     """Serve the first of these models; the others, and the bundles of `settings.models`, can be put in service while
-    it runs, each under its path. Raises InputError for a folder of models that is none."""
+    it runs, each under its file's name. Raises InputError for a folder of models that is none."""
     if settings.models is not None and not settings.models.is_dir():
         raise InputError(
             f"--models: {missing(settings.models, 'folder')}; name the one that new bundles will be put into"

@@ -84,6 +84,7 @@ POST /v1/rules/current
 GET /v1/users
 POST /v1/users
 PUT /v1/users/{name}/password
+PUT /v1/users/{name}/role
 DELETE /v1/users/{name}
 GET /v1/keys
 POST /v1/keys
@@ -299,9 +300,29 @@ def test_users_and_keys_come_and_go_and_the_trail_tells_it(served: Running) -> N
     eva.close()
 
 
+def test_a_role_changes_at_once_and_the_trail_tells_it(served: Running) -> None:
+    client = served.sign_in()
+    client.post("/v1/users", json={"name": "uwe", "password": PASSWORD, "role": "viewer"})
+    uwe = served.sign_in("uwe")
+    assert uwe.post("/v1/inspect", content=png(spots())).status_code == 403
+    assert client.put("/v1/users/uwe/role", json={"role": "reviewer"}).status_code == 204
+    assert uwe.post("/v1/inspect", content=png(spots())).status_code == 200
+    assert client.put("/v1/users/uwe/role", json={"role": "viewer"}).status_code == 204
+    assert uwe.post("/v1/inspect", content=png(spots())).status_code == 403
+    assert client.put("/v1/users/uwe/role", json={"role": "boss"}).status_code == 422
+    assert client.put("/v1/users/nobody/role", json={"role": "viewer"}).status_code == 404
+    (newest, *_) = client.get("/v1/audit").json()
+    assert (newest["actor"], newest["action"], newest["subject"]) == ("admin", "role changed", "uwe")
+    assert newest["about"] == {"role": "viewer"}
+    client.close()
+    uwe.close()
+
+
 def test_the_last_admin_stays(served: Running) -> None:
     client = served.sign_in()
     assert client.delete("/v1/users/admin").status_code == 409
+    for role, status in (("viewer", 409), ("admin", 204)):
+        assert client.put("/v1/users/admin/role", json={"role": role}).status_code == status
     client.close()
 
 
@@ -312,6 +333,10 @@ def test_a_new_password_ends_the_old_sessions(tmp_path: Path) -> None:
         assert client.put("/v1/session/password", json=new).status_code == 422
         assert client.put("/v1/session/password", json=new | {"current": "a guess"}).status_code == 403
         assert other.get("/v1/session").status_code == 200, "a session left open changes no password"
+        admin = served.sign_in()
+        assert admin.put("/v1/users/admin/password", json=new).status_code == 409, "nor does an admin's"
+        assert admin.put("/v1/users/viewer/password", json=new).status_code == 204
+        admin.close()
         assert client.put("/v1/session/password", json=new | {"current": PASSWORD}).status_code == 204
         assert other.get("/v1/session").status_code == 401
         old = client.post("/v1/session", json={"name": "reviewer", "password": PASSWORD})

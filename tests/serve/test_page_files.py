@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import io
 import json
@@ -9,12 +10,15 @@ import re
 import zipfile
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from page_maker import get, new_answer
 from serve_maker import Running, running
 
 from sever.deliver.canvas import COLOURS
+from sever.deliver.serve.routes.corrections import CorrectionGiven
 
 PAGE = files("sever.deliver.serve.page")
 SOURCES = {
@@ -89,6 +93,23 @@ def test_every_word_is_there_in_every_language() -> None:
     assert literal - files_and_storage <= WORDS["en"].keys()
     unused = {key for key in WORDS["en"] if key not in literal and not key.startswith(tuple(prefixes))}
     assert unused <= {"conflict.showTheirs", "conflict.nowMine", "draft.older", "judge.saved", "queue.begin"}, unused
+
+
+def test_every_action_of_the_trail_has_words() -> None:
+    """As they are noted in the service's code: `note(connection, actor, "action", ...)`, some by `_take`."""
+    service = Path(str(PAGE)).parent
+    calls = [
+        node
+        for file in service.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("note", "self._take")
+    ]
+    texts = (ast.Constant, ast.JoinedStr)
+    noted = {ast.unparse(call.args[2]) for call in calls if len(call.args) > 2 and isinstance(call.args[2], texts)}
+    noted |= {repr(f"answer {verdict}") for verdict in get_args(CorrectionGiven.model_fields["verdict"].annotation)}
+    noted.remove("f'answer {given.verdict}'")
+    assert len(noted) > 15
+    assert {f"trail.{ast.literal_eval(action)}" for action in noted} <= WORDS["en"].keys()
 
 
 def test_colours_are_those_of_the_pictures() -> None:

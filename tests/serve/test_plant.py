@@ -370,7 +370,32 @@ def test_a_coil_as_map_table_picture_and_page(tmp_path: Path) -> None:
         assert "<C>" not in page.text
         assert "<script" not in page.text
         assert "attachment" in page.headers["content-disposition"]
-        assert client.get("/v1/coils/map", params={"coil": "none"}).status_code == 404
+        for form in ("", ".csv", ".png", ".html"):
+            assert client.get(f"/v1/coils/map{form}", params={"coil": "none"}).status_code == 404
+
+
+def test_a_coil_too_large_for_its_picture_is_whole_in_the_table_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The picture holds so many images, an answer so many defects by their places; what is counted is all of them."""
+    monkeypatch.setattr("sever.deliver.serve.routes.coils.MOST_IMAGES", 2)
+    dotted = np.full((40, 60), 128, np.uint8)
+    dotted[::2, ::2] = 250  # 20 x 30 bright spots
+    with running(tmp_path) as served, served.client() as client:
+        for position in (2, 0, 1):
+            client.post(f"/v1/inspect?coil=C&position_m={position}", content=png(spots(seed=position)))
+        assert len(client.get("/v1/coils/map.csv", params={"coil": "C"}).text.splitlines()) == 1 + 3 * 2
+        page = client.get("/v1/coils/map.html", params={"coil": "C"}).text
+        assert "3 images, 2.0 m, 6 defects" in page
+        assert "The picture shows the last 2 images." in page
+        assert "The tables hold" not in page
+        client.post("/v1/inspect?coil=D&position_m=0", content=png(dotted))
+        assert client.get("/v1/coils").json()[0]["defects"] == 600
+        places = client.get("/v1/coils/map", params={"coil": "D"}).json()
+        assert len(places) == 200
+        page = client.get("/v1/coils/map.html", params={"coil": "D"}).text
+        assert "600 defects" in page
+        assert "The tables hold the 200 defects" in page
 
 
 def test_class_names_become_no_formulas_in_the_table() -> None:

@@ -17,10 +17,11 @@ import httpx
 import pytest
 from command_line import sever
 from run_maker import make_run
+from serve_maker import GreyModel, running
 
 from sever.data import rle
 from sever.data.reader import ImageReader
-from sever.pipeline.serve import load_served
+from sever.pipeline.serve import Offered, load_served
 
 WORDS = """
 import atexit, sys
@@ -139,3 +140,21 @@ def test_a_second_service_on_one_store_is_refused(tmp_path: Path, strip_root: Pa
             done = subprocess.run(list(map(str, second)), capture_output=True, text=True, timeout=120, check=False)
             assert done.returncode == 2
             assert "in use by another service" in done.stderr or "is being written by another sever" in done.stderr
+
+
+def test_models_go_by_names_that_say_nothing_of_where_they_lie(tmp_path: Path) -> None:
+    """Every role may read the list; only as many folders stand before a name as tell it from another."""
+    folder = tmp_path / "secret place"
+    folder.mkdir()
+    for name in ("new.sever", "other.sever"):
+        (folder / name).touch()
+    named = [tmp_path / "a" / "run", Path("b/run"), tmp_path / "x" / "new.sever", folder / "other.sever"]
+    offered = Offered(named, folder, lambda path: GreyModel(str(path)))
+    assert sorted(offered) == ["a/run", "b/run", "other.sever", "secret place/new.sever", "x/new.sever"]
+    assert offered["other.sever"]().name == str(folder / "other.sever")
+    (folder / "new.sever").unlink()
+    assert "new.sever" in offered, "a name is as short as the others let it be"
+    with running(tmp_path / "store", others={name: offered[name]() for name in offered}) as served:
+        for role in ("viewer", "admin"):
+            with served.client(role) as client:
+                assert str(tmp_path) not in client.get("/v1/models").text

@@ -125,6 +125,10 @@ class NewUser(Given):
     role: Role
 
 
+class NewRole(Given):
+    role: Role
+
+
 class NewPassword(Given):
     password: Annotated[str, Field(min_length=10, max_length=200)]
 

@@ -104,7 +104,7 @@ def _decode_raw(data: bytes, raw: RawShape, max_pixels: int) -> np.ndarray:
     if raw.height * raw.width > max_pixels:
         raise Refusal(413, f"{raw.width} x {raw.height} pixels are more than the {max_pixels:,} that are allowed")
     if len(data) != raw.num_bytes:
-        raise Refusal(422, f"{raw}, are {counted(raw.num_bytes, 'byte')}, but {len(data):,} came")
+        raise Refusal(422, f"{raw}, are {counted(raw.num_bytes, 'byte')}, but {len(data)} came")
     pixels = np.frombuffer(data, np.dtype("<u2") if raw.bits == 16 else np.uint8)
     pixels = pixels.reshape(raw.height, raw.width, raw.channels).astype(pixels.dtype.newbyteorder("="), copy=False)
     return np.ascontiguousarray(pixels[..., ::-1]) if raw.channels == 3 else pixels[..., 0]

@@ -1,9 +1,9 @@
 // Small charts as SVG: lines and stacked columns over time, with their numbers in a table for those who can't see them.
 
 import { make } from "./dom.js";
-import { number, say, time } from "./words.js";
+import { number, say, short, tick, time } from "./words.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [460, 190, 46, 24, 10];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [400, 200, 62, 28, 12];
 
 /** `series`: [{name, colour, values}], a value for each of `times` (null: nothing to show). */
 export function chart(title, about, times, series, { stacked = false, digits = 0 } = {}) {
@@ -11,7 +11,7 @@ export function chart(title, about, times, series, { stacked = false, digits = 0
   const most = niceAbove(Math.max(...sums.filter((value) => value !== null), 0));
   const scale = { x: (at) => LEFT + ((at + 0.5) / times.length) * (WIDTH - LEFT - 8), y: (value) => HEIGHT - BOTTOM - (value / most) * (HEIGHT - BOTTOM - TOP) };
   const drawn = stacked ? columns(times, series, scale) : series.map((each) => line(each, scale));
-  const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}. ${about}` }, axes(times, most, scale, digits), drawn);
+  const svg = make("svg:svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}. ${about}` }, axes(times, most, scale), drawn);
   const legend = series.length > 1 ? make("ul", { class: "legend" }, series.map((each) => make("li", {}, key(each.colour), each.name))) : null;
   return make("figure", { class: "card" }, make("figcaption", {}, make("strong", {}, title), about), svg, legend, table(title, times, series, digits));
 }
@@ -22,15 +22,14 @@ function key(colour) {
   return element;
 }
 
-function axes(times, most, scale, digits) {
-  const places = digits || (most < 4 && most % 4 ? 2 : 0);
+function axes(times, most, scale) {
   const levels = [0, 0.5, 1].map((share) => share * most);
   const lines = levels.flatMap((level) => [
     make("svg:line", { class: level ? "grid" : "axis", x1: LEFT, x2: WIDTH - 8, y1: scale.y(level), y2: scale.y(level) }),
-    make("svg:text", { class: "tick end", x: LEFT - 6, y: scale.y(level) + 4 }, number(level, Number.isInteger(level) ? 0 : places)),
+    make("svg:text", { class: "tick end", x: LEFT - 6, y: scale.y(level) + 5 }, short(level)),
   ]);
   const ends = [[0, "start"], [times.length - 1, "end"]];
-  const dates = ends.map(([at, anchor]) => make("svg:text", { class: `tick ${anchor}`, x: anchor === "end" ? WIDTH - 8 : LEFT, y: HEIGHT - 6 }, time(times[at])));
+  const dates = ends.map(([at, anchor]) => make("svg:text", { class: `tick ${anchor}`, x: anchor === "end" ? WIDTH - 8 : LEFT, y: HEIGHT - 6 }, tick(times[at], times.at(-1) - times[0])));
   return [...lines, ...dates];
 }
 

@@ -6,7 +6,7 @@ import { button, fill, make } from "./dom.js";
 import { notify } from "./notices.js";
 import { number, percent, say, time } from "./words.js";
 
-const [WIDTH, LINE, LEAST_METRES, MOST_LINES] = [1000, 64, 10, 40];
+const [WIDTH, LINE, LEAST_METRES, MOST_LINES, MOST_ALARMS] = [1000, 64, 10, 40, 100];
 
 export class Coils {
   constructor(app) {
@@ -14,7 +14,10 @@ export class Coils {
     this.list = make("ul", { class: "coils", id: "coils" });
     this.map = make("section", { class: "card", id: "coil-map", "aria-label": say("coils.map") });
     this.alarms = make("ul", { class: "alarms", id: "alarms" });
-    const sides = make("div", { class: "beside" }, make("div", {}, make("h2", {}, say("coils.seen")), this.list), make("div", {}, this.map, make("h2", {}, say("coils.alarms")), this.alarms));
+    this.isAll = make("input", { type: "checkbox", id: "alarms-all", onchange: () => this.showAlarms() });
+    this.allSeen = button(say("coils.allSeen"), () => this.see(this.open), { class: "quiet", id: "all-seen", hidden: true });
+    const heading = make("div", { class: "row" }, make("h2", {}, say("coils.alarms")), make("label", { class: "check" }, this.isAll, make("span", {}, say("coils.seenToo"))), this.allSeen);
+    const sides = make("div", { class: "beside" }, make("div", {}, make("h2", {}, say("coils.seen")), this.list), make("div", {}, this.map, heading, this.alarms));
     this.element = make("div", { class: "page" }, make("h1", {}, say("nav.coils")), sides);
   }
 
@@ -37,7 +40,8 @@ export class Coils {
   async show(coil) {
     for (const each of this.list.querySelectorAll("button")) each.setAttribute("aria-pressed", String(each.dataset.coil === coil));
     const places = await get(withQuery("/v1/coils/map", { coil }));
-    const metres = Math.max(LEAST_METRES, this.rows.find((each) => each.coil === coil)?.metres ?? 0, ...places.map((each) => each.along + each.length));
+    const known = this.rows.find((each) => each.coil === coil);
+    const metres = Math.max(LEAST_METRES, known?.metres ?? 0, ...places.map((each) => each.along + each.length));
     const breadth = Math.max(0.1, ...places.map((each) => each.across + each.breadth / 2));
     const path = (kind) => withQuery(`/v1/coils/map.${kind}`, { coil });
     const link = (kind, download) => make("a", { class: "button", href: path(kind), download, target: download ? null : "_blank", rel: "noopener" }, say(`coils.${kind}`));
@@ -45,6 +49,7 @@ export class Coils {
       this.map,
       make("div", { class: "row" }, make("h2", {}, coil), button(say("coils.review"), () => this.app.go("review", null, { coil, verdict: "", order: "position" }), { class: "main" }), link("png", false), link("csv", "coil.csv"), link("html", "coil.html")),
       make("p", { class: "note" }, places.length ? say("coils.about", { n: number(places.length), metres: number(metres, 1) }) : say("coils.clean")),
+      known?.defects > places.length ? make("p", { class: "note" }, say("coils.largest", { n: number(known.defects) })) : null,
       this.draw(places, metres, breadth),
       this.legend(places),
     );
@@ -84,8 +89,20 @@ export class Coils {
   }
 
   async showAlarms() {
-    const alarms = await get("/v1/alarms?unseen=true");
-    fill(this.alarms, alarms.length ? alarms.map((each) => this.alarm(each)) : make("li", { class: "note" }, say("coils.noAlarms")));
+    const alarms = await get(withQuery("/v1/alarms", { unseen: this.isAll.checked ? null : "true", limit: MOST_ALARMS }));
+    this.open = alarms.filter((each) => each.seen === null).map((each) => each.id);
+    this.allSeen.hidden = this.app.user.role === "viewer" || this.open.length < 2;
+    const cut = alarms.length < MOST_ALARMS ? null : make("li", { class: "note" }, say("coils.newest", { n: number(MOST_ALARMS) }));
+    fill(this.alarms, alarms.length ? alarms.map((each) => this.alarm(each)) : make("li", { class: "note" }, say("coils.noAlarms")), cut);
+  }
+
+  async see(ids) {
+    try {
+      for (const id of ids) await request("POST", `/v1/alarms/${id}/seen`);
+    } catch (fault) {
+      notify(fault.message || say("sync.away"), "bad");
+    }
+    await this.showAlarms();
   }
 
   /** What raised it, in words: how many, how much, or which roll. */
@@ -99,12 +116,8 @@ export class Coils {
 
   alarm(each) {
     const where = [each.coil, each.position_m !== null && `${number(each.position_m, 1)} m`, time(each.created)].filter(Boolean).join(" · ");
-    const seen = async () => {
-      await request("POST", `/v1/alarms/${each.id}/seen`).catch((fault) => notify(fault.message, "bad"));
-      await this.showAlarms();
-    };
     const open = each.answer && make("a", { class: "button", href: `#review/${each.answer}` }, say("coils.open"));
     const may = this.app.user.role !== "viewer";
-    return make("li", {}, make("strong", {}, each.rule), make("span", {}, this.why(each.about)), make("span", { class: "when" }, where), open, may ? button(say("coils.noted"), seen, { class: "quiet" }) : null);
+    return make("li", {}, make("strong", {}, each.rule), make("span", {}, this.why(each.about)), make("span", { class: "when" }, where), open, each.seen !== null ? make("span", { class: "note" }, say("coils.seenBy", { name: each.seen_by, at: time(each.seen) })) : may ? button(say("coils.noted"), () => this.see([each.id]), { class: "quiet" }) : null);
   }
 }

@@ -2,11 +2,13 @@
 
 import * as api from "./api.js";
 import { Coils } from "./coils.js";
-import { button, fill, make } from "./dom.js";
+import { button, dialog, fill, make } from "./dom.js";
 import { listen, reviewKeys, showSheet } from "./keys.js";
 import { ModelsPage } from "./models.js";
 import { notify } from "./notices.js";
 import { Outbox } from "./outbox.js";
+import { changeOwnPassword } from "./password.js";
+import { People } from "./people.js";
 import { Review } from "./review.js";
 import { Rules } from "./rules.js";
 import { signInForm } from "./sign-in.js";
@@ -14,7 +16,8 @@ import { Trends } from "./trends.js";
 import * as words from "./words.js";
 
 const { say } = words;
-const PLACES = { review: Review, coils: Coils, trends: Trends, rules: Rules, models: ModelsPage };
+const PLACES = { review: Review, coils: Coils, trends: Trends, rules: Rules, models: ModelsPage, people: People };
+const ADMINS = ["people"];
 const LIGHTS = ["auto", "light", "dark"];
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 
@@ -69,12 +72,17 @@ class App {
     this.askForName();
   }
 
-  /** What the address says: #review/ID, #coils, #trends, #rules, #models. */
+  /** What the address says: #review/ID, #coils, #trends, #rules, #models, #people. */
   async follow() {
     const [place, id] = location.hash.slice(1).split("/");
     if (!this.user) return;
     if (place === "review" && this.view instanceof Review && id) return void (id !== this.view.answer?.id && (await this.view.open(id)));
-    await this.go(place in PLACES ? place : "review", id || null);
+    await this.go(this.places().includes(place) ? place : "review", id || null);
+  }
+
+  /** Where this user may go. */
+  places() {
+    return Object.keys(PLACES).filter((place) => this.user.role === "admin" || !ADMINS.includes(place));
   }
 
   async go(place, id = null, wanted = {}) {
@@ -85,6 +93,7 @@ class App {
     this.unlisten = place === "review" ? listen(this.view) : null;
     fill(this.main, this.view.element);
     this.main.className = `at-${place}`;
+    document.body.className = `with-${place}`;
     this.showTop();
     try {
       await this.view.start(id);
@@ -98,6 +107,7 @@ class App {
     this.view?.stop();
     this.view = this.unlisten = null;
     this.main.className = "";
+    document.body.className = "";
   }
 
   showTop() {
@@ -108,10 +118,21 @@ class App {
     lights.value = this.light;
     const keys = this.place === "review" && this.view ? button(say("key.title"), () => showSheet(reviewKeys(this.view)), { class: "quiet", key: "?" }) : null;
     const user = this.user && [this.sync, keys];
-    const leave = this.user && button(say("session.leave", { name: this.user.name }), () => this.signOut(), { class: "quiet", id: "sign-out" });
+    const account = this.user && button(this.user.name, () => this.showAccount(), { class: "quiet", id: "account", "aria-label": say("account.title", { name: this.user.name }) });
     const mark = make("span", { class: "brand" }, make("img", { src: "/page/mark.svg", alt: "", width: 26, height: 26 }), "sever");
-    const nav = this.user ? make("nav", { "aria-label": say("top.nav") }, Object.keys(PLACES).map(link)) : null;
-    fill(this.top, mark, nav, make("div", { class: "tools" }, user ?? [], languages, lights, leave));
+    const nav = this.user ? make("nav", { "aria-label": say("top.nav") }, this.places().map(link)) : null;
+    fill(this.top, mark, nav, make("div", { class: "tools" }, user ?? [], languages, lights, account));
+  }
+
+  showAccount() {
+    const { name, role } = this.user;
+    const then = (close, act) => () => (close(), act());
+    const about = make("p", {}, say("account.role", { role: say(`role.${role}`) }));
+    dialog(name, [about], (close) => [
+      button(say("key.shut"), close),
+      button(say("password.title"), then(close, () => changeOwnPassword(this.user)), { id: "change-password" }),
+      button(say("session.leave"), then(close, () => this.signOut()), { class: "main", id: "sign-out" }),
+    ]);
   }
 
   showSync({ waiting, held, isReachable }) {

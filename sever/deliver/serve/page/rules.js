@@ -19,7 +19,7 @@ export class Rules {
     this.canvas = make("canvas", { id: "rules-picture", tabindex: 0, role: "img", "aria-label": say("viewer.nothing") });
     this.viewer = new Viewer(this.canvas, HAND);
     this.sliders = make("div", { id: "rules-classes" });
-    this.count = make("div", { id: "rules-count", role: "status", "aria-live": "polite" });
+    this.count = make("div", { id: "rules-count", role: "status", "aria-live": "polite" }, make("p", { class: "note" }, say(this.mayTry ? "rules.counting" : "rules.viewer")));
     this.save = make("div", { class: "row", id: "rules-save" });
     this.images = make("ul", { class: "thumbs", id: "rules-images" });
     this.versions = make("ul", { class: "alarms", id: "rules-versions" });
@@ -53,7 +53,8 @@ export class Rules {
   }
 
   showSliders() {
-    fill(this.sliders, this.state.class_names.map((name, at) => this.oneClass(name, at)));
+    const none = this.state.evidence?.some(Boolean) ? null : make("p", { class: "note" }, say("rules.noEvidence"));
+    fill(this.sliders, this.state.class_names.map((name, at) => this.oneClass(name, at)), none);
     const text = make("input", { id: "rules-note", maxlength: 2000, placeholder: say("judge.note"), "aria-label": say("judge.note"), autocomplete: "off" });
     const isAdmin = this.app.user.role === "admin";
     const back = button(say("look.reset"), () => this.use(this.before), { class: "quiet", id: "rules-reset" });
@@ -88,7 +89,7 @@ export class Rules {
   /** What the model's bundle says of these values: images out of fold, at the nearest values that were tried there. */
   evidence(at) {
     const known = this.state.evidence?.[at];
-    if (!known) return say("rules.noEvidence");
+    if (!known) return this.state.evidence?.some(Boolean) ? say("rules.noEvidence") : null;
     const cell = (values) => {
       const [row, column] = [nearest(known.thresholds, values.pixel_threshold[at]), nearest(known.areas, values.min_pixels[at])];
       return Object.fromEntries(["dice", "found", "false_calls"].map((key) => [key, known[key][row][column]]));

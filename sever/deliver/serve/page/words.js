@@ -31,6 +31,18 @@ export function percent(share) {
   return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(share);
 }
 
+/** For the axis of a chart: 2.5, 500K. */
+export function short(value) {
+  const notation = value < 10000 ? "standard" : "compact";
+  return new Intl.NumberFormat(locale, { maximumSignificantDigits: 3, notation }).format(value);
+}
+
+/** A moment on the axis of a chart: the time of day where all of it is within a day, else the date. */
+export function tick(seconds, span) {
+  const form = span <= 24 * 3600 ? { timeStyle: "short" } : { dateStyle: "short" };
+  return new Intl.DateTimeFormat(locale, form).format(new Date(seconds * 1000));
+}
+
 export function time(seconds) {
   const form = { dateStyle: "short", timeStyle: "medium" };
   return new Intl.DateTimeFormat(locale, form).format(new Date(seconds * 1000));

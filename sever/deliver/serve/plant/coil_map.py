@@ -17,7 +17,7 @@ from sever.config.serve import StripSettings
 from sever.counted import counted
 from sever.deliver.canvas import PAPER, as_rgb, blank, draw_contours, legend, palette, resize_masks, stack, write
 from sever.deliver.serve.answer import encode_png, masks_of
-from sever.deliver.serve.plant.places import Place, places_of
+from sever.deliver.serve.plant.places import Place
 
 WIDTH, ROW_METRES_LEAST, LABEL_HEIGHT = 1600, 5.0, 20
 MOST_ROWS = 40
@@ -31,7 +31,7 @@ def coil_csv(places: Sequence[Place]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
-    for place in sorted(places, key=lambda each: each.along):
+    for place in places:
         name = f"'{place.class_name}" if place.class_name.startswith(_FORMULA) else place.class_name
         sizes = [f"{number:.4f}" for number in (place.length, place.breadth)]
         where = [f"{place.along:.4f}", f"{place.across:.4f}"]
@@ -68,9 +68,18 @@ def coil_picture(
     return encode_png(stack(parts, gap=0))
 
 
-def coil_page(coil: str, rows: Sequence[dict[str, Any]], png: bytes, strip: StripSettings) -> str:
-    """One HTML file without scripts that prints well: picture, sums, and the largest defects."""
-    places = [place for row in rows for place in places_of(row, strip)]
+def coil_page(
+    coil: str,
+    rows: Sequence[dict[str, Any]],
+    places: Sequence[Place],
+    counts: tuple[int, int],
+    png: bytes,
+    strip: StripSettings,
+) -> str:
+    """One HTML file without scripts that prints well: picture, sums, and the largest defects.
+
+    `rows` are the images of the picture, `places` all defects that are kept by their places; `counts` all images and
+    defects of the coil. Where these are more, the page says so."""
     metres = max((max(0.0, row["position_m"] or 0.0) + _length(row, strip) for row in rows), default=0.0)
     sums: dict[str, list[Place]] = {}
     for place in places:
@@ -81,9 +90,17 @@ def coil_page(coil: str, rows: Sequence[dict[str, Any]], png: bytes, strip: Stri
     ]
     largest = sorted(places, key=lambda each: -each.area)[:50]
     listed = [[f"{p.along:.2f}", f"{p.across:.3f}", p.class_name, p.area, f"{p.confidence:.2f}"] for p in largest]
+    images, defects = counts
+    facts = [f"{counted(images, 'image')}, {metres:.1f} m, {counted(defects, 'defect')}"]
+    if images > len(rows):
+        facts.append(f"The picture shows the last {counted(len(rows), 'image')}.")
+    if defects > len(places):
+        facts.append(
+            f"The tables hold the {counted(len(places), 'defect')} that are the largest of their image and class."
+        )
     return _PAGE.format(
         title=html.escape(f"Coil {coil}"),
-        facts=f"{counted(len(rows), 'image')}, {metres:.1f} m, {counted(len(places), 'defect')}",
+        facts="".join(f"<p>{each}</p>" for each in facts),
         picture=base64.b64encode(png).decode(),
         totals=_table(["class", "defects", "per metre", "pixels"], totals),
         largest=_table(["position m", "across m", "class", "pixels", "confidence"], listed),
@@ -100,7 +117,7 @@ table {{ border-collapse: collapse; margin: 1rem 0 }}
 td, th {{ border-bottom: 1px solid #ccc; padding: .2rem .8rem; text-align: right }}
 tr {{ break-inside: avoid }}
 </style></head><body>
-<h1>{title}</h1><p>{facts}</p>
+<h1>{title}</h1>{facts}
 <img alt="the whole coil" src="data:image/png;base64,{picture}">
 <h2>Defects by class</h2>{totals}
 <h2>The largest defects</h2>{largest}

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from sever.config.serve import StripSettings
 from sever.deliver.serve.storage import tables
+
+ROWS_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,24 @@ def places_of(row: Mapping[str, Any], strip: StripSettings) -> list[Place]:
                 )
             )
     return found
+
+
+def places_on_coil(connection: Connection, coil: str, strip: StripSettings) -> list[Place]:
+    """Every defect of a coil, from head to tail. However many images it has, a few of them are in memory at once."""
+    answers = tables.answers
+    columns = [answers.c[name] for name in ("uid", "position_m", "across_m", "classes")]
+    rows = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(select(*columns).where(answers.c.coil == coil))
+    return sorted(
+        (place for row in rows.mappings() for place in places_of(dict(row), strip)), key=lambda each: each.along
+    )
+
+
+def count_on_coil(connection: Connection, coil: str) -> tuple[int, int]:
+    """Images, and defects in them: also those that are too many in one image to be kept by their places."""
+    answers = tables.answers.c
+    sums = select(func.count(), func.coalesce(func.sum(answers.num_defects), 0)).where(answers.coil == coil)
+    images, defects = connection.execute(sums).one()
+    return int(images), int(defects)
 
 
 def read_coil(connection: Connection, coil: str, limit: int, last_m: float | None = None) -> list[dict[str, Any]]:

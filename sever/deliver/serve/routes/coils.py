@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from sever.deliver.serve.access import Reviewer, TheService, Viewer
 from sever.deliver.serve.plant.coil_map import coil_csv, coil_page, coil_picture
-from sever.deliver.serve.plant.places import places_of, read_coil
+from sever.deliver.serve.plant.places import Place, count_on_coil, places_on_coil, read_coil
 from sever.deliver.serve.refusal import Refusal
 from sever.deliver.serve.security.audit import note
 from sever.deliver.serve.service import Service
@@ -21,6 +21,7 @@ from sever.deliver.serve.storage import tables
 from sever.deliver.serve.uploads import decode, for_model, raw_shape_of
 
 router = APIRouter()
+# Of the picture of a coil, which needs them in memory.
 MOST_IMAGES = 5000
 CoilName = Annotated[str, Query(max_length=200)]
 
@@ -82,14 +83,13 @@ def coils(service: TheService, _: Viewer, limit: Annotated[int, Query(ge=1, le=1
 @router.get("/v1/coils/map", response_model=list[PlaceOnCoil])
 def coil_map(service: TheService, _: Viewer, coil: CoilName) -> list[dict[str, Any]]:
     """Every defect of a coil, from head to tail."""
-    return [vars(place) for row in _rows(service, coil) for place in places_of(row, service.settings.strip)]
+    return [vars(place) for place in _places(service, coil)]
 
 
 @router.get("/v1/coils/map.csv", response_class=Response, responses={200: {"content": {"text/csv": {}}}})
 def coil_as_csv(service: TheService, _: Viewer, coil: CoilName) -> Response:
-    places = [place for row in _rows(service, coil) for place in places_of(row, service.settings.strip)]
     headers = {"content-disposition": "attachment; filename=coil.csv"}
-    return Response(coil_csv(places), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(coil_csv(_places(service, coil)), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.get("/v1/coils/map.png", response_class=Response, responses={200: {"content": {"image/png": {}}}})
@@ -101,8 +101,9 @@ def coil_as_png(service: TheService, _: Viewer, coil: CoilName) -> Response:
 @router.get("/v1/coils/map.html", response_class=Response, responses={200: {"content": {"text/html": {}}}})
 def coil_as_html(service: TheService, _: Viewer, coil: CoilName) -> Response:
     """One page to print or keep: picture, sums, largest defects."""
-    rows = _rows(service, coil)
-    page = coil_page(coil, rows, _draw(service, rows), service.settings.strip)
+    rows, places = _rows(service, coil), _places(service, coil)
+    counts = service.store.read(lambda connection: count_on_coil(connection, coil))
+    page = coil_page(coil, rows, places, counts, _draw(service, rows), service.settings.strip)
     headers = {"content-disposition": "attachment; filename=coil.html"}
     return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
@@ -137,6 +138,13 @@ async def alarm_seen(
 
     await service.store.write_soon(write)
     return Response(status_code=204)
+
+
+def _places(service: Service, coil: str) -> list[Place]:
+    strip = service.settings.strip
+    if not service.store.read(lambda connection: count_on_coil(connection, coil))[0]:
+        raise Refusal(404, "no image of such a coil was seen")
+    return service.store.read(lambda connection: places_on_coil(connection, coil, strip))
 
 
 def _rows(service: Service, coil: str) -> list[dict[str, Any]]:

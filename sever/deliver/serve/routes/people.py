@@ -11,7 +11,8 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from sever.deliver.serve.access import Admin, TheService
-from sever.deliver.serve.schemas import Entry, Key, NewKey, NewPassword, NewUser, Person
+from sever.deliver.serve.refusal import Refusal
+from sever.deliver.serve.schemas import Entry, Key, NewKey, NewPassword, NewRole, NewUser, Person
 from sever.deliver.serve.security import audit, people
 from sever.deliver.serve.storage import tables
 
@@ -33,8 +34,18 @@ async def add_user(new: NewUser, service: TheService, admin: Admin) -> Response:
 
 @router.put("/v1/users/{name}/password", status_code=204)
 async def set_password(name: Whose, new: NewPassword, service: TheService, admin: Admin) -> Response:
+    """Of somebody else: one's own is changed by whoever knows it (PUT /v1/session/password)."""
+    if admin.csrf is not None and name == admin.name:
+        raise Refusal(409, "your own password is changed with PUT /v1/session/password, which asks for the one so far")
     hashed = await asyncio.to_thread(people.hash_password, new.password)
     await service.store.write_soon(lambda c: people.change_password(c, name, hashed, admin.name))
+    return Response(status_code=204)
+
+
+@router.put("/v1/users/{name}/role", status_code=204)
+async def set_role(name: Whose, new: NewRole, service: TheService, admin: Admin) -> Response:
+    """Holds at once, also for who is signed in."""
+    await service.store.write_soon(lambda c: people.change_role(c, name, new.role, admin.name))
     return Response(status_code=204)
 
 

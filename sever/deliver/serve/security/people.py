@@ -68,14 +68,20 @@ def change_password(connection: Connection, name: str, password_hash: str, actor
     note(connection, actor, "password changed", name)
 
 
-def end_user(connection: Connection, name: str, actor: str) -> None:
-    """A user stays in the trail and in what he wrote, but can't come in any more. The last admin can't be ended."""
+def change_role(connection: Connection, name: str, role: Role, actor: str) -> None:
+    """Holds from the user's next request. Raises Refusal for the last admin, who stays one."""
     number = _user_number(connection, name)
-    users = tables.users.c
-    admins = connection.execute(select(users.id).where(users.role == "admin", users.ended.is_(None))).scalars().all()
-    if list(admins) == [number]:
-        raise Refusal(409, f"{name!r} is the only admin; add another one first")
-    connection.execute(update(tables.users).where(users.id == number).values(ended=time.time()))
+    if role != "admin":
+        _raise_if_last_admin(connection, number, name)
+    connection.execute(update(tables.users).where(tables.users.c.id == number).values(role=role))
+    note(connection, actor, "role changed", name, role=role)
+
+
+def end_user(connection: Connection, name: str, actor: str) -> None:
+    """A user stays in the trail and in what he wrote, but can't come in any more. Raises Refusal for the last admin."""
+    number = _user_number(connection, name)
+    _raise_if_last_admin(connection, number, name)
+    connection.execute(update(tables.users).where(tables.users.c.id == number).values(ended=time.time()))
     connection.execute(delete(tables.sessions).where(tables.sessions.c.user == number))
     note(connection, actor, "user ended", name)
 
@@ -149,6 +155,13 @@ def who_has_key(connection: Connection, key: str) -> Principal | None:
 
 def has_users(connection: Connection) -> bool:
     return connection.execute(select(tables.users.c.id).limit(1)).first() is not None
+
+
+def _raise_if_last_admin(connection: Connection, number: int, name: str) -> None:
+    users = tables.users.c
+    admins = connection.execute(select(users.id).where(users.role == "admin", users.ended.is_(None))).scalars().all()
+    if list(admins) == [number]:
+        raise Refusal(409, f"{name!r} is the only admin; add another one first")
 
 
 def _user_number(connection: Connection, name: str) -> int:
