@@ -13,7 +13,7 @@ import pytest
 from sever.config import DataSettings
 from sever.config.data import LayoutName
 from sever.data.faults import Skipped
-from sever.data.formats.registry import FORMATS
+from sever.data.formats.registry import FORMATS, find_format
 from sever.data.layouts import read_folder, read_images, read_table
 from sever.data.table import ImageTable
 from sever.errors import InputError
@@ -199,3 +199,12 @@ def test_plain_folder_without_images(tmp_path: Path) -> None:
 
 def test_each_layout_of_the_settings_is_in_the_table() -> None:
     assert get_args(LayoutName) == ("auto", *FORMATS)
+
+
+def test_a_folder_is_not_named_where_a_file_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "classes.txt").write_text("a\n")
+    with pytest.raises(InputError) as raised:
+        find_format(DataSettings(root=tmp_path))
+    assert "it holds classes.txt, train" in str(raised.value)
+    assert "train is there" not in str(raised.value)

@@ -141,6 +141,11 @@ def _one_below(root: Path) -> str:
 
 def _near_signs(root: Path) -> str:
     """Files and folders that a layout would be known by if they were named a little differently."""
-    entries = {path.name for path in root.iterdir()}
-    hints = [f"{sign}{hint}" for sign in _SIGNS if sign not in entries and (hint := NearNames(entries).hint(sign))]
+    folders = {path.name for path in root.iterdir() if path.is_dir()}
+    files = {path.name for path in root.iterdir()} - folders
+    hints = []
+    for sign in _SIGNS:
+        alike = files if Path(sign).suffix else folders  # a folder train/ is nobody's train.csv
+        if sign not in alike and (hint := NearNames(alike).hint(sign)):
+            hints.append(f"{sign}{hint}")
     return "".join(f"; for {hint.replace('; ', ', ', 1)}" for hint in hints[:3])
