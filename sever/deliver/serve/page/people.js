@@ -62,10 +62,8 @@ export class People {
     const password = make("input", { id: "new-user-password", minlength: 10, maxlength: 200, required: true, autocomplete: "off", value: newPassword() });
     const name = make("input", { id: "new-user", ...NAME });
     const role = roles("reviewer", say("people.role"), "new-user-role");
-    const add = async () => {
-      if (!(await this.change("POST", "/v1/users", { name: name.value, password: password.value, role: role.value }))) return;
-      [name.value, password.value] = ["", newPassword()];
-    };
+    const clear = () => ([name.value, password.value] = ["", newPassword()]); // nobody else gets the same one
+    const add = () => this.change("POST", "/v1/users", { name: name.value, password: password.value, role: role.value }, clear);
     return adding("people.addUser", add, field("session.name", name), field("session.password", password), field("people.role", role));
   }
 
@@ -103,10 +101,12 @@ export class People {
     dialog(say("people.endOf", { name }), [make("p", {}, say(words))], (close) => [button(say("people.keep"), close), button(say("people.end"), () => really(close), { class: "bad", id: "end-it" })]);
   }
 
-  async change(method, path, body = null) {
+  /** `done`: what is to happen before the lists are read anew. */
+  async change(method, path, body = null, done = () => {}) {
     let answer = null;
     try {
       answer = await request(method, path, body);
+      done();
       notify(say("people.done"), "good");
     } catch (fault) {
       notify(fault.status === 0 ? say("sync.away") : fault.message, "bad");
