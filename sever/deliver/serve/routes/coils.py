@@ -142,9 +142,10 @@ async def alarm_seen(
 
 def _places(service: Service, coil: str) -> list[Place]:
     strip = service.settings.strip
-    if not service.store.read(lambda connection: count_on_coil(connection, coil))[0]:
+    places = service.store.read(lambda connection: places_on_coil(connection, coil, strip))
+    if not places and not service.store.read(lambda connection: count_on_coil(connection, coil))[0]:
         raise Refusal(404, "no image of such a coil was seen")
-    return service.store.read(lambda connection: places_on_coil(connection, coil, strip))
+    return places
 
 
 def _rows(service: Service, coil: str) -> list[dict[str, Any]]:
